@@ -1,0 +1,29 @@
+# `make` alone lists the targets; each sets up what it needs. The work is done by scripts/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench doc weights clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Build, then mine a chain with a real network's products (ONCE=1 ends after the job)
+	@bash scripts/run.sh
+
+test: ## Build, then run every test
+	@bash scripts/test.sh
+
+check: ## Formatting, clippy, docs and, where installed, cargo-deny
+	@bash scripts/check.sh
+
+bench: ## Measure, as ratios in one run (writes nothing; docs/benchmarks.md has our figures)
+	@bash scripts/bench.sh
+
+doc: ## Build the API docs
+	@bash scripts/doc.sh
+
+weights: ## Measure the weights of our pallets and write them
+	@bash scripts/weights.sh
+
+clean: ## Remove what was built in this clone
+	cargo clean
+	rm -rf tests/js/node_modules

@@ -1,0 +1,12 @@
+# Where scripts keep what outlives a clone; sourced by each of them.
+LABORA_CACHE=${LABORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/labora}
+LABORA_VENV=${LABORA_VENV:-$LABORA_CACHE/venv}
+# A fresh clone in CI would compile a thousand crates again; elsewhere cargo's own default stands.
+if [ -n "${CI:-}" ]; then
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$LABORA_CACHE/target}
+fi
+LABORA_TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+export LABORA_BIN=${LABORA_BIN:-$LABORA_TARGET/release/labora}
+export LABORA_PYTHON=${LABORA_PYTHON:-$LABORA_VENV/bin/python}
+# Written by setup-wasm.sh where the WASM target comes from another compiler than the default one.
+[ ! -f "$LABORA_CACHE/wasm.env" ] || . "$LABORA_CACHE/wasm.env"
