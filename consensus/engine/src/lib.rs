@@ -1,1 +1,76 @@
-//! To be written.
+//! Consensus by useful work: blocks are mined by matrix products, and the chain of most work is the best one.
+//!
+//! What a header is and what the runtime answers stand in `labora-consensus-api`, what a proof is in `labora-pouw`. Here
+//! is everything of a node between the network and the database that has to do with proofs:
+//!
+//! * [`Engine`]: what the parts share; the one place where proofs are verified;
+//! * [`PouwAnnounceValidator`]: an announcement is checked before anything is downloaded;
+//! * [`import_queue`], [`PouwVerifier`]: blocks from sync, whose proofs were announced or are asked for;
+//! * [`PouwBlockImport`]: work and proof into the block's own import operation, and fork choice by work;
+//! * [`announce_imported`]: every imported block on to other peers, with its proof;
+//! * [`ProofRequestHandler`], [`NetworkProofs`]: the request protocol for proofs;
+//! * [`block_proof`], [`drop_proofs_on_finality`]: the store;
+//! * [`start_authoring`]: templates for miners, and what they find.
+//!
+//! One block's way: a miner submits a seal and a proof to [`MiningHandle::submit`], which verifies and imports; the import
+//! notification makes [`announce_imported`] tell the peers; a peer's [`PouwAnnounceValidator`] verifies and keeps the
+//! proof; its sync downloads the block; its [`PouwVerifier`] finds the proof kept, and [`PouwBlockImport`] stores both.
+//!
+//! What is not here: mining (`labora-kernels` and the node's worker), and finality, which goes beneath
+//! [`PouwBlockImport`] as its inner import. A node must set the SDK's `announce_block` off (see [`announce_imported`]).
+
+mod announce;
+mod authoring;
+mod chain;
+mod engine;
+mod error;
+pub mod exchange;
+mod gate;
+mod header;
+mod import;
+mod proof_cache;
+mod prune;
+mod relay;
+mod store;
+mod verify;
+
+pub use announce::PouwAnnounceValidator;
+pub use authoring::{AuthoringParams, MiningHandle, Peers, SubmitError, Template, start_authoring};
+pub use chain::{Chain, Tips};
+pub use engine::{Clock, Engine, Verified, system_clock};
+pub use error::{EngineError, Fault};
+pub use exchange::{NetworkProofs, PouwImportQueue, ProofRequestHandler, ProofSource};
+pub use header::SealedHeader;
+pub use import::PouwBlockImport;
+pub use prune::{KeepProofs, MAX_DROPPED_AT_ONCE, drop_proofs, drop_proofs_on_finality};
+pub use relay::{Announce, announce_imported};
+pub use store::{WorkRecord, accumulated_work, block_proof, block_work};
+pub use verify::PouwVerifier;
+
+use std::sync::Arc;
+
+use sc_consensus::{BasicQueue, BoxBlockImport, BoxJustificationImport};
+use sp_core::{H256, traits::SpawnEssentialNamed};
+use sp_runtime::traits::Block as BlockT;
+use substrate_prometheus_endpoint::Registry;
+
+/// The import queue: a verifier that gets missing proofs from `source`, before `block_import`.
+pub fn import_queue<B: BlockT<Hash = H256>>(
+    engine: Arc<Engine<B>>,
+    source: Arc<dyn ProofSource>,
+    block_import: BoxBlockImport<B>,
+    justification_import: Option<BoxJustificationImport<B>>,
+    spawner: &impl SpawnEssentialNamed,
+    registry: Option<&Registry>,
+) -> PouwImportQueue<B> {
+    let lookahead = exchange::Lookahead::new();
+    let verifier = PouwVerifier::new(engine, source, lookahead.clone());
+    let queue = BasicQueue::new(
+        verifier,
+        block_import,
+        justification_import,
+        spawner,
+        registry,
+    );
+    PouwImportQueue::new(queue, lookahead)
+}

@@ -1,0 +1,142 @@
+//! What verifier, import, announcements and authoring share: the chain, the clock, cached difficulties and proofs, and
+//! the only place where a proof is verified.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use labora_pouw::{Difficulty, Proof};
+use parking_lot::Mutex;
+use schnellru::{ByLength, LruMap};
+use sp_core::H256;
+use sp_runtime::traits::Block as BlockT;
+
+use crate::{
+    chain::Chain, error::EngineError, gate::Gate, header::SealedHeader, proof_cache::ProofCache,
+};
+
+/// Difficulties kept by parent: 64 bytes each; a reorganisation deeper than this asks the runtime again.
+const MAX_DIFFICULTIES: u32 = 512;
+
+/// Unix time in milliseconds.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| sp_timestamp::Timestamp::current().as_millis())
+}
+
+/// A proof that was verified for one block at the difficulty that this block has to meet.
+///
+/// Only [`Engine::check`] makes one, so holding one is the evidence that import asks for.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    block: H256,
+    difficulty: Difficulty,
+    proof: Arc<Proof>,
+}
+
+impl Verified {
+    /// The block whose work is proved.
+    pub fn block(&self) -> H256 {
+        self.block
+    }
+
+    /// The difficulty that was met, in multiply-accumulates.
+    pub fn difficulty(&self) -> Difficulty {
+        self.difficulty
+    }
+
+    /// The proof.
+    pub fn proof(&self) -> &Arc<Proof> {
+        &self.proof
+    }
+}
+
+/// The engine's shared state. One for each node, made before everything else of this crate.
+pub struct Engine<B: BlockT<Hash = H256>> {
+    chain: Arc<dyn Chain<B>>,
+    clock: Clock,
+    difficulties: Mutex<LruMap<H256, Difficulty>>,
+    gate: Arc<Gate>,
+    pub(crate) proofs: ProofCache,
+}
+
+impl<B: BlockT<Hash = H256>> Engine<B> {
+    /// The engine over a client, with as many verifications at a time as the machine has cores, less one for the rest.
+    pub fn new(chain: Arc<dyn Chain<B>>, clock: Clock) -> Arc<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Arc::new(Self {
+            chain,
+            clock,
+            difficulties: Mutex::new(LruMap::new(ByLength::new(MAX_DIFFICULTIES))),
+            gate: Gate::new(cores.saturating_sub(1).max(1)),
+            proofs: ProofCache::new(),
+        })
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &dyn Chain<B> {
+        &*self.chain
+    }
+
+    /// Unix time in milliseconds, by this node's clock.
+    pub fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// Difficulty that a child of `parent` has to meet. It is a function of the parent's state, so it is asked once.
+    pub fn difficulty_after(&self, parent: H256) -> Result<Difficulty, EngineError> {
+        if let Some(known) = self.difficulties.lock().get(&parent) {
+            return Ok(*known);
+        }
+        let macs = self.chain.difficulty_at(parent)?;
+        let difficulty = Difficulty::new(macs).map_err(|_| EngineError::ZeroDifficulty(parent))?;
+        self.difficulties.lock().insert(parent, difficulty);
+        Ok(difficulty)
+    }
+
+    /// The header's parent, after the header was checked against it and against the clock.
+    pub fn check_header(&self, sealed: &SealedHeader<B::Header>) -> Result<(), EngineError> {
+        let parent = self
+            .chain
+            .sealed_header(sealed.parent)?
+            .ok_or(EngineError::UnknownParent(sealed.parent))?;
+        sealed.follows(&parent)?;
+        sealed.is_due(self.now_ms())
+    }
+
+    /// Verifies a proof at the difficulty that the block has to meet, off the asynchronous threads.
+    pub async fn check(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        proof: Arc<Proof>,
+    ) -> Result<Verified, EngineError> {
+        let difficulty = self.difficulty_after(sealed.parent)?;
+        self.check_at(sealed, proof.clone(), difficulty).await?;
+        Ok(Verified {
+            block: sealed.hash,
+            difficulty,
+            proof,
+        })
+    }
+
+    /// Verifies a proof at some difficulty; this alone is no evidence for import.
+    pub(crate) async fn check_at(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        proof: Arc<Proof>,
+        difficulty: Difficulty,
+    ) -> Result<(), EngineError> {
+        let pass = self.gate.pass(sealed.number).await;
+        let (pre_hash, seal) = (sealed.pre_hash, sealed.seal);
+        let verification = tokio::task::spawn_blocking(move || {
+            let result = labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty);
+            // The pass goes with the work, not with the one who waits for it and may give up.
+            drop(pass);
+            result
+        });
+        verification
+            .await
+            .map_err(|_| EngineError::ShuttingDown)?
+            .map_err(EngineError::Proof)
+    }
+}

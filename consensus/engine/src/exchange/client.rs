@@ -1,0 +1,216 @@
+//! Asking peers for proofs.
+
+use std::{sync::Arc, sync::OnceLock, time::Duration};
+
+use labora_pouw::Proof;
+use parity_scale_codec::Encode;
+use sc_network::{
+    IfDisconnected, ProtocolName, ReputationChange, request_responses::RequestFailure,
+    service::traits::NetworkService,
+};
+use sc_network_sync::SyncingService;
+use sc_network_types::PeerId;
+use sp_core::H256;
+use sp_runtime::{SaturatedConversion, traits::Block as BlockT};
+
+use super::{MAX_HASHES, WireError, decode_answer};
+use crate::{
+    engine::{Engine, Verified},
+    error::EngineError,
+    header::SealedHeader,
+};
+
+/// Peers asked for one block before giving up; sync tries the block again later.
+const MAX_PEERS_ASKED: usize = 4;
+
+/// How long one peer may take: a full answer of 4 MiB at 2.3 Mbit/s.
+pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a peer did wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Offence {
+    /// Its answer does not decode.
+    MalformedAnswer,
+    /// It gave a proof that does not prove the block.
+    WrongProof,
+}
+
+impl Offence {
+    fn cost(self) -> ReputationChange {
+        match self {
+            Self::MalformedAnswer => {
+                ReputationChange::new(-(1 << 28), "Malformed answer to a request for proofs")
+            }
+            // A proof is kept only where it was verified, so nobody honest holds a wrong one.
+            Self::WrongProof => ReputationChange::new(-(1 << 28), "Wrong proof of work"),
+        }
+    }
+}
+
+/// Why a peer did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The answer does not decode.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The request failed on the way.
+    #[error(transparent)]
+    Network(#[from] RequestFailure),
+    /// The network is not up yet.
+    #[error("the network is not up yet")]
+    NoNetwork,
+}
+
+/// Peers that can be asked for proofs.
+#[async_trait::async_trait]
+pub trait ProofSource: Send + Sync {
+    /// Peers that should know block `number`, in the order in which to ask.
+    async fn peers(&self, number: u32) -> Vec<PeerId>;
+
+    /// Asks one peer for proofs of at most [`MAX_HASHES`] blocks; the answer is in the same order and may be shorter.
+    async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError>;
+
+    /// Notes what a peer did wrong.
+    fn report(&self, peer: PeerId, offence: Offence);
+}
+
+/// What is known of a block before its proof is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    /// The peer that sent the block.
+    pub sender: Option<PeerId>,
+    /// Blocks that will be needed next, to be asked for in the same request.
+    pub next: Vec<H256>,
+}
+
+/// Gets and verifies the proof of a block: the sender is asked first, then others, one after the other.
+pub async fn fetch_proof<B: BlockT<Hash = H256>>(
+    source: &dyn ProofSource,
+    engine: &Engine<B>,
+    sealed: &SealedHeader<B::Header>,
+    hints: Hints,
+) -> Result<Verified, EngineError> {
+    let mut blocks = vec![sealed.hash];
+    blocks.extend(
+        hints
+            .next
+            .into_iter()
+            .filter(|next| !engine.proofs.holds(*next)),
+    );
+    blocks.truncate(MAX_HASHES);
+    let mut peers = source.peers(sealed.number).await;
+    peers.retain(|peer| Some(*peer) != hints.sender);
+    peers.splice(0..0, hints.sender);
+    peers.truncate(MAX_PEERS_ASKED);
+    let asked = peers.len();
+    let mut sender_failed = false;
+    for peer in peers {
+        let answer = tokio::time::timeout(ASK_TIMEOUT, source.ask(peer, &blocks)).await;
+        let without_proof = match answer {
+            Ok(Ok(proofs)) => {
+                let mut proofs = proofs.into_iter();
+                match proofs.next().flatten() {
+                    None => true,
+                    Some(proof) => match engine.check(sealed, Arc::new(proof)).await {
+                        Ok(verified) => {
+                            for (block, proof) in blocks.iter().skip(1).zip(proofs) {
+                                if let Some(proof) = proof {
+                                    engine.proofs.keep_unchecked(*block, Arc::new(proof));
+                                }
+                            }
+                            return Ok(verified);
+                        }
+                        Err(EngineError::Proof(error)) => {
+                            tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer gave a wrong proof");
+                            source.report(peer, Offence::WrongProof);
+                            true
+                        }
+                        Err(error) => return Err(error),
+                    },
+                }
+            }
+            Ok(Err(AskError::Wire(error))) => {
+                tracing::debug!(%peer, %error, "Peer gave a malformed answer");
+                source.report(peer, Offence::MalformedAnswer);
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer did not answer");
+                false
+            }
+            Err(_) => false,
+        };
+        sender_failed |= without_proof && Some(peer) == hints.sender;
+    }
+    Err(EngineError::ProofMissing {
+        block: sealed.hash,
+        asked,
+        sender_failed,
+    })
+}
+
+/// The network as a source of proofs. The import queue is made before the network, so this is bound to it later.
+pub struct NetworkProofs<B: BlockT<Hash = H256>> {
+    protocol: ProtocolName,
+    bound: OnceLock<Bound<B>>,
+}
+
+struct Bound<B: BlockT> {
+    network: Arc<dyn NetworkService>,
+    sync: Arc<SyncingService<B>>,
+}
+
+impl<B: BlockT<Hash = H256>> NetworkProofs<B> {
+    /// A source for the protocol of this name; it knows no peers until it is bound.
+    pub fn new(protocol: ProtocolName) -> Arc<Self> {
+        Arc::new(Self {
+            protocol,
+            bound: OnceLock::new(),
+        })
+    }
+
+    /// Binds the source to the network; a second call changes nothing.
+    pub fn bind(&self, network: Arc<dyn NetworkService>, sync: Arc<SyncingService<B>>) {
+        let _ = self.bound.set(Bound { network, sync });
+    }
+}
+
+#[async_trait::async_trait]
+impl<B: BlockT<Hash = H256>> ProofSource for NetworkProofs<B> {
+    async fn peers(&self, number: u32) -> Vec<PeerId> {
+        let Some(bound) = self.bound.get() else {
+            return Vec::new();
+        };
+        let Ok(mut peers) = bound.sync.peers_info().await else {
+            return Vec::new();
+        };
+        // Those that are furthest ahead surely have the block; a peer's number is that of its last announcement, so
+        // those behind stay in the list.
+        peers.sort_by_key(|(_, info)| {
+            let best: u32 = info.best_number.saturated_into();
+            (best < number, std::cmp::Reverse(best))
+        });
+        peers.into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
+        let bound = self.bound.get().ok_or(AskError::NoNetwork)?;
+        let (answer, _) = bound
+            .network
+            .request(
+                peer,
+                self.protocol.clone(),
+                blocks.encode(),
+                None,
+                IfDisconnected::ImmediateError,
+            )
+            .await?;
+        Ok(decode_answer(&answer, blocks.len())?)
+    }
+
+    fn report(&self, peer: PeerId, offence: Offence) {
+        if let Some(bound) = self.bound.get() {
+            bound.network.report_peer(peer, offence.cost());
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Import: a block above the finalised one enters the chain with the evidence of its work, and the chain of most work
+//! is the best one.
+//!
+//! Reading the best block's work, deciding, and importing are one step under one lock, which all clones share. Work and
+//! proof are written by the block's own import operation, so they are stored with the block or not at all.
+
+use std::sync::Arc;
+
+use sc_consensus::{
+    BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult, StateAction,
+};
+use sp_consensus::{BlockOrigin, Error as ConsensusError};
+use sp_core::{H256, U256};
+use sp_runtime::traits::{Block as BlockT, Header};
+use tokio::sync::Mutex;
+
+use crate::{
+    chain::number_of,
+    engine::{Engine, Verified},
+    error::EngineError,
+    store::{WorkRecord, accumulated_work, proof_key, record, work_key},
+};
+
+/// Under this name the verifier hands its findings to the import.
+pub(crate) const EVIDENCE_KEY: &[u8] = b"pouw:evidence";
+
+/// What the verifier found.
+pub(crate) enum Evidence {
+    /// The proof was verified.
+    Work(Verified),
+    /// The block lies at or below the finalised one: finality vouches for it.
+    Final,
+    /// The block cannot be judged, through no fault of its sender. Import gives this error back: a verifier's own error
+    /// would ban the peer.
+    Undecided(EngineError),
+}
+
+/// Imports blocks with proved work into `inner`: the client, or GRANDPA's block import above it.
+pub struct PouwBlockImport<B: BlockT<Hash = H256>, I> {
+    inner: I,
+    engine: Arc<Engine<B>>,
+    one_at_a_time: Arc<Mutex<()>>,
+}
+
+impl<B: BlockT<Hash = H256>, I: Clone> Clone for PouwBlockImport<B, I> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            engine: self.engine.clone(),
+            one_at_a_time: self.one_at_a_time.clone(),
+        }
+    }
+}
+
+impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
+    /// Wraps `inner`. Make one and clone it: the clones share the lock that orders imports.
+    pub fn new(inner: I, engine: Arc<Engine<B>>) -> Self {
+        Self {
+            inner,
+            engine,
+            one_at_a_time: Arc::new(Mutex::new(())),
+        }
+    }
+
+    /// Adds to `block` what has to be stored with it, and says whether it becomes the best block.
+    fn admit(&self, block: &mut BlockImportParams<B>, hash: H256) -> Result<bool, EngineError> {
+        match block.remove_intermediate::<Evidence>(EVIDENCE_KEY) {
+            Err(_) => Err(EngineError::Unverified(hash)),
+            Ok(Evidence::Undecided(error)) => Err(error),
+            Ok(Evidence::Final) => {
+                // History below the finalised block: it cannot become best, and nothing can fork from it, so its work
+                // is never asked for.
+                if number_of(&block.header) > self.engine.chain().tips().finalised {
+                    return Err(EngineError::Unverified(hash));
+                }
+                Ok(false)
+            }
+            Ok(Evidence::Work(verified)) => {
+                if verified.block() != hash {
+                    return Err(EngineError::ProofOfAnother {
+                        got: verified.block(),
+                        expected: hash,
+                    });
+                }
+                if block.with_state() || matches!(block.state_action, StateAction::Skip) {
+                    return Err(EngineError::NotExecuted(hash));
+                }
+                let parent = accumulated_work(self.engine.chain(), *block.header.parent_hash())?;
+                let work = verified.difficulty().add_to(parent)?;
+                let best = accumulated_work(self.engine.chain(), self.engine.chain().tips().best)?;
+                let difficulty = verified.difficulty().get();
+                block.auxiliary.push((
+                    work_key(hash),
+                    Some(record(&WorkRecord { difficulty, work })),
+                ));
+                block
+                    .auxiliary
+                    .push((proof_key(hash), Some(record(&**verified.proof()))));
+                Ok(is_better(work, best))
+            }
+        }
+    }
+}
+
+/// Strictly more work wins; of equals the block seen first stays.
+pub(crate) fn is_better(work: U256, best: U256) -> bool {
+    work > best
+}
+
+#[async_trait::async_trait]
+impl<B, I> BlockImport<B> for PouwBlockImport<B, I>
+where
+    B: BlockT<Hash = H256>,
+    I: BlockImport<B> + Send + Sync,
+    I::Error: Into<ConsensusError>,
+{
+    type Error = ConsensusError;
+
+    async fn check_block(&self, block: BlockCheckParams<B>) -> Result<ImportResult, Self::Error> {
+        self.inner.check_block(block).await.map_err(Into::into)
+    }
+
+    async fn import_block(
+        &self,
+        mut block: BlockImportParams<B>,
+    ) -> Result<ImportResult, Self::Error> {
+        let _turn = self.one_at_a_time.lock().await;
+        let hash = block.post_hash();
+        // The SDK hands the few headers of a warp proof straight to import; it has checked them against finality.
+        let is_new_best = block.origin != BlockOrigin::WarpSync && self.admit(&mut block, hash)?;
+        block.fork_choice = Some(ForkChoiceStrategy::Custom(is_new_best));
+        let result = self.inner.import_block(block).await.map_err(Into::into)?;
+        if matches!(
+            result,
+            ImportResult::Imported(_) | ImportResult::AlreadyInChain
+        ) {
+            self.engine.proofs.forget(hash);
+        }
+        Ok(result)
+    }
+}

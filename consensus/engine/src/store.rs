@@ -1,0 +1,93 @@
+//! Work and proof of each block in auxiliary storage, written by the block's own import operation.
+//!
+//! Both records begin with a version byte, so that a later form can be told apart instead of misread.
+
+use labora_pouw::Proof;
+use parity_scale_codec::{Decode, DecodeAll, Encode};
+use sc_client_api::AuxStore;
+use sp_core::{H256, U256};
+use sp_runtime::traits::Block as BlockT;
+
+use crate::{chain::Chain, error::EngineError};
+
+const WORK_PREFIX: &[u8] = b"pouw:work:";
+const PROOF_PREFIX: &[u8] = b"pouw:proof:";
+const VERSION: u8 = 1;
+
+/// What a block adds to the chain's work, and the sum up to it, in multiply-accumulates.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct WorkRecord {
+    /// The difficulty that the block had to meet.
+    pub difficulty: U256,
+    /// Sum of the difficulties of all blocks up to and with this one.
+    pub work: U256,
+}
+
+pub(crate) fn work_key(block: H256) -> Vec<u8> {
+    [WORK_PREFIX, block.as_bytes()].concat()
+}
+
+pub(crate) fn proof_key(block: H256) -> Vec<u8> {
+    [PROOF_PREFIX, block.as_bytes()].concat()
+}
+
+/// A record as it is stored: the version, then the value.
+pub(crate) fn record<T: Encode>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + value.size_hint());
+    bytes.push(VERSION);
+    value.encode_to(&mut bytes);
+    bytes
+}
+
+/// Takes the version byte off a record.
+fn body<'a>(what: &'static str, block: H256, bytes: &'a [u8]) -> Result<&'a [u8], EngineError> {
+    match bytes.split_first() {
+        Some((&VERSION, body)) => Ok(body),
+        _ => Err(EngineError::Record { what, block }),
+    }
+}
+
+fn decode<T: Decode>(what: &'static str, block: H256, bytes: &[u8]) -> Result<T, EngineError> {
+    T::decode_all(&mut body(what, block, bytes)?).map_err(|_| EngineError::Record { what, block })
+}
+
+/// Work up to `block`. Genesis counts nothing; for any other block a missing record is an error, never zero.
+pub fn accumulated_work<B: BlockT<Hash = H256>>(
+    chain: &dyn Chain<B>,
+    block: H256,
+) -> Result<U256, EngineError> {
+    if block == chain.tips().genesis {
+        return Ok(U256::zero());
+    }
+    let bytes = chain
+        .record(&work_key(block))?
+        .ok_or(EngineError::NoWork(block))?;
+    Ok(decode::<WorkRecord>("work", block, &bytes)?.work)
+}
+
+/// The SCALE bytes of a block's stored proof, as announcements and answers carry them.
+pub(crate) fn encoded_proof<B: BlockT<Hash = H256>>(
+    chain: &dyn Chain<B>,
+    block: H256,
+) -> Result<Option<Vec<u8>>, EngineError> {
+    let Some(bytes) = chain.record(&proof_key(block))? else {
+        return Ok(None);
+    };
+    Ok(Some(body("proof", block, &bytes)?.to_vec()))
+}
+
+/// The proof of an imported block; `None` for genesis, unknown blocks, and blocks whose proof was dropped after finality.
+pub fn block_proof<C: AuxStore>(client: &C, block: H256) -> Result<Option<Proof>, EngineError> {
+    let Some(bytes) = client.get_aux(&proof_key(block))? else {
+        return Ok(None);
+    };
+    decode("proof", block, &bytes).map(Some)
+}
+
+/// Difficulty and accumulated work of an imported block; `None` for genesis and unknown blocks.
+pub fn block_work<C: AuxStore>(client: &C, block: H256) -> Result<Option<WorkRecord>, EngineError> {
+    let Some(bytes) = client.get_aux(&work_key(block))? else {
+        return Ok(None);
+    };
+    decode("work", block, &bytes).map(Some)
+}
