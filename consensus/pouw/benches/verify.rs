@@ -1,4 +1,5 @@
 //! One block's proof checked on one core, and where the time goes.
+#![allow(missing_docs, reason = "criterion's macro makes a public function")]
 
 use std::hint::black_box;
 

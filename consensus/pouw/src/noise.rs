@@ -9,7 +9,7 @@ use alloc::{vec, vec::Vec};
 use blake3::{Hasher, OutputReader};
 use zerocopy::IntoBytes;
 
-use crate::{Hash, RANK};
+use crate::{Hash, RANK, TILE};
 
 /// Bytes of XOF output that a window of the sparse factor is assigned.
 const WINDOW_STRIDE: u64 = 1024;
@@ -104,16 +104,43 @@ pub fn add_noise(rows: &[i8], seed: &Hash, factor: &SparseFactor, first_row: u64
     if k == 0 {
         return Vec::new();
     }
-    let mut out = Vec::with_capacity(rows.len());
-    let mut dense = [0_i8; RANK];
-    for (r, row) in rows.chunks_exact(k).enumerate() {
-        dense_factor(seed, first_row.wrapping_add(r as u64), 1, &mut dense);
-        let sparse = factor.p.iter().zip(&factor.q).zip(&factor.s);
-        out.extend(row.iter().zip(sparse).map(|(entry, ((p, q), s))| {
-            let first = dense[usize::from(p & 63)];
-            let second = dense[usize::from(q & 63)].wrapping_mul(*s);
-            entry.wrapping_add(first).wrapping_add(second)
-        }));
+    let mut out = rows[..rows.len() / k * k].to_vec();
+    for (band, rows) in out.chunks_mut(TILE * k).enumerate() {
+        let dense = columns_of_dense(seed, first_row.wrapping_add((band * TILE) as u64));
+        for window in 0..k / RANK {
+            add_window(rows, k, window, &window_noise(&dense, factor, window));
+        }
     }
     out
+}
+
+/// 64 columns of 16 rows: a row of the noise needs bytes from all over, a column of it two whole columns.
+type Columns = [[i8; TILE]; RANK];
+
+/// Sixteen rows, from `first_row`, of the dense factor, by columns.
+fn columns_of_dense(seed: &Hash, first_row: u64) -> Columns {
+    let mut rows = [[0; RANK]; TILE];
+    dense_factor(seed, first_row, TILE, rows.as_flattened_mut());
+    core::array::from_fn(|c| core::array::from_fn(|r| rows[r][c]))
+}
+
+/// The noise of sixteen rows in one window, by columns.
+fn window_noise(dense: &Columns, factor: &SparseFactor, window: usize) -> Columns {
+    core::array::from_fn(|c| {
+        let at = window * RANK + c;
+        // Indices are below 64 already; the mask says so to the compiler.
+        let first = &dense[usize::from(factor.p[at] & 63)];
+        let second = &dense[usize::from(factor.q[at] & 63)];
+        // -x is !x + 1: with all bits set where the sign is negative, (x ^ bits) - bits multiplies by it.
+        let bits = factor.s[at] >> 7;
+        core::array::from_fn(|r| first[r].wrapping_add((second[r] ^ bits).wrapping_sub(bits)))
+    })
+}
+
+fn add_window(rows: &mut [i8], k: usize, window: usize, noise: &Columns) {
+    for (r, row) in rows.chunks_exact_mut(k).enumerate().take(TILE) {
+        for (entry, noise) in row[window * RANK..(window + 1) * RANK].iter_mut().zip(noise) {
+            *entry = entry.wrapping_add(noise[r]);
+        }
+    }
 }
