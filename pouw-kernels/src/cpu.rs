@@ -20,7 +20,7 @@ use crate::device::{Cancel, Device, DeviceInfo, Job, Outcome, Pending, Want};
 use crate::error::DeviceError;
 use crate::isa::Isa;
 use crate::layout::{fix_words, panel_bytes};
-pub(crate) use machine::Machine;
+pub(crate) use machine::{Machine, Plain};
 
 /// Jobs that may wait for a device: its caller prepares one product while another is done, and twice that for bursts.
 pub const MAX_QUEUED: usize = 4;

@@ -107,6 +107,13 @@ impl Matrix {
         true
     }
 
+    /// Has the commitment hashed again when it is next asked for, if nobody else holds the matrix. For benches.
+    pub(crate) fn forget_root(&mut self) {
+        if let Some(entries) = Arc::get_mut(&mut self.0) {
+            entries.root = OnceLock::new();
+        }
+    }
+
     /// A copy that shares nothing with this one.
     pub(crate) fn deep_clone(&self) -> Self {
         let Entries {

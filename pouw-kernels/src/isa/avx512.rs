@@ -5,13 +5,15 @@
 //! A strip is two halves of 8 rows, each `[step][row][4]`: 8 rows × 48 columns are 24 accumulators, which with three
 //! panels' lines and one broadcast fill the registers, at 11 loads for 24 multiplies. Sums stay in registers for all of k.
 
+// Indices say which register is which; an iterator over them hides it from the reader and from the compiler.
+#![allow(clippy::needless_range_loop)]
+
 use core::arch::x86_64::*;
 
 use labora_pouw::WORDS;
 
 use crate::layout::{
-    Call, Fix, LINE, Out, PANEL_WINDOW, STEP, STEPS, State, WINDOW, fix_ranks, fix_words,
-    panel_bytes,
+    Call, Fix, LINE, Out, STEPS, State, WINDOW, fix_ranks, fix_words, panel_bytes,
 };
 
 /// Rows of a half strip.
@@ -89,56 +91,55 @@ unsafe fn rows<const P: usize, const FOLD: bool>(
     lanes: &mut Lanes<P>,
 ) {
     let k = call.k;
+    // Loops over it have constant bounds and plain indices: anything that takes a slice of it ends up in memory.
     let mut acc = [[_mm512_setzero_si512(); P]; ROWS];
     // SAFETY: `Call::check` saw `a` hold two halves of 8·k bytes and `b` P panels of `panel_bytes(k)`, 64-aligned; the
-    // loops below read each window once.
+    // loops below read each window once. `word` stays below 12.
     unsafe {
-        let mut a = call.a.as_ptr().add(half * ROWS * k);
-        let mut b = call.b.as_ptr();
-        let panel = panel_bytes(k);
-        if !FOLD {
-            for p in 0..P {
-                let bias = _mm512_load_si512(b.add(p * panel).cast());
-                for row in &mut acc {
-                    row[p] = bias;
+        let mut a = call.a.as_ptr().add(half * ROWS * k).cast::<i32>();
+        let mut b = [call.b.as_ptr().cast::<__m512i>(); P];
+        for p in 0..P {
+            b[p] = b[p].byte_add(p * panel_bytes(k));
+            if !FOLD {
+                let bias = _mm512_load_si512(b[p]);
+                for r in 0..ROWS {
+                    acc[r][p] = bias;
                 }
             }
+            b[p] = b[p].add(1);
         }
-        b = b.add(LINE);
         let mut word = 0;
         for _ in 0..k / WINDOW {
-            for step in 0..STEPS {
+            for _ in 0..STEPS {
                 let mut line = [_mm512_setzero_si512(); P];
-                for (p, line) in line.iter_mut().enumerate() {
-                    *line = _mm512_load_si512(b.add(p * panel + step * LINE).cast());
-                }
-                for (r, row) in acc.iter_mut().enumerate() {
-                    let four = a
-                        .add((step * ROWS + r) * STEP)
-                        .cast::<i32>()
-                        .read_unaligned();
-                    let four = _mm512_set1_epi32(four);
-                    for p in 0..P {
-                        row[p] = _mm512_dpbusd_epi32(row[p], four, line[p]);
-                    }
-                }
-            }
-            if FOLD {
                 for p in 0..P {
-                    let bias = _mm512_load_si512(b.add(p * panel + STEPS * LINE).cast());
-                    let mut fold = _mm512_rol_epi32::<13>(lanes[word][p]);
-                    for row in &mut acc {
-                        row[p] = _mm512_add_epi32(row[p], bias);
-                    }
-                    for pair in acc.chunks_exact(2) {
-                        fold = _mm512_ternarylogic_epi32::<0x96>(fold, pair[0][p], pair[1][p]);
-                    }
-                    lanes[word][p] = fold;
+                    line[p] = _mm512_load_si512(b[p]);
+                    b[p] = b[p].add(1);
                 }
-                word = if word + 1 == WORDS { 0 } else { word + 1 };
+                for r in 0..ROWS {
+                    let four = _mm512_set1_epi32(a.add(r).read_unaligned());
+                    for p in 0..P {
+                        acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], four, line[p]);
+                    }
+                }
+                a = a.add(ROWS);
             }
-            a = a.add(ROWS * WINDOW);
-            b = b.add(PANEL_WINDOW);
+            for p in 0..P {
+                if FOLD {
+                    let bias = _mm512_load_si512(b[p]);
+                    for r in 0..ROWS {
+                        acc[r][p] = _mm512_add_epi32(acc[r][p], bias);
+                    }
+                    let lane = lanes.get_unchecked_mut(word).get_unchecked_mut(p);
+                    let mut fold = _mm512_rol_epi32::<13>(*lane);
+                    for r in (0..ROWS).step_by(2) {
+                        fold = _mm512_ternarylogic_epi32::<0x96>(fold, acc[r][p], acc[r + 1][p]);
+                    }
+                    *lane = fold;
+                }
+                b[p] = b[p].add(1);
+            }
+            word = if word == WORDS - 1 { 0 } else { word + 1 };
         }
         if let Some(fix) = call.fix {
             correct(k, fix, half, &mut acc);
@@ -164,19 +165,24 @@ unsafe fn correct<const P: usize>(
     let ranks = fix_ranks(k);
     // SAFETY: `Call::check` saw the lengths.
     unsafe {
-        let left = fix.left.as_ptr().add(half * ROWS * ranks).cast::<i32>();
-        let right = fix.right.as_ptr().cast::<u8>();
-        for pair in 0..ranks / 2 {
+        let mut left = fix.left.as_ptr().add(half * ROWS * ranks).cast::<i32>();
+        let mut right = [fix.right.as_ptr(); P];
+        for p in 0..P {
+            right[p] = right[p].add(p * fix_words(k));
+        }
+        for _ in 0..ranks / 2 {
             let mut line = [_mm512_setzero_si512(); P];
-            for (p, line) in line.iter_mut().enumerate() {
-                *line = _mm512_loadu_si512(right.add(2 * p * fix_words(k) + pair * LINE).cast());
+            for p in 0..P {
+                line[p] = _mm512_loadu_si512(right[p].cast());
+                right[p] = right[p].byte_add(LINE);
             }
-            for (r, row) in acc.iter_mut().enumerate() {
-                let two = _mm512_set1_epi32(left.add(pair * ROWS + r).read_unaligned());
+            for r in 0..ROWS {
+                let two = _mm512_set1_epi32(left.add(r).read_unaligned());
                 for p in 0..P {
-                    row[p] = _mm512_dpwssd_epi32(row[p], two, line[p]);
+                    acc[r][p] = _mm512_dpwssd_epi32(acc[r][p], two, line[p]);
                 }
             }
+            left = left.add(ROWS);
         }
     }
 }
@@ -186,17 +192,15 @@ unsafe fn correct<const P: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
 unsafe fn store<const P: usize>(out: Out, half: usize, acc: &[[__m512i; P]; ROWS]) {
-    for (r, row) in acc.iter().enumerate() {
-        for (p, &sums) in row.iter().enumerate() {
-            // SAFETY: row 8·half + r < 16 and column 16·p + 15 < 16·P.
-            unsafe {
-                _mm512_storeu_si512(
-                    out.first
-                        .add((half * ROWS + r) * out.stride + 16 * p)
-                        .cast(),
-                    sums,
-                )
-            };
+    let mut to = out.first;
+    // SAFETY: row 8·half + r < 16 and column 16·p + 15 < 16·P.
+    unsafe {
+        to = to.add(half * ROWS * out.stride);
+        for r in 0..ROWS {
+            for p in 0..P {
+                _mm512_storeu_si512(to.cast::<__m512i>().add(p), acc[r][p]);
+            }
+            to = to.wrapping_add(out.stride);
         }
     }
 }
