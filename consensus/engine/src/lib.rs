@@ -34,6 +34,9 @@ mod relay;
 mod store;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use announce::PouwAnnounceValidator;
 pub use authoring::{AuthoringParams, MiningHandle, Peers, SubmitError, Template, start_authoring};
 pub use chain::{Chain, Tips};

@@ -30,6 +30,7 @@ pub struct PouwVerifier<B: BlockT<Hash = H256>> {
     engine: Arc<Engine<B>>,
     source: Arc<dyn ProofSource>,
     lookahead: Arc<Lookahead>,
+    retry: Duration,
 }
 
 impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
@@ -43,7 +44,15 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             engine,
             source,
             lookahead,
+            retry: RETRY,
         }
+    }
+
+    /// The same without the pause before giving up.
+    #[cfg(test)]
+    pub(crate) fn impatient(mut self) -> Self {
+        self.retry = Duration::ZERO;
+        self
     }
 
     async fn evidence(&self, sealed: &SealedHeader<B::Header>) -> Result<Evidence, EngineError> {
@@ -103,7 +112,7 @@ impl<B: BlockT<Hash = H256>> Verifier<B> for PouwVerifier<B> {
             Ok(evidence) => evidence,
             Err(error) if error.fault() == Fault::Sender => return Err(error.to_string()),
             Err(error) => {
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(self.retry).await;
                 Evidence::Undecided(error)
             }
         };

@@ -35,7 +35,7 @@ pub(super) enum BuildError {
     #[error("the inherents' data cannot be made: {0}")]
     Inherents(#[from] sp_inherents::Error),
     #[error("no proposer: {0}")]
-    Proposer(String),
+    Proposer(Box<dyn std::error::Error + Send + Sync>),
     #[error("the proposal would not be imported: {0}")]
     Unfit(#[from] Unfit),
 }
@@ -99,11 +99,11 @@ impl<B: BlockT<Hash = H256>, E: Environment<B>> Builder<B, E> {
             .proposers
             .init(&parent_header)
             .await
-            .map_err(|error| BuildError::Proposer(error.to_string()))?;
+            .map_err(|error| BuildError::Proposer(Box::new(error)))?;
         let proposal = proposer
             .propose(args)
             .await
-            .map_err(|error| BuildError::Proposer(error.to_string()))?;
+            .map_err(|error| BuildError::Proposer(Box::new(error)))?;
         let header = proposal.block.header().clone();
         let number = number_of(&parent_header).saturating_add(1);
         check(&header, parent, number, &pre)?;

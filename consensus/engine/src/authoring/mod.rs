@@ -192,3 +192,35 @@ fn why_not(sync: &impl SyncOracle, peers: Peers) -> Option<&'static str> {
         None
     }
 }
+
+/// The loop over plain parts, for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) struct Loop<B: BlockT<Hash = H256>, E, I, T, S> {
+        pub(crate) engine: Arc<Engine<B>>,
+        pub(crate) block_import: BoxBlockImport<B>,
+        pub(crate) proposers: E,
+        pub(crate) imports: I,
+        pub(crate) transactions: T,
+        pub(crate) sync: S,
+        pub(crate) author: AccountId32,
+        pub(crate) peers: Peers,
+    }
+
+    pub(crate) fn spawn_loop<B, E, I, T, S>(parts: Loop<B, E, I, T, S>) -> MiningHandle<B>
+    where
+        B: BlockT<Hash = H256>,
+        E: Environment<B> + Send + Sync + 'static,
+        I: Stream + Unpin + Send + 'static,
+        T: Stream + Unpin + Send + 'static,
+        S: SyncOracle + Send + Sync + 'static,
+    {
+        let Loop { engine, block_import, proposers, imports, transactions, sync, author, peers } = parts;
+        let handle = MiningHandle::new(engine.clone(), block_import);
+        let builder = Builder { engine, proposers, author };
+        tokio::spawn(run(handle.clone(), builder, imports, transactions.fuse(), sync, peers));
+        handle
+    }
+}

@@ -40,7 +40,7 @@ impl Lookahead {
         })
     }
 
-    fn remember<B: BlockT<Hash = H256>>(&self, blocks: &[IncomingBlock<B>]) {
+    pub(crate) fn remember<B: BlockT<Hash = H256>>(&self, blocks: &[IncomingBlock<B>]) {
         let batch: Arc<[H256]> = blocks.iter().map(|block| block.hash).collect();
         let mut places = self.blocks.lock();
         for (at, block) in blocks.iter().enumerate() {

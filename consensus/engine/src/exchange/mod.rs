@@ -7,7 +7,7 @@ mod client;
 mod lookahead;
 mod server;
 
-pub use client::{Hints, NetworkProofs, Offence, ProofSource, fetch_proof};
+pub use client::{AskError, Hints, NetworkProofs, Offence, ProofSource, fetch_proof};
 pub use lookahead::{Lookahead, PouwImportQueue};
 pub use server::ProofRequestHandler;
 

@@ -1,0 +1,309 @@
+//! Templates and submissions, over a proposer that makes empty blocks.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+use std::time::Duration;
+
+use futures::{channel::mpsc, future::Ready, stream};
+use labora_pouw::{Seal, reference};
+use parity_scale_codec::Encode;
+use parking_lot::Mutex;
+use sp_consensus::{Environment, ProposeArgs, Proposer, SyncOracle};
+use sp_core::H256;
+use sp_runtime::traits::Header as _;
+use tokio::sync::watch;
+
+use super::mock::*;
+use crate::{
+    MiningHandle, Peers, SubmitError, Template,
+    authoring::testing::{Loop, spawn_loop},
+    store::encoded_proof,
+};
+
+/// Longest wait for a condition; only a failing test gets there.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Default)]
+struct Empty {
+    spoil: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+}
+
+struct EmptyBlock {
+    parent: Header,
+    spoil: bool,
+    salt: usize,
+}
+
+impl Environment<Block> for Empty {
+    type Proposer = EmptyBlock;
+    type CreateProposer = Ready<Result<EmptyBlock, Self::Error>>;
+    type Error = sp_blockchain::Error;
+
+    fn init(&mut self, parent: &Header) -> Self::CreateProposer {
+        let salt = self.made.fetch_add(1, Ordering::SeqCst);
+        futures::future::ready(Ok(EmptyBlock {
+            parent: parent.clone(),
+            spoil: self.spoil.load(Ordering::SeqCst),
+            salt,
+        }))
+    }
+}
+
+impl Proposer<Block> for EmptyBlock {
+    type Error = sp_blockchain::Error;
+    type Proposal = Ready<Result<sp_consensus::Proposal<Block>, Self::Error>>;
+
+    fn propose(self, args: ProposeArgs<Block>) -> Self::Proposal {
+        assert!(args.block_size_limit.is_some());
+        assert_eq!(args.inherent_data.len(), 2, "the time and the parent's header");
+        let mut digest = args.inherent_digests;
+        if self.spoil {
+            digest.push(sp_runtime::DigestItem::Other(vec![1]));
+        }
+        let header = Header::new(
+            self.parent.number + 1,
+            H256::from_low_u64_be(self.salt as u64),
+            H256::zero(),
+            self.parent.hash(),
+            digest,
+        );
+        let block = Block { header, extrinsics: Vec::new() };
+        futures::future::ready(Ok(sp_consensus::Proposal { block, storage_changes: Default::default() }))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Net {
+    syncing: Arc<AtomicBool>,
+    offline: Arc<AtomicBool>,
+}
+
+impl SyncOracle for Net {
+    fn is_major_syncing(&self) -> bool {
+        self.syncing.load(Ordering::SeqCst)
+    }
+
+    fn is_offline(&self) -> bool {
+        self.offline.load(Ordering::SeqCst)
+    }
+}
+
+struct Mine {
+    node: Node,
+    net: Net,
+    proposers: Empty,
+    handle: MiningHandle<Block>,
+    templates: watch::Receiver<Option<Template>>,
+    /// Tells the loop of an import, as the client does; the loop ends with it.
+    imports: mpsc::UnboundedSender<()>,
+}
+
+fn start(peers: Peers, net: Net) -> Mine {
+    let node = Node::new();
+    let proposers = Empty::default();
+    let (imports, notified) = mpsc::unbounded();
+    let handle = spawn_loop(Loop {
+        engine: node.engine.clone(),
+        block_import: Box::new(node.import.clone()),
+        proposers: proposers.clone(),
+        imports: notified,
+        transactions: stream::pending::<()>(),
+        sync: net.clone(),
+        author: author(),
+        peers,
+    });
+    let templates = handle.templates();
+    Mine { node, net, proposers, handle, templates, imports }
+}
+
+fn start_alone() -> Mine {
+    start(Peers::NotRequired, Net::default())
+}
+
+impl Mine {
+    async fn wait(&mut self, wanted: impl FnMut(&Option<Template>) -> bool) -> Option<Template> {
+        let template = tokio::time::timeout(DEADLINE, self.templates.wait_for(wanted));
+        template.await.expect("in time").expect("the loop runs").clone()
+    }
+
+    async fn template(&mut self) -> Template {
+        self.wait(Option::is_some).await.expect("waited for")
+    }
+}
+
+/// A winner for a template, without its header.
+fn winner(template: &Template) -> reference::Winner {
+    find(template, |wins| wins)
+}
+
+fn find(template: &Template, wanted: impl Fn(bool) -> bool) -> reference::Winner {
+    let shape = labora_pouw::Shape::new(32, 32, 256).unwrap();
+    let all = labora_pouw::Difficulty::new(1.into()).unwrap();
+    let real = labora_pouw::Difficulty::new(template.difficulty).unwrap();
+    (0..)
+        .find_map(|attempt| {
+            let (a, bt) = reference::matrices(&format!("authoring {attempt}"), shape);
+            let proved = reference::prove(&template.pre_hash.0, &a, &bt, shape, all).unwrap();
+            proved.winners.into_iter().find(|found| wanted(real.wins(&found.ticket, shape.k())))
+        })
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_winner_becomes_the_best_block_with_its_proof_stored_and_a_new_template_follows() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    assert_eq!((template.number, template.difficulty), (1, EASY.into()));
+    let found = winner(&template);
+    let hash = mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await.unwrap();
+    assert_eq!(mine.node.chain.best().hash(), hash);
+    let stored = encoded_proof(&*mine.node.chain, hash).unwrap().unwrap();
+    assert_eq!(stored, found.proof.encode());
+    mine.imports.unbounded_send(()).unwrap();
+    let next = mine.wait(|next| next.as_ref().is_some_and(|next| next.number == 2)).await.unwrap();
+    assert_eq!(next.parent, hash);
+}
+
+#[tokio::test]
+async fn a_chain_of_blocks_is_mined_each_on_the_last() {
+    let mut mine = start_alone();
+    for number in 1..=5 {
+        let template =
+            mine.wait(|next| next.as_ref().is_some_and(|next| next.number == number)).await.unwrap();
+        let found = winner(&template);
+        mine.handle.submit(template.pre_hash, found.seal, found.proof).await.unwrap();
+        mine.imports.unbounded_send(()).unwrap();
+    }
+    assert_eq!(mine.node.chain.best().number, 5);
+}
+
+#[tokio::test]
+async fn a_second_winner_of_a_template_is_a_duplicate() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let found = winner(&template);
+    mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await.unwrap();
+    let again = mine.handle.submit(template.pre_hash, found.seal, found.proof).await;
+    assert!(matches!(again, Err(SubmitError::Duplicate { .. })), "{again:?}");
+    assert_eq!(mine.node.chain.imports(), 1);
+}
+
+#[tokio::test]
+async fn two_winners_submitted_together_make_one_block() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let found = winner(&template);
+    let submit = || mine.handle.submit(template.pre_hash, found.seal, found.proof.clone());
+    let (one, other) = tokio::join!(submit(), submit());
+    assert_eq!(u8::from(one.is_ok()) + u8::from(other.is_ok()), 1, "{one:?} {other:?}");
+    assert_eq!(mine.node.chain.imports(), 1);
+}
+
+#[tokio::test]
+async fn weak_malformed_and_stale_submissions_are_told_apart_and_leave_the_template_alone() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let pre_hash = template.pre_hash;
+    let (found, weak) = (winner(&template), find(&template, |wins| !wins));
+
+    let result = mine.handle.submit(pre_hash, weak.seal, weak.proof).await;
+    assert!(matches!(result, Err(SubmitError::Weak { difficulty }) if difficulty == EASY.into()));
+    let result = mine.handle.submit(pre_hash, found.seal, flipped(&found.proof)).await;
+    assert!(matches!(result, Err(SubmitError::Malformed(_))), "{result:?}");
+    let result = mine.handle.submit(H256::repeat_byte(9), found.seal, found.proof.clone()).await;
+    assert!(matches!(result, Err(SubmitError::Stale { .. })), "{result:?}");
+
+    let (seal, proof) = (found.seal.encode(), found.proof.encode());
+    for (seal, proof) in [
+        (&seal[1..], &proof[..]),
+        (&seal[..], &proof[1..]),
+        (&[][..], &[][..]),
+        (&seal[..], &vec![0; labora_pouw::Proof::MAX_ENCODED_LEN + 1][..]),
+    ] {
+        let result = mine.handle.submit_encoded(pre_hash, seal, proof).await;
+        assert!(matches!(result, Err(SubmitError::Malformed(_))), "{result:?}");
+    }
+    assert_eq!(seal.len(), Seal::ENCODED_LEN);
+    mine.handle.submit_encoded(pre_hash, &seal, &proof).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_winner_for_an_older_best_block_is_stale() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let found = winner(&template);
+    let genesis = mine.node.chain.best();
+    mine.node.grow(&genesis).await;
+    let result = mine.handle.submit(template.pre_hash, found.seal, found.proof).await;
+    assert!(matches!(result, Err(SubmitError::Stale { .. })), "{result:?}");
+    assert_eq!(mine.node.chain.imports(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_import_leaves_no_template_behind_and_is_followed_by_a_new_one() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let found = winner(&template);
+    mine.node.chain.set_failing(true);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut watching = mine.handle.templates();
+    watching.mark_unchanged();
+    let result = mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await;
+    assert!(matches!(result, Err(SubmitError::Refused(_))), "{result:?}");
+    seen.lock().push(template.pre_hash);
+    mine.node.chain.set_failing(false);
+    let old = template.pre_hash;
+    let next = mine.wait(|next| next.as_ref().is_some_and(|next| next.pre_hash != old)).await.unwrap();
+    let found = winner(&next);
+    mine.handle.submit(next.pre_hash, found.seal, found.proof).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_mines_while_the_node_syncs_and_a_late_miner_is_told_so() {
+    let net = Net::default();
+    net.syncing.store(true, Ordering::SeqCst);
+    let mut mine = start(Peers::NotRequired, net);
+    assert_eq!(*mine.handle.templates().borrow(), None);
+    mine.net.syncing.store(false, Ordering::SeqCst);
+    let template = mine.template().await;
+    mine.net.syncing.store(true, Ordering::SeqCst);
+    mine.wait(Option::is_none).await;
+    assert_eq!(*mine.handle.templates().borrow(), None, "a late subscriber sees the stop too");
+    let found = winner(&template);
+    let result = mine.handle.submit(template.pre_hash, found.seal, found.proof).await;
+    assert!(matches!(result, Err(SubmitError::Stale { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_node_without_peers_mines_only_where_it_may() {
+    let net = Net::default();
+    net.offline.store(true, Ordering::SeqCst);
+    let mut mine = start(Peers::Required, net.clone());
+    let mut alone = start(Peers::NotRequired, net.clone());
+    alone.template().await;
+    assert_eq!(*mine.templates.borrow(), None);
+    assert_eq!(mine.proposers.made.load(Ordering::SeqCst), 0);
+    net.offline.store(false, Ordering::SeqCst);
+    mine.template().await;
+}
+
+#[tokio::test]
+async fn a_proposal_that_would_not_import_is_never_offered_and_does_not_make_the_loop_spin() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    mine.proposers.spoil.store(true, Ordering::SeqCst);
+    let made = mine.proposers.made.load(Ordering::SeqCst);
+    let genesis = mine.node.chain.best();
+    mine.node.grow(&genesis).await;
+    for _ in 0..100 {
+        mine.imports.unbounded_send(()).unwrap();
+    }
+    mine.wait(Option::is_none).await;
+    assert!(mine.proposers.made.load(Ordering::SeqCst) - made <= 2, "a hundred events, one try");
+    mine.proposers.spoil.store(false, Ordering::SeqCst);
+    let next = mine.template().await;
+    assert_eq!(next.number, template.number + 1);
+}

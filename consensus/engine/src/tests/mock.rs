@@ -1,0 +1,403 @@
+//! A chain that is a table, an import that only writes into it, peers that are lists, and a miner.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use labora_consensus_api::{PreDigest, pre_digest_item, seal_item};
+use labora_pouw::{Difficulty, Proof, Shape, reference};
+use parking_lot::Mutex;
+use sc_consensus::{
+    BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult, ImportedAux,
+};
+use sc_network_types::PeerId;
+use sp_consensus::{BlockOrigin, Error as ConsensusError};
+use sp_core::{H256, U256, crypto::AccountId32};
+use sp_runtime::{
+    Digest, DigestItem, OpaqueExtrinsic, generic,
+    traits::{BlakeTwo256, Header as _},
+};
+
+use crate::{
+    Chain, Engine, PouwBlockImport, PouwVerifier, ProofSource, SealedHeader, Tips,
+    exchange::{AskError, Lookahead, Offence},
+};
+
+pub(super) type Header = generic::Header<u32, BlakeTwo256>;
+pub(super) type Block = generic::Block<Header, OpaqueExtrinsic>;
+
+/// A ticket of the test products is worth 65,536: about one in two wins.
+pub(super) const EASY: u64 = 130_000;
+
+/// Time of the block at number n: genesis has none, and the clock of the tests stands a minute after the last.
+pub(super) fn time_at(number: u32) -> u64 {
+    1_800_000_000_000 + 12_000 * u64::from(number)
+}
+
+/// The tests' clock.
+pub(super) const NOW_MS: u64 = 1_800_000_000_000 + 100 * 12_000;
+
+pub(super) fn author() -> AccountId32 {
+    AccountId32::new([7; 32])
+}
+
+/// A header on `parent` without its seal; `salt` makes siblings differ.
+pub(super) fn unsealed(parent: &Header, timestamp_ms: u64, salt: u64) -> Header {
+    let pre = PreDigest { author: author(), timestamp_ms };
+    Header::new(
+        parent.number + 1,
+        H256::from_low_u64_be(salt),
+        H256::zero(),
+        parent.hash(),
+        Digest { logs: vec![pre_digest_item(&pre)] },
+    )
+}
+
+/// A sealed header and its proof.
+#[derive(Clone, Debug)]
+pub(super) struct Mined {
+    pub(super) header: Header,
+    pub(super) proof: Proof,
+}
+
+impl Mined {
+    pub(super) fn hash(&self) -> H256 {
+        self.header.hash()
+    }
+}
+
+/// Mines a header: products of new matrices until a tile wins.
+pub(super) fn mine(header: Header, difficulty: u64) -> Mined {
+    let shape = Shape::new(32, 32, 256).unwrap();
+    let difficulty = Difficulty::new(difficulty.into()).unwrap();
+    let pre_hash = header.hash();
+    let winner = (0..)
+        .find_map(|attempt| {
+            let (a, bt) = reference::matrices(&format!("engine {attempt}"), shape);
+            let proved = reference::prove(&pre_hash.0, &a, &bt, shape, difficulty).unwrap();
+            proved.winners.into_iter().next()
+        })
+        .unwrap();
+    let mut header = header;
+    header.digest.push(seal_item(&winner.seal));
+    Mined { header, proof: winner.proof }
+}
+
+/// As [`mine`], but a tile that is proved and does not win.
+pub(super) fn lose(header: Header, difficulty: u64) -> Mined {
+    let shape = Shape::new(32, 32, 256).unwrap();
+    let pre_hash = header.hash();
+    let all = Difficulty::new(U256::one()).unwrap();
+    let real = Difficulty::new(difficulty.into()).unwrap();
+    let loser = (0..)
+        .find_map(|attempt| {
+            let (a, bt) = reference::matrices(&format!("engine {attempt}"), shape);
+            let proved = reference::prove(&pre_hash.0, &a, &bt, shape, all).unwrap();
+            proved.winners.into_iter().find(|winner| !real.wins(&winner.ticket, shape.k()))
+        })
+        .unwrap();
+    let mut header = header;
+    header.digest.push(seal_item(&loser.seal));
+    Mined { header, proof: loser.proof }
+}
+
+/// The table.
+pub(super) struct MockChain {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    headers: HashMap<H256, Header>,
+    records: HashMap<Vec<u8>, Vec<u8>>,
+    difficulties: HashMap<H256, u64>,
+    best: H256,
+    genesis: H256,
+    finalised: u32,
+    failing: bool,
+    imports: u32,
+}
+
+impl MockChain {
+    pub(super) fn new() -> Arc<Self> {
+        let genesis = Header::new(
+            0,
+            H256::zero(),
+            H256::zero(),
+            H256::zero(),
+            Digest::default(),
+        );
+        let hash = genesis.hash();
+        let state = State {
+            headers: [(hash, genesis)].into(),
+            best: hash,
+            genesis: hash,
+            ..Default::default()
+        };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    pub(super) fn best(&self) -> Header {
+        let state = self.state.lock();
+        state.headers[&state.best].clone()
+    }
+
+    /// Difficulty of the children of `block`, where it is not [`EASY`].
+    pub(super) fn set_difficulty(&self, block: H256, difficulty: u64) {
+        self.state.lock().difficulties.insert(block, difficulty);
+    }
+
+    pub(super) fn set_finalised(&self, number: u32) {
+        self.state.lock().finalised = number;
+    }
+
+    /// Makes every import fail, as a full disk does.
+    pub(super) fn set_failing(&self, failing: bool) {
+        self.state.lock().failing = failing;
+    }
+
+    pub(super) fn has(&self, block: H256) -> bool {
+        self.state.lock().headers.contains_key(&block)
+    }
+
+    pub(super) fn imports(&self) -> u32 {
+        self.state.lock().imports
+    }
+
+    pub(super) fn records(&self) -> usize {
+        self.state.lock().records.len()
+    }
+
+    pub(super) fn remove_record(&self, key: &[u8]) {
+        self.state.lock().records.remove(key).unwrap();
+    }
+
+    pub(super) fn put_record(&self, key: Vec<u8>, value: Vec<u8>) {
+        self.state.lock().records.insert(key, value);
+    }
+}
+
+impl Chain<Block> for MockChain {
+    fn tips(&self) -> Tips {
+        let state = self.state.lock();
+        Tips { best: state.best, finalised: state.finalised, genesis: state.genesis }
+    }
+
+    fn sealed_header(&self, block: H256) -> sp_blockchain::Result<Option<Header>> {
+        Ok(self.state.lock().headers.get(&block).cloned())
+    }
+
+    fn record(&self, key: &[u8]) -> sp_blockchain::Result<Option<Vec<u8>>> {
+        Ok(self.state.lock().records.get(key).cloned())
+    }
+
+    fn difficulty_at(&self, block: H256) -> sp_blockchain::Result<U256> {
+        Ok(self.state.lock().difficulties.get(&block).copied().unwrap_or(EASY).into())
+    }
+}
+
+/// What stands below the engine's import: does what it is told, as the client does.
+#[derive(Clone)]
+pub(super) struct MockClient(pub(super) Arc<MockChain>);
+
+#[async_trait::async_trait]
+impl BlockImport<Block> for MockClient {
+    type Error = ConsensusError;
+
+    async fn check_block(&self, _: BlockCheckParams<Block>) -> Result<ImportResult, Self::Error> {
+        Ok(ImportResult::imported(false))
+    }
+
+    async fn import_block(
+        &self,
+        block: BlockImportParams<Block>,
+    ) -> Result<ImportResult, Self::Error> {
+        // Gives another import the chance to come between, were there no lock.
+        tokio::task::yield_now().await;
+        let hash = block.post_hash();
+        let mut state = self.0.state.lock();
+        if state.failing || !block.intermediates.is_empty() {
+            return Err(ConsensusError::ClientImport("failing as told".into()));
+        }
+        if state.headers.contains_key(&hash) {
+            return Ok(ImportResult::AlreadyInChain);
+        }
+        if !state.headers.contains_key(&block.header.parent_hash) {
+            return Ok(ImportResult::UnknownParent);
+        }
+        let Some(ForkChoiceStrategy::Custom(is_new_best)) = block.fork_choice else {
+            return Err(ConsensusError::ClientImport("no fork choice".into()));
+        };
+        state.headers.insert(hash, block.post_header());
+        for (key, value) in block.auxiliary {
+            match value {
+                Some(value) => state.records.insert(key, value),
+                None => state.records.remove(&key),
+            };
+        }
+        if is_new_best {
+            state.best = hash;
+        }
+        state.imports += 1;
+        Ok(ImportResult::Imported(ImportedAux { is_new_best, ..Default::default() }))
+    }
+}
+
+/// What a peer answers.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// These proofs, and `None` for every other block.
+    Proofs(HashMap<H256, Proof>),
+    /// Nothing, in time.
+    Silence,
+    /// Bytes that do not decode.
+    Malformed,
+}
+
+/// Peers and what they did.
+#[derive(Default)]
+pub(super) struct MockPeers {
+    peers: Vec<(PeerId, Answer)>,
+    pub(super) asked: Mutex<Vec<(PeerId, Vec<H256>)>>,
+    pub(super) reported: Mutex<Vec<(PeerId, Offence)>>,
+}
+
+impl MockPeers {
+    pub(super) fn none() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(super) fn of(peers: Vec<(PeerId, Answer)>) -> Arc<Self> {
+        Arc::new(Self { peers, ..Default::default() })
+    }
+
+    pub(super) fn holding(blocks: &[&Mined]) -> Answer {
+        Answer::Proofs(blocks.iter().map(|block| (block.hash(), block.proof.clone())).collect())
+    }
+
+    pub(super) fn asked_peers(&self) -> Vec<PeerId> {
+        self.asked.lock().iter().map(|(peer, _)| *peer).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl ProofSource for MockPeers {
+    async fn peers(&self, _: u32) -> Vec<PeerId> {
+        self.peers.iter().map(|(peer, _)| *peer).collect()
+    }
+
+    async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
+        self.asked.lock().push((peer, blocks.to_vec()));
+        match self.peers.iter().find(|(known, _)| *known == peer).map(|(_, answer)| answer) {
+            Some(Answer::Proofs(proofs)) => {
+                Ok(blocks.iter().map(|block| proofs.get(block).cloned()).collect())
+            }
+            Some(Answer::Malformed) => {
+                Err(crate::exchange::WireError::Answer { got: 3, asked: blocks.len() }.into())
+            }
+            Some(Answer::Silence) | None => Err(AskError::NoNetwork),
+        }
+    }
+
+    fn report(&self, peer: PeerId, offence: Offence) {
+        self.reported.lock().push((peer, offence));
+    }
+}
+
+/// One node: chain, engine, import and verifier.
+pub(super) struct Node {
+    pub(super) chain: Arc<MockChain>,
+    pub(super) engine: Arc<Engine<Block>>,
+    pub(super) import: PouwBlockImport<Block, MockClient>,
+    pub(super) lookahead: Arc<Lookahead>,
+    pub(super) verifier: PouwVerifier<Block>,
+    salt: AtomicU64,
+}
+
+impl Node {
+    pub(super) fn new() -> Self {
+        Self::with_peers(MockPeers::none())
+    }
+
+    pub(super) fn with_peers(peers: Arc<MockPeers>) -> Self {
+        let chain = MockChain::new();
+        let engine = Engine::new(chain.clone(), Arc::new(|| NOW_MS));
+        let import = PouwBlockImport::new(MockClient(chain.clone()), engine.clone());
+        let lookahead = Lookahead::new();
+        let verifier =
+            PouwVerifier::new(engine.clone(), peers, lookahead.clone()).impatient();
+        Self { chain, engine, import, lookahead, verifier, salt: AtomicU64::new(1) }
+    }
+
+    /// A block on `parent`, mined at the difficulty that its parent sets; not imported.
+    pub(super) fn child(&self, parent: &Header) -> Mined {
+        let difficulty = self.engine.difficulty_after(parent.hash()).unwrap().get().as_u64();
+        let salt = self.salt.fetch_add(1, Ordering::Relaxed);
+        mine(unsealed(parent, time_at(parent.number + 1), salt), difficulty)
+    }
+
+    /// A block that sync brings.
+    pub(super) fn from_sync(header: &Header) -> BlockImportParams<Block> {
+        let mut block = BlockImportParams::new(BlockOrigin::NetworkBroadcast, header.clone());
+        block.body = Some(Vec::new());
+        block.post_hash = Some(header.hash());
+        block
+    }
+
+    /// What the import queue does with a block.
+    pub(super) async fn sync(&self, header: &Header) -> Result<ImportResult, SyncError> {
+        let block = self
+            .verifier
+            .verify(Self::from_sync(header))
+            .await
+            .map_err(SyncError::SenderBanned)?;
+        self.import.import_block(block).await.map_err(|error| SyncError::NotNow(error.to_string()))
+    }
+
+    /// As [`sync`](Self::sync), with the proof heard before.
+    pub(super) async fn hear_and_sync(&self, block: &Mined) -> Result<ImportResult, SyncError> {
+        self.engine.proofs.keep_unchecked(block.hash(), Arc::new(block.proof.clone()));
+        self.sync(&block.header).await
+    }
+
+    /// Mines and imports a child of `parent`.
+    pub(super) async fn grow(&self, parent: &Header) -> Mined {
+        let block = self.child(parent);
+        let result = self.hear_and_sync(&block).await.unwrap();
+        assert!(matches!(result, ImportResult::Imported(_)), "{result:?}");
+        block
+    }
+
+    pub(super) fn open(header: &Header) -> SealedHeader<Header> {
+        SealedHeader::open(header).unwrap()
+    }
+}
+
+use sc_consensus::Verifier as _;
+
+/// How the import queue ends with a block.
+#[derive(Debug, PartialEq)]
+pub(super) enum SyncError {
+    /// The verifier refused: sync bans the sender.
+    SenderBanned(String),
+    /// Import refused: sync tries again.
+    NotNow(String),
+}
+
+/// A proof with one entry of a strip changed, still in range.
+pub(super) fn flipped(proof: &Proof) -> Proof {
+    let mut a = proof.a.entries().to_vec();
+    a[5] = if a[5] == 0 { 1 } else { 0 };
+    Proof::new(a, proof.a_path.clone(), proof.b.entries().to_vec(), proof.b_path.clone()).unwrap()
+}
+
+/// A header with one more digest item before the seal.
+pub(super) fn with_item(header: Header, item: DigestItem) -> Header {
+    let mut header = header;
+    header.digest.push(item);
+    header
+}

@@ -1,0 +1,8 @@
+//! The engine over a table instead of a client: every rule by itself. `tests/` has the same over a real chain.
+
+mod announcements;
+mod authoring;
+mod imports;
+mod mock;
+mod proofs_of_peers;
+mod wire;
