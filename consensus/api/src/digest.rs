@@ -11,7 +11,9 @@ use sp_runtime::{Digest, DigestItem, traits::Header};
 use crate::ENGINE_ID;
 
 /// What an author states before the block is executed.
-#[derive(Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+#[derive(
+    Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo,
+)]
 pub struct PreDigest {
     /// Account that the author's share of the subsidy and the tips are paid to.
     pub author: AccountId32,
@@ -24,19 +26,34 @@ pub struct PreDigest {
 #[cfg_attr(feature = "std", derive(thiserror::Error))]
 pub enum DigestError {
     /// The last item is not a seal of this engine.
-    #[cfg_attr(feature = "std", error("the header's last digest item is not a seal of this engine"))]
+    #[cfg_attr(
+        feature = "std",
+        error("the header's last digest item is not a seal of this engine")
+    )]
     NoSeal,
     /// The seal's bytes are not exactly one valid seal.
-    #[cfg_attr(feature = "std", error("the header's seal does not decode to one valid seal"))]
+    #[cfg_attr(
+        feature = "std",
+        error("the header's seal does not decode to one valid seal")
+    )]
     BadSeal,
     /// The first item is not the author's pre-runtime item.
-    #[cfg_attr(feature = "std", error("the header's first digest item is not the author's pre-runtime item"))]
+    #[cfg_attr(
+        feature = "std",
+        error("the header's first digest item is not the author's pre-runtime item")
+    )]
     NoPreDigest,
     /// The author's item does not decode.
-    #[cfg_attr(feature = "std", error("the author's digest item does not decode to an account and a time"))]
+    #[cfg_attr(
+        feature = "std",
+        error("the author's digest item does not decode to an account and a time")
+    )]
     BadPreDigest,
     /// An item that has no place in a header of this chain.
-    #[cfg_attr(feature = "std", error("digest item {0} has no place in a header of this chain"))]
+    #[cfg_attr(
+        feature = "std",
+        error("digest item {0} has no place in a header of this chain")
+    )]
     Stray(u32),
 }
 
@@ -71,7 +88,10 @@ pub fn author_and_time(digest: &Digest) -> Result<PreDigest, DigestError> {
         return Err(DigestError::NoPreDigest);
     };
     let stray = rest.iter().position(|item| {
-        !matches!(item, DigestItem::Consensus(..) | DigestItem::RuntimeEnvironmentUpdated)
+        !matches!(
+            item,
+            DigestItem::Consensus(..) | DigestItem::RuntimeEnvironmentUpdated
+        )
     });
     if let Some(at) = stray {
         return Err(DigestError::Stray(at as u32 + 1));

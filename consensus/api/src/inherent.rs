@@ -51,7 +51,8 @@ where
         mut error: &[u8],
     ) -> Option<Result<(), sp_inherents::Error>> {
         (*identifier == INHERENT_IDENTIFIER).then(|| {
-            let error = <InherentError as parity_scale_codec::Decode>::decode(&mut error)?;
+            let error = <InherentError as parity_scale_codec::Decode>::decode(&mut error)
+                .map_err(|error| sp_inherents::Error::DecodingFailed(error, *identifier))?;
             Err(sp_inherents::Error::Application(Box::new(error)))
         })
     }

@@ -22,7 +22,9 @@ pub const ENGINE_ID: ConsensusEngineId = *b"pouw";
 pub const MAX_FUTURE_MS: u64 = 15_000;
 
 /// What a block was mined on, as the state of its descendants knows it.
-#[derive(Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+#[derive(
+    Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo,
+)]
 pub struct SealRecord {
     /// Hash of the block, its seal included.
     pub block: H256,

@@ -1,0 +1,114 @@
+//! The genesis of each chain that this runtime knows by name: the one place where such figures stand.
+
+use alloc::{vec, vec::Vec};
+
+use frame_support::build_struct_json_patch;
+use serde_json::Value;
+use sp_core::U256;
+use sp_genesis_builder::PresetId;
+use sp_keyring::Sr25519Keyring;
+use sp_runtime::Perbill;
+
+use crate::{
+    AccountId, BalancesConfig, LAB, RewardsConfig, RuntimeGenesisConfig, SudoConfig, WorkConfig,
+};
+
+/// Name of the preset of a chain of one developer's machine.
+pub const DEVELOPMENT: &str = sp_genesis_builder::DEV_RUNTIME_PRESET;
+/// Name of the preset of a chain of a few nodes on one machine.
+pub const LOCAL_TESTNET: &str = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
+/// Name of the preset of the public test network.
+pub const TESTNET: &str = "testnet";
+
+/// What each well-known development account starts with.
+const ENDOWMENT: u128 = 1_000_000 * LAB;
+
+/// Four years of 12 s blocks: 4 · 365.25 · 86,400 / 12.
+const HALF_LIFE_BLOCKS: u32 = 10_519_200;
+
+/// Subsidy above the tail at the start. Over all time it issues S·H/ln 2, here 151.8 million LAB.
+const INITIAL_SUBSIDY: u128 = 10 * LAB;
+
+/// Subsidy for ever: 788,940 LAB a year, about half a percent of all that the decay issues.
+const TAIL_SUBSIDY: u128 = 3 * LAB / 10;
+
+/// Work of a chain whose blocks come every `target_block_time_ms`.
+fn work(initial_difficulty: u64, target_block_time_ms: u64, half_life_ms: u64) -> WorkConfig {
+    WorkConfig {
+        initial_difficulty: U256::from(initial_difficulty),
+        target_block_time_ms,
+        half_life_ms,
+        ..Default::default()
+    }
+}
+
+/// A block every 3 s on whatever machine it is.
+///
+/// 5·10^10 multiply-accumulates take two cores with AVX2 half a second, and one old core without a few seconds, so the
+/// first block comes soon on both. Difficulty doubles for every 30 s that the chain is ahead: where it has to rise
+/// sixfold it does so within the first minute.
+fn development_work() -> WorkConfig {
+    work(50_000_000_000, 3_000, 30_000)
+}
+
+/// A block every 6 s: time for it to be seen by the others on the machine before the next.
+fn local_work() -> WorkConfig {
+    work(50_000_000_000, 6_000, 120_000)
+}
+
+/// A block every 12 s, with a half-life of an hour; begins with what ten machines of two cores do in that time.
+fn testnet_work() -> WorkConfig {
+    work(12_000_000_000_000, 12_000, 3_600_000)
+}
+
+/// The same on every chain: three quarters to the author, 15 % to staking, the rest to research.
+fn rewards() -> RewardsConfig {
+    RewardsConfig {
+        initial_subsidy: INITIAL_SUBSIDY,
+        half_life_blocks: HALF_LIFE_BLOCKS,
+        tail_subsidy: TAIL_SUBSIDY,
+        author_share: Perbill::from_percent(75),
+        staking_share: Perbill::from_percent(15),
+        ..Default::default()
+    }
+}
+
+/// A chain whose well-known accounts are rich, and where Alice is root.
+fn of_well_known_accounts(work: WorkConfig) -> Value {
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        balances: BalancesConfig {
+            balances: Sr25519Keyring::well_known()
+                .map(|account| (account.to_account_id(), ENDOWMENT))
+                .collect::<Vec<(AccountId, u128)>>(),
+        },
+        work,
+        rewards: rewards(),
+        sudo: SudoConfig {
+            key: Some(Sr25519Keyring::Alice.to_account_id())
+        },
+    })
+}
+
+/// A chain on which nobody owns anything and nobody is root: all is mined.
+fn testnet() -> Value {
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        work: testnet_work(),
+        rewards: rewards(),
+    })
+}
+
+/// The preset of that name, as JSON to lay over the default genesis.
+pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
+    let patch = match id.as_ref() {
+        DEVELOPMENT => of_well_known_accounts(development_work()),
+        LOCAL_TESTNET => of_well_known_accounts(local_work()),
+        TESTNET => testnet(),
+        _ => return None,
+    };
+    serde_json::to_vec(&patch).ok()
+}
+
+/// Names of all presets.
+pub fn preset_names() -> Vec<PresetId> {
+    vec![DEVELOPMENT.into(), LOCAL_TESTNET.into(), TESTNET.into()]
+}
