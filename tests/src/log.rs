@@ -1,0 +1,83 @@
+//! The log of a node: a file that outlives the process, searched for lines, and shown when a test fails.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::Outcome;
+
+/// Lines at the end of a log that are shown when a test fails.
+const SHOWN_LINES: usize = 60;
+
+/// Words that a node must never log, whatever is thrown at it.
+const SIGNS_OF_A_PANIC: [&str; 3] = ["panicked at", "Thread '", "stack backtrace"];
+
+/// A node's standard output and error, in one file.
+#[derive(Clone, Debug)]
+pub struct Log {
+    path: PathBuf,
+}
+
+impl Log {
+    /// The log at `path`.
+    pub fn at(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All of it, with the colours taken out.
+    pub fn text(&self) -> Outcome<String> {
+        Ok(without_colours(&String::from_utf8_lossy(&fs::read(
+            &self.path,
+        )?)))
+    }
+
+    /// What follows `mark` in the last line that holds it, up to the first of `ends` or the end of the line.
+    pub fn after_last(&self, mark: &str, ends: &[char]) -> Outcome<Option<String>> {
+        let text = self.text()?;
+        Ok(text.lines().rev().find_map(|line| {
+            let (_, rest) = line.split_once(mark)?;
+            Some(rest.split(ends).next().unwrap_or(rest).trim().to_owned())
+        }))
+    }
+
+    /// Fails if the node panicked at any time.
+    pub fn assert_no_panic(&self) -> Outcome {
+        let text = self.text()?;
+        match text
+            .lines()
+            .find(|line| SIGNS_OF_A_PANIC.iter().any(|sign| line.contains(sign)))
+        {
+            Some(line) => Err(format!("the node panicked: {line}").into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The last lines.
+    pub fn tail(&self) -> String {
+        let text = self.text().unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+    }
+}
+
+/// Drops ANSI escape sequences, which end at their first letter.
+fn without_colours(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' {
+            letters.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}

@@ -1,0 +1,85 @@
+//! Chain specs for tests: the node's own dev spec with other figures of work, which make blocks come sooner.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{Outcome, binary};
+
+/// From the start of `labora chain-spec` to its end.
+const SPEC_LIMIT: Duration = Duration::from_secs(60);
+
+/// Figures of a chain's work.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Multiply-accumulates that block 1 is expected to take.
+    pub initial_difficulty: u64,
+    /// Time between blocks, in milliseconds.
+    pub target_block_time_ms: u64,
+    /// A chain that is ahead by this has twice the difficulty, in milliseconds.
+    pub half_life_ms: u64,
+}
+
+/// A block about every half second on whatever machine it is: the difficulty starts at what a core does in a tenth of a
+/// second or less, and adapts within seconds.
+pub const QUICK: Work = Work {
+    initial_difficulty: 2_000_000_000,
+    target_block_time_ms: 500,
+    half_life_ms: 5_000,
+};
+
+/// A block every second: long against what it takes to cross a network of processes on one machine, so that its nodes
+/// agree most of the time.
+pub const NETWORK: Work = Work {
+    initial_difficulty: 10_000_000_000,
+    target_block_time_ms: 1_000,
+    half_life_ms: 10_000,
+};
+
+/// Every product of the smallest shape is worth a block on average, and stays so: for miners that use the slow reference.
+pub const LOWEST: Work = Work {
+    initial_difficulty: 1 << 18,
+    target_block_time_ms: 3_000,
+    half_life_ms: 3_600_000,
+};
+
+/// Writes the dev chain's spec with other figures of work into `folder`, and gives its path.
+pub fn write(folder: &Path, work: Work) -> Outcome<PathBuf> {
+    let mut spec = dev()?;
+    let genesis = work_of(&mut spec)?;
+    genesis["initialDifficulty"] = json!(format!("{:#x}", work.initial_difficulty));
+    genesis["targetBlockTimeMs"] = json!(work.target_block_time_ms);
+    genesis["halfLifeMs"] = json!(work.half_life_ms);
+    spec["id"] = json!("labora_test");
+    let path = folder.join("spec.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(&spec)?)?;
+    Ok(path)
+}
+
+/// Where a spec's genesis says how the chain works.
+pub fn work_of(spec: &mut Value) -> Outcome<&mut Value> {
+    let work = &mut spec["genesis"]["runtimeGenesis"]["patch"]["work"];
+    if work["initialDifficulty"].is_string() && work["targetBlockTimeMs"].is_u64() {
+        return Ok(work);
+    }
+    Err(format!(
+        "the dev spec's genesis patch has other figures of work than this test knows: {work}"
+    )
+    .into())
+}
+
+/// The dev chain's spec, as `labora chain-spec` prints it.
+pub fn dev() -> Outcome<Value> {
+    let finished = binary::finish(
+        Command::new(binary::labora()?).args(["chain-spec", "--chain", "dev"]),
+        SPEC_LIMIT,
+    )?;
+    if finished.code != Some(0) {
+        return Err(format!("chain-spec failed: {}", finished.stderr).into());
+    }
+    Ok(serde_json::from_str(&finished.stdout)?)
+}

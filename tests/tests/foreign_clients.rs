@@ -1,0 +1,116 @@
+//! Programs of other people, and the Python client, against a real node.
+
+use std::{env, path::Path, process::Command, time::Duration};
+
+use labora_tests::{
+    Machine, Node, NodeOptions, Outcome,
+    binary::{self, BINARY_VARIABLE, finish, repository},
+};
+
+/// `npm ci` of some seventy packages.
+const INSTALL_LIMIT: Duration = Duration::from_secs(300);
+
+/// Six transfers on a chain with a block about every three seconds.
+const TRANSFERS_LIMIT: Duration = Duration::from_secs(240);
+
+/// The Python client's tests; some start nodes of their own.
+const PYTEST_LIMIT: Duration = Duration::from_secs(300);
+
+/// The Python of the environment that the Python client is installed in; the Makefile sets it.
+const PYTHON_VARIABLE: &str = "LABORA_PYTHON";
+
+/// Installs the packages that the lock file names, unless they are there.
+fn install_packages(folder: &Path) -> Outcome {
+    if folder
+        .join("node_modules/@polkadot/api/package.json")
+        .is_file()
+    {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .current_dir(folder);
+    let finished = finish(&mut npm, INSTALL_LIMIT).map_err(|error| {
+        format!("npm is needed for this test (Debian: `apt-get install npm`): {error}")
+    })?;
+    match finished.code {
+        Some(0) => Ok(()),
+        _ => Err(format!("npm ci failed:\n{}", finished.text()).into()),
+    }
+}
+
+fn require_node_js() -> Outcome {
+    let finished = finish(
+        Command::new("node").arg("--version"),
+        Duration::from_secs(20),
+    )
+    .map_err(|error| {
+        format!("Node.js is needed for this test (Debian: `apt-get install nodejs npm`): {error}")
+    })?;
+    let version = finished.stdout.trim();
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|text| text.parse::<u32>().ok());
+    match major {
+        Some(18..) => Ok(()),
+        _ => Err(format!("Node.js 18 or newer is needed for this test, found {version:?}").into()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polkadot_js_reads_balances_and_sends_transfers_of_all_three_signature_schemes() -> Outcome
+{
+    let machine = Machine::take().await;
+    require_node_js()?;
+    let folder = repository().join("tests/js");
+    install_packages(&folder)?;
+
+    let data = tempfile::tempdir()?;
+    let node = Node::start(&machine, &data.path().join("node"), &NodeOptions::dev()).await?;
+    let mut script = Command::new("node");
+    script
+        .arg("transfers.mjs")
+        .arg(format!("ws://{}", node.rpc_address()))
+        .current_dir(&folder);
+    let finished =
+        tokio::task::spawn_blocking(move || finish(&mut script, TRANSFERS_LIMIT)).await??;
+    println!("{}", finished.text());
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "transfers.mjs failed:\n{}",
+        finished.text()
+    );
+    for scheme in ["sr25519", "ed25519", "ecdsa"] {
+        assert!(
+            finished.stdout.contains(&format!("\"type\":\"{scheme}\"")),
+            "no transfer signed with {scheme}"
+        );
+    }
+    node.log().assert_no_panic()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_client_passes_its_tests_against_a_real_node() -> Outcome {
+    let _machine = Machine::take().await;
+    let python = env::var_os(PYTHON_VARIABLE)
+        .ok_or_else(|| format!("{PYTHON_VARIABLE} must name the Python that the client is installed in: `make test` sets it"))?;
+    let mut pytest = Command::new(python);
+    pytest
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .current_dir(repository().join("clients/python"))
+        .env(BINARY_VARIABLE, binary::labora()?);
+    let finished = tokio::task::spawn_blocking(move || finish(&mut pytest, PYTEST_LIMIT)).await??;
+    println!("{}", finished.text());
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "pytest failed:\n{}",
+        finished.text()
+    );
+    let passed = finished.stdout.lines().any(|line| line.contains(" passed"));
+    assert!(passed, "pytest ran no test:\n{}", finished.stdout);
+    Ok(())
+}
