@@ -1,2 +1,25 @@
-//! To be written.
-fn main() {}
+//! `labora`: the node. See [`cli`] for what it can be asked to do, and [`service`] for how a running node is put together.
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmark;
+mod cli;
+mod command;
+mod gemm;
+mod http;
+mod mining;
+mod pouw;
+mod rpc;
+mod service;
+mod worker;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("labora: {}", command::explain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The command line: every flag of a node with its default and unit, and the subcommands. Values are parsed here, once;
+//! what follows can rely on them. Flags that the SDK knows are the SDK's own, spelled as everywhere.
+
+pub mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use labora_consensus::KeepProofs;
+use sc_cli::{KeySubcommand, RunCmd};
+
+use crate::{pouw::PouwCommand, worker::DevicesSpec};
+use values::{Author, GemmListen, parse_author, parse_devices, parse_gemm_listen, parse_proofs};
+
+/// A node of a chain whose blocks are mined by multiplying matrices that somebody needs.
+#[derive(Debug, Parser)]
+pub struct Cli {
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub subcommand: Option<Subcommand>,
+
+    /// The SDK's flags of a running node.
+    #[clap(flatten)]
+    pub run: RunCmd,
+
+    /// Flags about mining.
+    #[clap(flatten)]
+    pub mining: MiningParams,
+
+    /// Flags about the endpoint that multiplies for users.
+    #[clap(flatten)]
+    pub gemm: GemmParams,
+
+    /// Proofs to keep: `archive` for all, or those of unfinalised blocks and of so many finalised ones.
+    #[arg(long = "proofs", value_name = "archive|BLOCKS", value_parser = parse_proofs, default_value = "256")]
+    pub keep_proofs: KeepProofs,
+}
+
+/// Whether, for whom, and on what a node mines.
+#[derive(Args, Clone, Debug)]
+pub struct MiningParams {
+    /// Mine blocks.
+    #[arg(long)]
+    pub mine: bool,
+
+    /// Account that blocks are mined for: its SS58 address.
+    ///
+    /// A secret URI (a phrase, or `//Alice`) works too and stands for its sr25519 account; on a real chain prefer the
+    /// address, since a command line can be read by everyone on the machine. On the development and local chains the
+    /// default is the account of `--alice`, `--bob` and so on, and //Alice's with `--dev`.
+    #[arg(long, value_name = "SS58|URI", value_parser = parse_author, requires = "mine")]
+    pub author: Option<Author>,
+
+    /// What multiplies: `auto` (all that is there), `cpu` (all cores), `cpu:THREADS`, or `none`.
+    ///
+    /// `--mine --devices none` leaves all mining to miners that fetch work over RPC (`pouw_subscribeWork`).
+    /// `--devices cpu` without `--mine` only serves products. Default: `auto` with `--mine`, else `none`.
+    #[arg(long, value_name = "DEVICES", value_parser = parse_devices)]
+    pub devices: Option<DevicesSpec>,
+}
+
+impl MiningParams {
+    /// What to multiply on, with the default applied.
+    pub fn devices(&self) -> DevicesSpec {
+        match (&self.devices, self.mine) {
+            (Some(devices), _) => devices.clone(),
+            (None, true) => DevicesSpec::Auto,
+            (None, false) => DevicesSpec::None,
+        }
+    }
+}
+
+/// Where the endpoint that multiplies for users listens.
+#[derive(Args, Clone, Debug)]
+pub struct GemmParams {
+    /// Serve products over HTTP on this address, or `none`.
+    ///
+    /// Default: 127.0.0.1:9955, if it is free. An address that other machines can reach needs `--gemm-token`.
+    #[arg(long, value_name = "ADDRESS:PORT|none", value_parser = parse_gemm_listen)]
+    pub gemm_listen: Option<GemmListen>,
+
+    /// Unix socket that products are served on. Default: `gemm.sock` in the chain's data folder.
+    #[arg(long, value_name = "PATH")]
+    pub gemm_socket: Option<PathBuf>,
+
+    /// File whose first line clients must send as `Authorization: Bearer …` over TCP.
+    #[arg(long, value_name = "FILE")]
+    pub gemm_token: Option<PathBuf>,
+}
+
+/// What can be done besides running a node.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Make, inspect and insert keys.
+    #[command(subcommand)]
+    Key(KeySubcommand),
+
+    /// Print a chain's specification; `--raw` for the form that other nodes start from.
+    #[command(name = "chain-spec", alias = "export-chain-spec")]
+    ChainSpec(sc_cli::ExportChainSpecCmd),
+
+    /// Print a chain's specification with this node as its bootnode (the SDK's older form of `chain-spec`).
+    BuildSpec(sc_cli::BuildSpecCmd),
+
+    /// Print the best and finalized block of a data folder.
+    ChainInfo(sc_cli::ChainInfoCmd),
+
+    /// Check a block of the data folder again, with its stored proof.
+    CheckBlock(sc_cli::CheckBlockCmd),
+
+    /// Write blocks, without their proofs, to a file.
+    ExportBlocks(sc_cli::ExportBlocksCmd),
+
+    /// Write the state of a block as a chain specification.
+    ExportState(sc_cli::ExportStateCmd),
+
+    /// Refused: exported blocks carry no proofs. Says what to do instead.
+    ImportBlocks(sc_cli::ImportBlocksCmd),
+
+    /// Delete a chain's data.
+    PurgeChain(sc_cli::PurgeChainCmd),
+
+    /// Take back the newest blocks.
+    Revert(sc_cli::RevertCmd),
+
+    /// The proof of work by itself: check vectors, measure this machine.
+    #[command(subcommand)]
+    Pouw(PouwCommand),
+
+    /// Measure the runtime's weights.
+    #[cfg(feature = "runtime-benchmarks")]
+    #[command(subcommand)]
+    Benchmark(frame_benchmarking_cli::BenchmarkCmd),
+
+    /// Measure the runtime's weights; says how to build a node that can.
+    #[cfg(not(feature = "runtime-benchmarks"))]
+    #[command(trailing_var_arg = true)]
+    Benchmark {
+        /// Ignored.
+        #[arg(allow_hyphen_values = true, hide = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
+}
+
+#[cfg(test)]
+mod tests;

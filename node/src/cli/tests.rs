@@ -1,0 +1,157 @@
+use sc_cli::SubstrateCli;
+use sp_core::crypto::Ss58Codec;
+use sp_keyring::Sr25519Keyring;
+
+use super::{values::*, *};
+
+fn parse(arguments: &[&str]) -> Result<Cli, String> {
+    let all = ["labora"].iter().chain(arguments);
+    Cli::try_from_iter(all).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_author_is_an_address_or_a_secret_uri() {
+    let alice = Sr25519Keyring::Alice.to_account_id();
+    assert_eq!(
+        parse_author(&alice.to_ss58check()),
+        Ok(Author::Address(alice.clone()))
+    );
+    assert_eq!(
+        parse_author("//Alice"),
+        Ok(Author::FromSecret(alice.clone()))
+    );
+    let phrase = "bottom drive obey lake curtain smoke basket hold race lonely fit walk//Alice";
+    assert_eq!(parse_author(phrase), Ok(Author::FromSecret(alice)));
+}
+
+#[test]
+fn an_address_of_any_network_is_the_same_account() {
+    let bob = Sr25519Keyring::Bob.to_account_id();
+    let elsewhere = bob.to_ss58check_with_version(0u16.into());
+    assert_eq!(parse_author(&elsewhere), Ok(Author::Address(bob)));
+}
+
+#[test]
+fn what_is_no_author_is_refused_with_a_sentence() {
+    let address = Sr25519Keyring::Alice.to_account_id().to_ss58check();
+    let mistyped = format!("{}Q", &address[..address.len() - 1]);
+    for value in ["", "alice", "0x12", mistyped.as_str(), "bottom drive obey"] {
+        assert_eq!(parse_author(value), Err(ValueError::Author), "{value}");
+    }
+    assert_eq!(
+        parse_author(&format!("0x{}", "ab".repeat(32))),
+        Err(ValueError::AmbiguousHex)
+    );
+    assert!(
+        parse(&["--mine", "--author", "alice"]).is_err_and(|error| error.contains("SS58 address"))
+    );
+}
+
+#[test]
+fn devices_are_auto_cpu_or_none() {
+    assert_eq!(parse_devices("auto"), Ok(DevicesSpec::Auto));
+    assert_eq!(parse_devices("none"), Ok(DevicesSpec::None));
+    assert_eq!(parse_devices("cpu"), Ok(DevicesSpec::Cpu { threads: None }));
+    assert_eq!(
+        parse_devices("cpu:3"),
+        Ok(DevicesSpec::Cpu {
+            threads: std::num::NonZeroUsize::new(3)
+        })
+    );
+}
+
+#[test]
+fn what_are_no_devices_is_refused() {
+    for value in [
+        "",
+        "CPU",
+        "cpu:",
+        "cpu:0",
+        "cpu:-1",
+        "cpu:1025",
+        "cpu:99999999999999999999999",
+        "gpu",
+        "auto:1",
+    ] {
+        assert_eq!(parse_devices(value), Err(ValueError::Devices), "{value}");
+    }
+}
+
+#[test]
+fn devices_default_to_all_when_mining_and_to_none_else() {
+    let devices = |arguments: &[&str]| parse(arguments).map(|cli| cli.mining.devices());
+    assert_eq!(devices(&[]), Ok(DevicesSpec::None));
+    assert_eq!(devices(&["--mine"]), Ok(DevicesSpec::Auto));
+    assert_eq!(
+        devices(&["--mine", "--devices", "none"]),
+        Ok(DevicesSpec::None)
+    );
+    assert_eq!(
+        devices(&["--devices", "cpu:2"]),
+        Ok(DevicesSpec::Cpu {
+            threads: std::num::NonZeroUsize::new(2)
+        })
+    );
+}
+
+#[test]
+fn the_endpoint_listens_on_an_address_with_a_port_or_not_at_all() {
+    assert_eq!(parse_gemm_listen("none"), Ok(GemmListen::None));
+    assert!(
+        matches!(parse_gemm_listen("127.0.0.1:9955"), Ok(GemmListen::At(address)) if address.port() == 9955)
+    );
+    assert!(
+        matches!(parse_gemm_listen("[::1]:1"), Ok(GemmListen::At(address)) if address.is_ipv6())
+    );
+    for value in [
+        "",
+        "localhost",
+        "localhost:9955",
+        "127.0.0.1",
+        "9955",
+        "127.0.0.1:65536",
+    ] {
+        assert_eq!(
+            parse_gemm_listen(value),
+            Err(ValueError::GemmListen),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn proofs_are_kept_for_some_blocks_or_for_ever() {
+    assert_eq!(parse_proofs("archive"), Ok(KeepProofs::Archive));
+    assert_eq!(parse_proofs("0"), Ok(KeepProofs::Finalised(0)));
+    assert_eq!(
+        parse(&[]).map(|cli| cli.keep_proofs),
+        Ok(KeepProofs::Finalised(256))
+    );
+    for value in ["", "all", "-1", "4294967296", "1.5"] {
+        assert_eq!(parse_proofs(value), Err(ValueError::Proofs), "{value}");
+    }
+}
+
+#[test]
+fn an_author_without_mining_is_refused() {
+    assert!(parse(&["--author", "//Alice"]).is_err());
+}
+
+#[test]
+fn the_sdks_own_flags_are_there() {
+    let cli = parse(&[
+        "--dev",
+        "--base-path",
+        "x",
+        "--rpc-port",
+        "1",
+        "--bob",
+        "--mine",
+    ])
+    .expect("all of these exist");
+    assert!(cli.run.shared_params.dev && cli.run.bob && cli.mining.mine);
+    assert!(parse(&["chain-spec", "--raw", "--chain", "dev"]).is_ok());
+    assert!(parse(&["key", "generate"]).is_ok());
+    assert!(parse(&["pouw", "check", "a.json", "b.json"]).is_ok());
+    assert!(parse(&["pouw", "check"]).is_err(), "no file is no check");
+}

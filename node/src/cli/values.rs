@@ -1,0 +1,121 @@
+//! The values that our own flags take, and how each is read. An error says what was expected and what to give.
+
+use std::{net::SocketAddr, num::NonZeroUsize};
+
+use labora_consensus::KeepProofs;
+use sp_core::{
+    Pair,
+    crypto::{AccountId32, Ss58Codec},
+    sr25519,
+};
+
+use crate::worker::DevicesSpec;
+
+/// Most threads that `--devices cpu:THREADS` takes: twice the hardware threads of the largest two-socket machines (512).
+pub const MAX_CPU_THREADS: usize = 1024;
+
+/// Account named by `--author`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Author {
+    /// Given as an address, which is no secret.
+    Address(AccountId32),
+    /// Derived from a secret URI, which has now been on a command line.
+    FromSecret(AccountId32),
+}
+
+impl Author {
+    /// The account itself.
+    pub fn account(&self) -> &AccountId32 {
+        match self {
+            Author::Address(account) | Author::FromSecret(account) => account,
+        }
+    }
+}
+
+/// Value of `--gemm-listen`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GemmListen {
+    /// No TCP; the Unix socket stays.
+    None,
+    /// This address and no other: a port in use is an error.
+    At(SocketAddr),
+}
+
+/// Why a value was refused.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ValueError {
+    /// Neither an address nor a secret URI.
+    #[error(
+        "neither an SS58 address nor a secret URI; give an address such as \
+         5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY (`labora key generate` makes one)"
+    )]
+    Author,
+    /// 32 bytes in hex, of which nobody can say whether they are public.
+    #[error(
+        "32 bytes in hex may be a public key or a secret seed; give the SS58 address \
+         (`labora key inspect 0x…` prints it)"
+    )]
+    AmbiguousHex,
+    /// No such set of devices.
+    #[error("expected `auto`, `cpu`, `cpu:THREADS` with 1 to {MAX_CPU_THREADS} threads, or `none`")]
+    Devices,
+    /// Not an address with a port.
+    #[error("expected `none` or an IP address with a port, such as 127.0.0.1:9955 or [::1]:9955")]
+    GemmListen,
+    /// Not a number of blocks.
+    #[error("expected `archive` or a number of blocks, such as 256")]
+    Proofs,
+}
+
+/// Reads the value of `--author`. The secret, if it is one, is not kept.
+pub fn parse_author(value: &str) -> Result<Author, ValueError> {
+    // Any network's prefix will do: it is the same key on each.
+    if let Ok((account, _)) = AccountId32::from_ss58check_with_version(value) {
+        return Ok(Author::Address(account));
+    }
+    let digits = value.strip_prefix("0x").unwrap_or(value);
+    if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(ValueError::AmbiguousHex);
+    }
+    let pair = sr25519::Pair::from_string(value, None).map_err(|_| ValueError::Author)?;
+    Ok(Author::FromSecret(pair.public().into()))
+}
+
+/// Reads the value of `--devices`.
+pub fn parse_devices(value: &str) -> Result<DevicesSpec, ValueError> {
+    match value {
+        "auto" => Ok(DevicesSpec::Auto),
+        "none" => Ok(DevicesSpec::None),
+        "cpu" => Ok(DevicesSpec::Cpu { threads: None }),
+        _ => value
+            .strip_prefix("cpu:")
+            .and_then(|threads| threads.parse::<NonZeroUsize>().ok())
+            .filter(|threads| threads.get() <= MAX_CPU_THREADS)
+            .map(|threads| DevicesSpec::Cpu {
+                threads: Some(threads),
+            })
+            .ok_or(ValueError::Devices),
+    }
+}
+
+/// Reads the value of `--gemm-listen`.
+pub fn parse_gemm_listen(value: &str) -> Result<GemmListen, ValueError> {
+    match value {
+        "none" => Ok(GemmListen::None),
+        _ => value
+            .parse()
+            .map(GemmListen::At)
+            .map_err(|_| ValueError::GemmListen),
+    }
+}
+
+/// Reads the value of `--proofs`.
+pub fn parse_proofs(value: &str) -> Result<KeepProofs, ValueError> {
+    match value {
+        "archive" => Ok(KeepProofs::Archive),
+        _ => value
+            .parse()
+            .map(KeepProofs::Finalised)
+            .map_err(|_| ValueError::Proofs),
+    }
+}

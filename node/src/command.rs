@@ -1,0 +1,183 @@
+//! From the command line to the thing that was asked for.
+
+use std::process::ExitCode;
+
+use labora_runtime::opaque::Block;
+use sc_cli::SubstrateCli;
+use sc_service::PartialComponents;
+
+use crate::{
+    cli::{Cli, Subcommand},
+    mining, pouw, service,
+};
+
+impl SubstrateCli for Cli {
+    fn impl_name() -> String {
+        "Labora Node".into()
+    }
+
+    fn impl_version() -> String {
+        env!("SUBSTRATE_CLI_IMPL_VERSION").into()
+    }
+
+    fn description() -> String {
+        env!("CARGO_PKG_DESCRIPTION").into()
+    }
+
+    fn author() -> String {
+        env!("CARGO_PKG_AUTHORS").into()
+    }
+
+    fn support_url() -> String {
+        concat!(env!("CARGO_PKG_REPOSITORY"), "/issues").into()
+    }
+
+    fn copyright_start_year() -> i32 {
+        2026
+    }
+
+    fn load_spec(&self, id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
+        let spec = labora_chain_spec::load(id).map_err(|error| error.to_string())?;
+        Ok(Box::new(spec))
+    }
+}
+
+/// Reads the command line and does it.
+pub fn run() -> sc_cli::Result<ExitCode> {
+    let cli = Cli::from_args();
+    match &cli.subcommand {
+        None => run_node(&cli)?,
+        Some(Subcommand::Pouw(command)) => return pouw::run(command),
+        Some(Subcommand::Key(command)) => command.run(&cli)?,
+        Some(Subcommand::ChainSpec(command)) => command.run(cli.load_spec(&command.chain)?)?,
+        Some(Subcommand::BuildSpec(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.sync_run(|config| command.run(config.chain_spec, config.network))?;
+        }
+        Some(Subcommand::ChainInfo(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.sync_run(|config| command.run::<Block>(&config))?;
+        }
+        Some(Subcommand::CheckBlock(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    import_queue,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((command.run(client, import_queue), task_manager))
+            })?;
+        }
+        Some(Subcommand::ExportBlocks(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((command.run(client, config.database), task_manager))
+            })?;
+        }
+        Some(Subcommand::ExportState(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((command.run(client, config.chain_spec), task_manager))
+            })?;
+        }
+        Some(Subcommand::ImportBlocks(_)) => {
+            return Err(sc_cli::Error::Input(
+                "exported blocks carry no proofs of work, and a block is not imported without its proof; start a node \
+                 with --bootnodes and the address of one that has the blocks, or copy its data folder while it is \
+                 stopped"
+                    .into(),
+            ));
+        }
+        Some(Subcommand::PurgeChain(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.sync_run(|config| command.run(config.database))?;
+        }
+        Some(Subcommand::Revert(command)) => {
+            let runner = cli.create_runner(command)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    backend,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((command.run(client, backend, None), task_manager))
+            })?;
+        }
+        #[cfg(feature = "runtime-benchmarks")]
+        Some(Subcommand::Benchmark(command)) => crate::benchmark::run(&cli, command)?,
+        #[cfg(not(feature = "runtime-benchmarks"))]
+        Some(Subcommand::Benchmark { .. }) => {
+            return Err(sc_cli::Error::Input(
+                "this node was built without benchmarks; build one with `cargo build --release --package labora \
+                 --features runtime-benchmarks`"
+                    .into(),
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_node(cli: &Cli) -> sc_cli::Result<()> {
+    let mut runner = cli.create_runner(&cli.run)?;
+    service::adjust(runner.config_mut(), cli)?;
+    let options = mining::Options::new(cli, runner.config())?;
+    runner.run_node_until_exit(|config| async move {
+        service::new_full(config, options)
+            .await
+            .map_err(sc_cli::Error::Service)
+    })
+}
+
+/// An error as a sentence that says what to do, where the SDK's own does not.
+pub fn explain(error: &sc_cli::Error) -> String {
+    let words = error.to_string();
+    // What RocksDB says when another process holds its lock; it has no code of its own.
+    if words.contains("lock hold by current process") || words.contains("While lock file") {
+        return format!(
+            "another node is running on this data folder; stop it, or give this one another folder with --base-path \
+             ({words})"
+        );
+    }
+    if words.contains("Address already in use") {
+        return format!(
+            "a port that was asked for is in use by another program; choose another with --rpc-port, \
+             --gemm-listen, --prometheus-port or --port ({words})"
+        );
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_data_folder_is_explained() {
+        let error = sc_cli::Error::Client(sp_blockchain::Error::Backend(
+            "IO error: While lock file: chains/dev/db/full/LOCK: Resource temporarily unavailable"
+                .into(),
+        ));
+        assert!(
+            explain(&error).starts_with("another node is running on this data folder; stop it")
+        );
+    }
+
+    #[test]
+    fn other_errors_are_left_as_they_are() {
+        let error = sc_cli::Error::Input("no such chain".into());
+        assert_eq!(explain(&error), error.to_string());
+    }
+}

@@ -1,0 +1,278 @@
+//! What mines and multiplies beside the chain: the worker with its devices, and the endpoint that serves products. Started
+//! after the engine, and ended before it goes.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use futures::future::BoxFuture;
+use labora_consensus::{KeepProofs, MiningHandle, Peers, SubmitError, Template};
+use labora_pouw::{Proof, Seal};
+use labora_runtime::opaque::Block;
+use sc_service::{ChainType, Configuration};
+use sp_core::{H256, Pair, crypto::AccountId32, sr25519};
+use tokio::{runtime::Handle, sync::watch};
+
+use crate::{
+    cli::{
+        Cli,
+        values::{Author, GemmListen},
+    },
+    http::{self, Endpoint, HttpConfig, ListenError, Token, TokenError},
+    rpc::pouw::Mining,
+    worker::{DevicesSpec, SubmitSeal, Verdict, Worker, WorkerConfig, WorkerError, WorkerHandle},
+};
+
+/// Where products are served if nothing else was asked for.
+const DEFAULT_GEMM_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9955);
+
+/// Mining and serving as the command line asks for, checked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Account that is mined for; `None` if the node does not mine.
+    pub author: Option<AccountId32>,
+    /// Whether to mine without peers.
+    pub peers: Peers,
+    /// Which proofs to keep.
+    pub keep_proofs: KeepProofs,
+    /// What to multiply on.
+    pub devices: DevicesSpec,
+    /// Where products are served; `None` if they are not.
+    pub gemm: Option<GemmOptions>,
+}
+
+/// Where products are served.
+#[derive(Clone, Debug)]
+pub struct GemmOptions {
+    /// Address.
+    pub tcp: Option<(SocketAddr, Asked)>,
+    /// Path of the Unix socket.
+    pub unix: Option<(PathBuf, Asked)>,
+    /// What TCP clients must send.
+    pub token: Option<Token>,
+}
+
+/// Whether a place to listen was named by the user or is a default.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// Named: failing to listen there ends the node.
+    Yes,
+    /// A default: failing to listen there is a warning.
+    No,
+}
+
+impl Options {
+    /// Reads the flags beside the chain that they are for.
+    pub fn new(cli: &Cli, config: &Configuration) -> sc_cli::Result<Self> {
+        let chain_type = config.chain_spec.chain_type();
+        let author = author(cli, config.dev_key_seed.as_deref(), &chain_type)?;
+        let alone = config.force_authoring || chain_type == ChainType::Development;
+        let devices = cli.mining.devices();
+        let asked = cli.gemm.gemm_listen.is_some() || cli.gemm.gemm_socket.is_some();
+        let gemm = (asked || devices != DevicesSpec::None)
+            .then(|| GemmOptions::new(cli, config))
+            .transpose()
+            .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
+        let peers = if alone {
+            Peers::NotRequired
+        } else {
+            Peers::Required
+        };
+        Ok(Options {
+            author,
+            peers,
+            keep_proofs: cli.keep_proofs,
+            devices,
+            gemm,
+        })
+    }
+}
+
+impl GemmOptions {
+    fn new(cli: &Cli, config: &Configuration) -> Result<Self, TokenError> {
+        let gemm = &cli.gemm;
+        let tcp = match gemm.gemm_listen {
+            None => Some((DEFAULT_GEMM_LISTEN, Asked::No)),
+            Some(GemmListen::None) => None,
+            Some(GemmListen::At(address)) => Some((address, Asked::Yes)),
+        };
+        let unix = match &gemm.gemm_socket {
+            Some(path) => (path.clone(), Asked::Yes),
+            None => (config.base_path.path().join("gemm.sock"), Asked::No),
+        };
+        let token = gemm
+            .gemm_token
+            .as_deref()
+            .map(Token::from_file)
+            .transpose()?;
+        Ok(GemmOptions {
+            tcp,
+            unix: Some(unix),
+            token,
+        })
+    }
+}
+
+/// The account to mine for, where the node is to mine.
+fn author(
+    cli: &Cli,
+    dev_seed: Option<&str>,
+    chain_type: &ChainType,
+) -> sc_cli::Result<Option<AccountId32>> {
+    if !cli.mining.mine {
+        return Ok(None);
+    }
+    match (&cli.mining.author, dev_seed) {
+        (Some(author), _) => {
+            let account = author.account();
+            if matches!(author, Author::FromSecret(_)) {
+                tracing::warn!(
+                    target: "labora",
+                    "--author was given a secret, which others on this machine can read; prefer the address {account}"
+                );
+            }
+            Ok(Some(account.clone()))
+        }
+        // Keys that everyone knows: fine where nothing is worth anything.
+        (None, Some(seed)) if matches!(chain_type, ChainType::Development | ChainType::Local) => {
+            let pair = sr25519::Pair::from_string(seed, None).map_err(|error| {
+                sc_cli::Error::Input(format!("the seed {seed} of the development account is refused: {error:?}"))
+            })?;
+            Ok(Some(pair.public().into()))
+        }
+        (None, _) => Err(sc_cli::Error::Input(
+            "--mine needs the account to mine for: add --author and its SS58 address (`labora key generate` makes one)"
+                .into(),
+        )),
+    }
+}
+
+/// What did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkshopError {
+    /// The devices.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The endpoint that serves products.
+    #[error("products cannot be served: {0}")]
+    Listen(#[from] ListenError),
+}
+
+/// The worker and its endpoint. Dropping it lets both finish what they took.
+pub struct Workshop {
+    worker: WorkerHandle,
+    endpoint: Option<Endpoint>,
+    tokio: Handle,
+}
+
+impl Workshop {
+    /// Opens the devices and listens. Without an `engine` products are computed and nothing is mined.
+    pub async fn start(
+        options: &Options,
+        engine: Option<MiningHandle<Block>>,
+        tokio: Handle,
+    ) -> Result<Self, WorkshopError> {
+        let config = WorkerConfig {
+            devices: options.devices.clone(),
+        };
+        let worker = match engine {
+            Some(engine) => Worker::start(config, engine.templates(), engine)?,
+            None => Worker::start(config, watch::channel(None).1, NoEngine)?,
+        };
+        let mut workshop = Workshop {
+            worker,
+            endpoint: None,
+            tokio,
+        };
+        if let Some(gemm) = &options.gemm {
+            workshop.endpoint = Some(listen(gemm.clone(), &workshop.worker).await?);
+        }
+        Ok(workshop)
+    }
+
+    /// A handle on the worker.
+    pub fn worker(&self) -> WorkerHandle {
+        self.worker.clone()
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        let (worker, endpoint) = (&self.worker, self.endpoint.take());
+        let end = async {
+            match endpoint {
+                Some(endpoint) => endpoint.stop(worker).await,
+                None => worker.shutdown().await,
+            }
+        };
+        // On the way out of a failed start this is within the runtime, at the end of the node without.
+        tokio::task::block_in_place(|| self.tokio.block_on(end));
+    }
+}
+
+/// Listens where it was asked to, and at the defaults where that is possible.
+async fn listen(mut gemm: GemmOptions, worker: &WorkerHandle) -> Result<Endpoint, ListenError> {
+    loop {
+        let config = HttpConfig {
+            unix: gemm.unix.as_ref().map(|(path, _)| path.clone()),
+            tcp: gemm.tcp.map(|(address, _)| address),
+            token: gemm.token.clone(),
+        };
+        let error = match http::serve(config, worker.clone()).await {
+            Ok(endpoint) => {
+                if let Some(address) = endpoint.tcp() {
+                    tracing::info!(target: "labora", "products are served at http://{address}/v1/products");
+                }
+                if let Some(path) = endpoint.unix() {
+                    tracing::info!(target: "labora", "products are served on the socket {}", path.display());
+                }
+                return Ok(endpoint);
+            }
+            Err(error) => error,
+        };
+        // Each turn gives up one default, so there are three at most.
+        match &error {
+            ListenError::PortInUse(_) if gemm.tcp.is_some_and(|(_, asked)| asked == Asked::No) => {
+                gemm.tcp = None
+            }
+            ListenError::SocketInUse(_)
+            | ListenError::NotASocket(_)
+            | ListenError::PathTooLong(_)
+                if gemm
+                    .unix
+                    .as_ref()
+                    .is_some_and(|(_, asked)| *asked == Asked::No) =>
+            {
+                gemm.unix = None;
+            }
+            _ => return Err(error),
+        }
+        tracing::warn!(target: "labora", "products are not served everywhere: {error}");
+    }
+}
+
+/// Stands where an engine would, on a node that does not mine.
+struct NoEngine;
+
+impl SubmitSeal for NoEngine {
+    async fn submit(&self, _: H256, _: Seal, _: Proof) -> Verdict {
+        Verdict::Refused("this node does not mine".into())
+    }
+}
+
+impl Mining for MiningHandle<Block> {
+    fn templates(&self) -> watch::Receiver<Option<Template>> {
+        MiningHandle::templates(self)
+    }
+
+    fn submit(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Proof,
+    ) -> BoxFuture<'static, Result<H256, SubmitError>> {
+        let handle = self.clone();
+        Box::pin(async move { MiningHandle::submit(&handle, pre_hash, seal, proof).await })
+    }
+}

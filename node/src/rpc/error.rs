@@ -1,0 +1,118 @@
+//! Error codes of the `pouw_…` methods: the one place where they stand.
+//!
+//! | code | name | meaning | what a miner does |
+//! | --- | --- | --- | --- |
+//! | -32050 | malformed | not hex, too long, not one seal and one proof, or a proof that breaks a rule | mend the miner; sending it again is useless |
+//! | -32051 | stale | the work is not what is being mined now | take the newest work |
+//! | -32052 | weak | the tile is proved, but its ticket misses the difficulty | check the hash and the difficulty that were mined on |
+//! | -32053 | duplicate | this work has been solved already | take the newest work |
+//! | -32054 | refused | the sealed block could not be imported | see the message; take the newest work |
+//! | -32055 | not mining | the node was started without `--mine`, or mining has ended | start it with `--mine` |
+//! | -32056 | unknown block | the node does not have the block, or no longer its proof | ask a node that keeps proofs |
+//! | -32057 | internal | the node could not read its own state | see the message and the node's log |
+//!
+//! Parameters of the wrong JSON type get the usual -32602, and methods denied to the outside -32601.
+
+use jsonrpsee::types::ErrorObjectOwned;
+
+/// Why a `pouw_…` call was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The parameters are no seal and no proof, or the proof breaks a rule.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// The work is not what is being mined now.
+    #[error(
+        "stale: this work is no longer mined; subscribe with pouw_subscribeWork and mine the newest"
+    )]
+    Stale,
+    /// The ticket does not reach the difficulty.
+    #[error("weak: {0}")]
+    Weak(String),
+    /// The work has been solved already.
+    #[error("duplicate: this work has been solved already; mine the newest")]
+    Duplicate,
+    /// The block could not be imported.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The node does not mine.
+    #[error("not mining: start the node with --mine and --author")]
+    NotMining,
+    /// No such block, or no proof of it.
+    #[error("unknown block: {0}")]
+    UnknownBlock(String),
+    /// The node could not read its own state.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The code, as the table above lists it.
+    pub fn code(&self) -> i32 {
+        match self {
+            Error::Malformed(_) => -32050,
+            Error::Stale => -32051,
+            Error::Weak(_) => -32052,
+            Error::Duplicate => -32053,
+            Error::Refused(_) => -32054,
+            Error::NotMining => -32055,
+            Error::UnknownBlock(_) => -32056,
+            Error::Internal(_) => -32057,
+        }
+    }
+}
+
+impl From<Error> for ErrorObjectOwned {
+    fn from(error: Error) -> Self {
+        ErrorObjectOwned::owned(error.code(), error.to_string(), None::<()>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_code_of_its_own() {
+        let all = [
+            Error::Malformed(String::new()),
+            Error::Stale,
+            Error::Weak(String::new()),
+            Error::Duplicate,
+            Error::Refused(String::new()),
+            Error::NotMining,
+            Error::UnknownBlock(String::new()),
+            Error::Internal(String::new()),
+        ];
+        let codes: std::collections::BTreeSet<i32> = all.iter().map(Error::code).collect();
+        assert_eq!(codes.len(), all.len());
+        // The range that JSON-RPC leaves to servers.
+        assert!(codes.iter().all(|code| (-32099..=-32000).contains(code)));
+    }
+
+    #[test]
+    fn the_table_lists_each_code_beside_its_name() {
+        let table = include_str!("error.rs");
+        for error in [
+            Error::Malformed("x".into()),
+            Error::Stale,
+            Error::Weak("x".into()),
+            Error::Duplicate,
+            Error::Refused("x".into()),
+            Error::NotMining,
+            Error::UnknownBlock("x".into()),
+            Error::Internal("x".into()),
+        ] {
+            let object = ErrorObjectOwned::from(error);
+            let name = object
+                .message()
+                .split(':')
+                .next()
+                .expect("split gives at least one piece");
+            assert!(
+                table.contains(&format!("| {} | {name} |", object.code())),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! JSON-RPC beyond what every SDK node has: account nonces, fees, and [`pouw`].
+
+pub mod error;
+pub mod pouw;
+pub mod types;
+mod work;
+
+use std::sync::Arc;
+
+use jsonrpsee::RpcModule;
+use labora_runtime::{AccountId, Balance, Nonce, opaque::Block};
+use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
+use sc_transaction_pool_api::TransactionPool;
+use sp_api::ProvideRuntimeApi;
+use sp_block_builder::BlockBuilder;
+use sp_blockchain::{Error as BlockChainError, HeaderBackend, HeaderMetadata};
+use substrate_frame_rpc_system::{System, SystemApiServer};
+
+use pouw::{PouwRpc, PouwServer};
+
+/// What the methods need of the node.
+pub struct FullDeps<C, P> {
+    /// The chain.
+    pub client: Arc<C>,
+    /// Transactions that wait.
+    pub pool: Arc<P>,
+    /// The `pouw_…` methods.
+    pub pouw: PouwRpc<C>,
+}
+
+/// All methods that this node adds to the SDK's.
+pub fn create_full<C, P>(
+    deps: FullDeps<C, P>,
+) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>>
+where
+    C: ProvideRuntimeApi<Block>
+        + HeaderBackend<Block>
+        + HeaderMetadata<Block, Error = BlockChainError>,
+    C: Send + Sync + 'static,
+    C::Api: substrate_frame_rpc_system::AccountNonceApi<Block, AccountId, Nonce>,
+    C::Api: pallet_transaction_payment_rpc::TransactionPaymentRuntimeApi<Block, Balance>,
+    C::Api: BlockBuilder<Block>,
+    C::Api: labora_consensus_api::PouwApi<Block>,
+    P: TransactionPool + 'static,
+{
+    let FullDeps { client, pool, pouw } = deps;
+    let mut module = RpcModule::new(());
+    module.merge(System::new(client.clone(), pool).into_rpc())?;
+    module.merge(TransactionPayment::new(client).into_rpc())?;
+    module.merge(pouw.into_rpc())?;
+    Ok(module)
+}

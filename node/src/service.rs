@@ -1,0 +1,397 @@
+//! How a node is put together: the SDK's parts, with our import queue, announcements, proof exchange and mining in their
+//! places. What mines and serves products beside it is started in [`crate::mining`].
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use futures::FutureExt;
+use labora_consensus::{
+    Engine, NetworkProofs, PouwAnnounceValidator, PouwBlockImport, PouwImportQueue,
+    ProofRequestHandler, exchange::protocol_name, system_clock,
+};
+use labora_runtime::{apis::RuntimeApi, opaque::Block};
+use sc_client_api::Backend as _;
+use sc_network::{
+    NetworkBackend, NetworkBlock, NetworkWorker,
+    config::{FullNetworkConfiguration, NetworkBackendType},
+    multiaddr::Protocol,
+};
+use sc_service::{
+    ChainType, Configuration, PartialComponents, TaskManager, config::Multiaddr,
+    error::Error as ServiceError,
+};
+use sc_telemetry::{Telemetry, TelemetryWorker};
+use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
+use sp_blockchain::HeaderBackend;
+use sp_runtime::traits::Block as BlockT;
+
+use crate::{cli::Cli, mining, rpc};
+
+/// The chain as this node has it: database, state, runtime.
+pub type FullClient = sc_service::TFullClient<
+    Block,
+    RuntimeApi,
+    sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>,
+>;
+/// Its database.
+pub type FullBackend = sc_service::TFullBackend<Block>;
+
+type Network = NetworkWorker<Block, Hash>;
+type Hash = <Block as BlockT>::Hash;
+type Pool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
+
+/// Beside the SDK's usual parts.
+pub struct Other {
+    /// What the parts of consensus share.
+    pub engine: Arc<Engine<Block>>,
+    /// Takes proved blocks, and chooses the best chain by work.
+    pub block_import: PouwBlockImport<Block, Arc<FullClient>>,
+    /// Gets proofs from peers, once it is bound to the network.
+    pub peers_proofs: Arc<NetworkProofs<Block>>,
+    /// Reports to telemetry servers, if the chain names any.
+    pub telemetry: Option<Telemetry>,
+}
+
+/// Parts that do not run yet.
+pub type Partial =
+    PartialComponents<FullClient, FullBackend, (), PouwImportQueue<Block>, Pool, Other>;
+
+/// Changes what of the SDK's configuration does not fit this chain, or is not what was asked for.
+pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
+    // Blocks are announced by the engine, once, with their proof: a peer that was told of a block without data is not
+    // told again.
+    config.announce_block = false;
+
+    config.network.network_backend = NetworkBackendType::Libp2p;
+    let network = &cli.run.network_params;
+    if network.listen_addr.is_empty() {
+        let local = matches!(
+            config.chain_spec.chain_type(),
+            ChainType::Development | ChainType::Local
+        );
+        let reach = if local {
+            Reach::ThisMachine
+        } else {
+            Reach::Everyone
+        };
+        config.network.listen_addresses =
+            listen_addresses(reach, network.port.unwrap_or(DEFAULT_P2P_PORT));
+    }
+
+    // A port that was asked for is meant; only the default one may be replaced by any free one.
+    if cli.run.rpc_params.rpc_port.is_some() {
+        for endpoint in config.rpc.addr.iter_mut().flatten() {
+            endpoint.retry_random_port = false;
+            let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+            if std::net::TcpListener::bind(endpoint.listen_addr).is_err_and(|error| in_use(&error))
+            {
+                return Err(sc_cli::Error::Input(format!(
+                    "{} is in use; give another --rpc-port, or none for any free one",
+                    endpoint.listen_addr
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The SDK's own default.
+const DEFAULT_P2P_PORT: u16 = 30333;
+
+/// Who can connect to a node.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Chains whose keys everyone knows.
+    ThisMachine,
+    /// All others.
+    Everyone,
+}
+
+/// Plain TCP, which all nodes of this chain speak: the SDK's default depends on a node's role.
+fn listen_addresses(reach: Reach, port: u16) -> Vec<Multiaddr> {
+    let at = |ip: std::net::IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(port));
+    match reach {
+        Reach::ThisMachine => vec![at(Ipv4Addr::LOCALHOST.into())],
+        Reach::Everyone => vec![
+            at(Ipv6Addr::UNSPECIFIED.into()),
+            at(Ipv4Addr::UNSPECIFIED.into()),
+        ],
+    }
+}
+
+/// Opens the database and builds what needs no network.
+pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
+    let telemetry = config
+        .telemetry_endpoints
+        .clone()
+        .filter(|endpoints| !endpoints.is_empty())
+        .map(|endpoints| -> Result<_, sc_telemetry::Error> {
+            let worker = TelemetryWorker::new(16)?;
+            let telemetry = worker.handle().new_telemetry(endpoints);
+            Ok((worker, telemetry))
+        })
+        .transpose()?;
+
+    let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
+    let (client, backend, keystore_container, task_manager) =
+        sc_service::new_full_parts::<Block, RuntimeApi, _>(
+            config,
+            telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
+            executor,
+            Vec::new(),
+        )?;
+    let client = Arc::new(client);
+
+    let telemetry = telemetry.map(|(worker, telemetry)| {
+        task_manager
+            .spawn_handle()
+            .spawn("telemetry", None, worker.run());
+        telemetry
+    });
+
+    let transaction_pool = Arc::from(
+        sc_transaction_pool::Builder::new(
+            task_manager.spawn_essential_handle(),
+            client.clone(),
+            config.role.is_authority().into(),
+        )
+        .with_options(config.transaction_pool.clone())
+        .with_prometheus(config.prometheus_registry())
+        .build(),
+    );
+
+    let engine = Engine::new(client.clone(), system_clock());
+    let block_import = PouwBlockImport::new(client.clone(), engine.clone());
+    let genesis = client.info().genesis_hash;
+    let peers_proofs = NetworkProofs::new(protocol_name(genesis, config.chain_spec.fork_id()));
+    let import_queue = labora_consensus::import_queue(
+        engine.clone(),
+        peers_proofs.clone(),
+        Box::new(block_import.clone()),
+        None,
+        &task_manager.spawn_essential_handle(),
+        config.prometheus_registry(),
+    );
+
+    Ok(PartialComponents {
+        client,
+        backend,
+        task_manager,
+        import_queue,
+        keystore_container,
+        // The engine marks the best block itself, by work.
+        select_chain: (),
+        transaction_pool,
+        other: Other {
+            engine,
+            block_import,
+            peers_proofs,
+            telemetry,
+        },
+    })
+}
+
+/// Starts a node; it runs until the task manager is dropped.
+pub async fn new_full(
+    config: Configuration,
+    options: mining::Options,
+) -> Result<TaskManager, ServiceError> {
+    let PartialComponents {
+        client,
+        backend,
+        mut task_manager,
+        import_queue,
+        keystore_container,
+        select_chain: (),
+        transaction_pool,
+        other:
+            Other {
+                engine,
+                block_import,
+                peers_proofs,
+                mut telemetry,
+            },
+    } = new_partial(&config)?;
+    let registry = config.prometheus_registry().cloned();
+    let spawner = task_manager.spawn_handle();
+
+    let mut net_config =
+        FullNetworkConfiguration::<Block, Hash, Network>::new(&config.network, registry.clone());
+    let (proof_requests, proof_protocol) =
+        ProofRequestHandler::new::<Network>(client.clone(), config.chain_spec.fork_id());
+    net_config.add_request_response_protocol(proof_protocol);
+    spawner.spawn(
+        "pouw-proof-requests",
+        Some("networking"),
+        proof_requests.run(),
+    );
+
+    let validator = PouwAnnounceValidator::new(engine.clone(), peers_proofs.clone());
+    let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
+        sc_service::build_network(sc_service::BuildNetworkParams {
+            config: &config,
+            net_config,
+            client: client.clone(),
+            transaction_pool: transaction_pool.clone(),
+            spawn_handle: task_manager.spawn_handle(),
+            spawn_essential_handle: task_manager.spawn_essential_handle(),
+            import_queue,
+            block_announce_validator_builder: Some(Box::new(move |_| Box::new(validator))),
+            warp_sync_config: None,
+            block_relay: None,
+            metrics: Network::register_notification_metrics(registry.as_ref()),
+            gap_sync_body_policy: None,
+        })?;
+    peers_proofs.bind(network.clone(), sync_service.clone());
+
+    let announce = {
+        let sync = sync_service.clone();
+        Arc::new(move |block, proof| sync.announce_block(block, proof))
+    };
+    let relay = labora_consensus::announce_imported(client.clone(), engine.clone(), announce);
+    spawner.spawn("pouw-announce", Some("networking"), relay);
+    let dropping = labora_consensus::drop_proofs_on_finality(client.clone(), options.keep_proofs);
+    spawner.spawn("pouw-drop-proofs", None, dropping);
+
+    if config.offchain_worker.enabled {
+        start_offchain_workers(
+            &config,
+            &client,
+            &backend,
+            &keystore_container,
+            &transaction_pool,
+            &network,
+            &spawner,
+        );
+    }
+
+    let engine_handle = options.author.clone().map(|author| {
+        let proposers = sc_basic_authorship::ProposerFactory::new(
+            task_manager.spawn_handle(),
+            client.clone(),
+            transaction_pool.clone(),
+            registry.as_ref(),
+            telemetry.as_ref().map(Telemetry::handle),
+        );
+        let (handle, authoring) =
+            labora_consensus::start_authoring(labora_consensus::AuthoringParams {
+                client: client.clone(),
+                engine,
+                block_import: Box::new(block_import),
+                proposers,
+                transactions: transaction_pool.import_notification_stream(),
+                sync: sync_service.clone(),
+                author,
+                peers: options.peers,
+            });
+        task_manager.spawn_essential_handle().spawn_blocking(
+            "pouw-authoring",
+            Some("block-authoring"),
+            authoring,
+        );
+        handle
+    });
+
+    // From here on the workshop's own drop ends what it started, should anything below fail.
+    let workshop =
+        mining::Workshop::start(&options, engine_handle.clone(), config.tokio_handle.clone())
+            .await
+            .map_err(|error| ServiceError::Application(Box::new(error)))?;
+
+    let rpc_builder = {
+        let (client, pool, worker) = (client.clone(), transaction_pool.clone(), workshop.worker());
+        let submissions = Arc::<rpc::pouw::Submissions>::default();
+        let author = options.author.as_ref().map(ToString::to_string);
+        Box::new(move |_| {
+            let (store, worker) = (client.clone(), worker.clone());
+            let pouw = rpc::pouw::PouwRpc {
+                client: client.clone(),
+                proofs: Arc::new(move |block| labora_consensus::block_proof(&*store, block)),
+                mining: engine_handle
+                    .clone()
+                    .map(|handle| Arc::new(handle) as Arc<dyn rpc::pouw::Mining>),
+                author: author.clone(),
+                worker: Arc::new(move || worker.stats()),
+                submissions: submissions.clone(),
+            };
+            rpc::create_full(rpc::FullDeps {
+                client: client.clone(),
+                pool: pool.clone(),
+                pouw,
+            })
+            .map_err(ServiceError::Application)
+        })
+    };
+
+    sc_service::spawn_tasks(sc_service::SpawnTasksParams {
+        config,
+        client,
+        backend,
+        task_manager: &mut task_manager,
+        keystore: keystore_container.keystore(),
+        transaction_pool,
+        rpc_builder,
+        network,
+        system_rpc_tx,
+        tx_handler_controller,
+        sync_service,
+        telemetry: telemetry.as_mut(),
+        tracing_execute_block: None,
+    })?;
+
+    task_manager.keep_alive(workshop);
+    Ok(task_manager)
+}
+
+/// Runs what the runtime wants done beside blocks. A machine without certificate authorities cannot, and needs not: the
+/// runtime has no such work today.
+fn start_offchain_workers(
+    config: &Configuration,
+    client: &Arc<FullClient>,
+    backend: &Arc<FullBackend>,
+    keystore: &sc_service::KeystoreContainer,
+    pool: &Arc<Pool>,
+    network: &Arc<dyn sc_network::service::traits::NetworkService>,
+    spawner: &sc_service::SpawnTaskHandle,
+) {
+    let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {
+        runtime_api_provider: client.clone(),
+        is_validator: config.role.is_authority(),
+        keystore: Some(keystore.keystore()),
+        offchain_db: backend.offchain_storage(),
+        transaction_pool: Some(OffchainTransactionPoolFactory::new(pool.clone())),
+        network_provider: Arc::new(network.clone()),
+        enable_http_requests: true,
+        custom_extensions: |_| Vec::new(),
+    });
+    match workers {
+        Ok(workers) => spawner.spawn(
+            "offchain-workers-runner",
+            "offchain-worker",
+            workers.run(client.clone(), spawner.clone()).boxed(),
+        ),
+        Err(error) => tracing::warn!(target: "labora", %error, "off-chain workers do not run"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_whose_keys_everyone_knows_listens_on_this_machine_only() {
+        let addresses = |reach| {
+            listen_addresses(reach, 1)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(addresses(Reach::ThisMachine), ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(
+            addresses(Reach::Everyone),
+            ["/ip6/::/tcp/1", "/ip4/0.0.0.0/tcp/1"]
+        );
+    }
+}
