@@ -110,12 +110,15 @@ fn exp2(x: u64) -> u64 {
     (1 << FRACTION_BITS) + (cubic >> 48) as u64
 }
 
-/// `value`·2^`shift` rounded down; at the top every bit is set rather than any lost.
+/// `value`·2^`shift` rounded down; past the top every bit is set rather than any lost.
 fn shifted(value: U512, shift: i128) -> U512 {
-    match (usize::try_from(shift), usize::try_from(-shift)) {
-        (Ok(left), _) if left <= value.leading_zeros() as usize => value << left,
-        (Ok(_), _) => U512::MAX,
-        (_, Ok(right)) if right < 512 => value >> right,
-        _ => U512::zero(),
+    // 512 either way leaves nothing of a value, and fits every platform's usize.
+    let bits = shift.unsigned_abs().min(512) as usize;
+    if shift < 0 {
+        value >> bits
+    } else if bits <= value.leading_zeros() as usize {
+        value << bits
+    } else {
+        U512::MAX
     }
 }
