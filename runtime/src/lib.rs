@@ -22,7 +22,7 @@ pub mod genesis_config_presets;
 #[cfg(test)]
 mod tests;
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, vec::Vec};
 
 use sp_runtime::{
     MultiAddress, MultiSignature, generic,
@@ -89,7 +89,7 @@ pub type Executive = frame_executive::Executive<
 
 /// Types for code that moves blocks without looking into their transactions, so that it outlives upgrades.
 pub mod opaque {
-    use super::{BlakeTwo256, BlockNumber, generic};
+    use super::{BlakeTwo256, BlockNumber, Vec, generic};
     pub use sp_runtime::OpaqueExtrinsic as UncheckedExtrinsic;
 
     /// A header.
