@@ -16,10 +16,21 @@ fn benches(c: &mut Criterion) {
         let difficulty = Difficulty::new(U256::one()).expect("not zero");
         let pre_hash = [7; 32];
         let proved = prove(&pre_hash, &a, &bt, shape, difficulty).expect("made to the shape");
-        let winner = proved.winners.last().expect("at difficulty 1 every tile wins");
+        let winner = proved
+            .winners
+            .last()
+            .expect("at difficulty 1 every tile wins");
         let (seal, proof) = (&winner.seal, &winner.proof);
         c.bench_function(&format!("pouw::verify/k={k}"), |b| {
-            b.iter(|| verify(black_box(&pre_hash), black_box(seal), black_box(proof), difficulty).expect("valid"))
+            b.iter(|| {
+                verify(
+                    black_box(&pre_hash),
+                    black_box(seal),
+                    black_box(proof),
+                    difficulty,
+                )
+                .expect("valid")
+            })
         });
         let strip = &proof.a;
         c.bench_function(&format!("pouw::tree::range_root/k={k}"), |b| {
@@ -34,7 +45,12 @@ fn benches(c: &mut Criterion) {
         });
         let len = TILE * k as usize;
         c.bench_function(&format!("pouw::transcript::tile_state/k={k}"), |b| {
-            b.iter(|| tile_state(black_box(&proved.noised_a[..len]), black_box(&proved.noised_b[..len])))
+            b.iter(|| {
+                tile_state(
+                    black_box(&proved.noised_a[..len]),
+                    black_box(&proved.noised_b[..len]),
+                )
+            })
         });
     }
 }

@@ -1,30 +1,34 @@
 //! Difficulty by the clock: ASERT (absolutely scheduled exponentially rising targets) in integers.
 //!
-//! The difficulty of a block's child depends on one anchor and on the block's own height and header time, on nothing in
-//! between: difficulty = anchor · 2^((ideal - elapsed) / half_life), where ideal is how long the chain should have taken
-//! since the anchor, and elapsed how long it took. So no history need be kept, and no order of timestamps gains anything
-//! once their last is fixed.
+//! The difficulty of a block's child depends on one anchor and on the block's own height and header
+//! time, on nothing in between: difficulty = anchor · 2^((ideal - elapsed) / half_life), where
+//! ideal is how long the chain should have taken since the anchor, and elapsed how long it took. So
+//! no history need be kept, and no order of timestamps gains anything once their last is fixed.
 //!
-//! The idea is that of aserti3-2d (Bitcoin Cash upgrade specification 2020-11-15-asert, after Lundeberg, "Static
-//! difficulty adjustments, with absolutely scheduled exponentially rising targets", 2020), and so is the cubic that
-//! stands for 2^x on [0, 1): its error is below 0.013 %. There the target moves, here the difficulty, which is its
-//! reciprocal: the exponent changes sign.
+//! The idea is that of aserti3-2d (Bitcoin Cash upgrade specification 2020-11-15-asert, after
+//! Lundeberg, "Static difficulty adjustments, with absolutely scheduled exponentially rising
+//! targets", 2020), and so is the cubic that stands for 2^x on [0, 1): its error is below 0.013 %.
+//! There the target moves, here the difficulty, which is its reciprocal: the exponent changes sign.
 
 use primitive_types::{U256, U512};
 
 use crate::{Difficulty, Shape};
 
 /// Lowest difficulty: one product of the smallest shape, 32·32·256 MACs.
-pub const MIN_DIFFICULTY: U256 =
-    U256([Shape::MIN_SIDE as u64 * Shape::MIN_SIDE as u64 * Shape::MIN_K as u64, 0, 0, 0]);
+pub const MIN_DIFFICULTY: U256 = U256([
+    Shape::MIN_SIDE as u64 * Shape::MIN_SIDE as u64 * Shape::MIN_K as u64,
+    0,
+    0,
+    0,
+]);
 
-/// Highest difficulty: 2^224 - 1. The work of 2^32 blocks of it, as many as a u32 can number, still adds up in U256:
-/// 2^32·(2^224-1) < 2^256; and its target, (2^256-1)/difficulty·256k, is made of a quotient of 2^32, so it is exact to
-/// one part in 2^32.
+/// Highest difficulty: 2^224 - 1. The work of 2^32 blocks of it, as many as a u32 can number, still
+/// adds up in U256: 2^32·(2^224-1) < 2^256; and its target, (2^256-1)/difficulty·256k, is made of a
+/// quotient of 2^32, so it is exact to one part in 2^32.
 pub const MAX_DIFFICULTY: U256 = U256([u64::MAX, u64::MAX, u64::MAX, u32::MAX as u64]);
 
-/// Longest time between blocks that an anchor may ask for: a day. With it, u64 heights and 16 fractional bits the
-/// exponent's numerator is below 2^27·2^64·2^16 = 2^107, and i128 holds it.
+/// Longest time between blocks that an anchor may ask for: a day. With it, u64 heights and 16
+/// fractional bits the exponent's numerator is below 2^27·2^64·2^16 = 2^107, and i128 holds it.
 pub const MAX_TARGET_BLOCK_TIME_MS: u64 = 24 * 3600 * 1000;
 
 /// Fractional bits of the exponent.
@@ -47,7 +51,9 @@ pub enum AnchorError {
     #[error("target block time of {0} ms; it must be in 1..=86400000")]
     TargetBlockTime(u64),
     /// Half-life is zero.
-    #[error("a half-life of 0 ms; difficulty doubles or halves in this time, which must be at least 1")]
+    #[error(
+        "a half-life of 0 ms; difficulty doubles or halves in this time, which must be at least 1"
+    )]
     HalfLife,
     /// The anchor's difficulty is outside the bounds.
     #[error("anchor difficulty {0}; it must be in 262144..=2^224-1")]
@@ -57,8 +63,8 @@ pub enum AnchorError {
 impl Anchor {
     /// An anchor: the child of block `height`, were that block's time `time_ms`, has `difficulty`.
     ///
-    /// `target_block_time_ms` in 1..=86,400,000; `half_life_ms` ≥ 1: a chain that is late by this much has half the
-    /// difficulty. `difficulty` in [`MIN_DIFFICULTY`]..=[`MAX_DIFFICULTY`].
+    /// `target_block_time_ms` in 1..=86,400,000; `half_life_ms` ≥ 1: a chain that is late by this
+    /// much has half the difficulty. `difficulty` in [`MIN_DIFFICULTY`]..=[`MAX_DIFFICULTY`].
     pub fn new(
         difficulty: Difficulty,
         time_ms: u64,
@@ -75,10 +81,17 @@ impl Anchor {
         if half_life_ms == 0 {
             return Err(AnchorError::HalfLife);
         }
-        Ok(Anchor { difficulty, time_ms, height, target_block_time_ms, half_life_ms })
+        Ok(Anchor {
+            difficulty,
+            time_ms,
+            height,
+            target_block_time_ms,
+            half_life_ms,
+        })
     }
 
-    /// Binary exponent with 16 fractional bits, rounded down, of the factor on the anchor's difficulty.
+    /// Binary exponent with 16 fractional bits, rounded down, of the factor on the anchor's
+    /// difficulty.
     fn exponent(&self, parent_time_ms: u64, parent_height: u64) -> i128 {
         let elapsed = i128::from(parent_time_ms) - i128::from(self.time_ms);
         let blocks = i128::from(parent_height) - i128::from(self.height);
@@ -87,7 +100,8 @@ impl Anchor {
     }
 }
 
-/// Difficulty of the child of the block of height `parent_height` whose header says `parent_time_ms`.
+/// Difficulty of the child of the block of height `parent_height` whose header says
+/// `parent_time_ms`.
 ///
 /// Total; always in [`MIN_DIFFICULTY`]..=[`MAX_DIFFICULTY`].
 pub fn next_difficulty(anchor: &Anchor, parent_time_ms: u64, parent_height: u64) -> Difficulty {
@@ -102,8 +116,8 @@ pub fn next_difficulty(anchor: &Anchor, parent_time_ms: u64, parent_height: u64)
     Difficulty::new(macs).unwrap_or(anchor.difficulty)
 }
 
-/// 2^16·2^(x/2^16) for x < 2^16, in [2^16, 2^17): the cubic of aserti3-2d. Its terms are below 2^64, 2^62 and 2^61, their
-/// sum with the rounding half below 2^65.
+/// 2^16·2^(x/2^16) for x < 2^16, in [2^16, 2^17): the cubic of aserti3-2d. Its terms are below
+/// 2^64, 2^62 and 2^61, their sum with the rounding half below 2^65.
 fn exp2(x: u64) -> u64 {
     let x = u128::from(x);
     let cubic = 195_766_423_245_049 * x + 971_821_376 * x * x + 5_127 * x * x * x + (1 << 47);

@@ -1,9 +1,11 @@
-//! The single-entry fraud proof: shows a chain that a committed result C is not A·B, by one entry of it.
+//! The single-entry fraud proof: shows a chain that a committed result C is not A·B, by one entry
+//! of it.
 //!
-//! C is committed to as int32 little-endian in tile-major order: tile (i, j), 16×16 and row-major inside, at position
-//! i·n/16+j. A tile is thus exactly one BLAKE3 chunk, and any entry opens with one leaf and its path. The proof holds the
-//! tile's strips of A and of Bt as a block's proof does, and that leaf; who checks it recomputes one entry, k
-//! multiply-adds. Entries of jobs may be any int8, so no range is checked here.
+//! C is committed to as int32 little-endian in tile-major order: tile (i, j), 16×16 and row-major
+//! inside, at position i·n/16+j. A tile is thus exactly one BLAKE3 chunk, and any entry opens with
+//! one leaf and its path. The proof holds the tile's strips of A and of Bt as a block's proof does,
+//! and that leaf; who checks it recomputes one entry, k multiply-adds. Entries of jobs may be any
+//! int8, so no range is checked here.
 
 use alloc::vec::Vec;
 
@@ -18,7 +20,18 @@ use crate::{Hash, Path, Shape, Strip, TILE, tree};
 pub const TILE_ENTRIES: usize = TILE * TILE;
 
 /// A claimed result: that the product of the matrices under two roots is the matrix under a third.
-#[derive(Clone, Copy, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
 pub struct Claim {
     /// Shape of the product.
     pub shape: Shape,
@@ -56,7 +69,8 @@ pub struct FraudProof {
 }
 
 impl FraudProof {
-    /// Longest encoding: 9 bytes that name the entry, two strips and three paths, 1024 bytes of leaf: 529,940 bytes.
+    /// Longest encoding: 9 bytes that name the entry, two strips and three paths, 1024 bytes of
+    /// leaf: 529,940 bytes.
     pub const MAX_ENCODED_LEN: usize =
         4 + 4 + 1 + 2 * Strip::MAX_ENCODED_LEN + 3 * Path::MAX_ENCODED_LEN + 4 * TILE_ENTRIES;
 }
@@ -113,7 +127,8 @@ pub enum FraudError {
     NoFault(i32),
 }
 
-/// Checks a fraud proof against a claim; `Ok` if, and only if, it shows a wrong entry, which is returned.
+/// Checks a fraud proof against a claim; `Ok` if, and only if, it shows a wrong entry, which is
+/// returned.
 ///
 /// Pure and total. From free to costly: tile, strip lengths, openings, then one entry.
 pub fn verify(claim: &Claim, proof: &FraudProof) -> Result<Fault, FraudError> {
@@ -121,15 +136,30 @@ pub fn verify(claim: &Claim, proof: &FraudProof) -> Result<Fault, FraudError> {
     let (rows, columns) = (shape.tile_rows(), shape.tile_columns());
     let (row, column) = (proof.row, proof.column);
     if row >= rows || column >= columns {
-        return Err(FraudError::Tile { row, column, rows, columns });
+        return Err(FraudError::Tile {
+            row,
+            column,
+            rows,
+            columns,
+        });
     }
     let (a, b, expected) = (proof.a.entries(), proof.b.entries(), shape.strip_len());
     if a.len() != expected || b.len() != expected {
-        return Err(FraudError::StripLength { a: a.len(), b: b.len(), expected });
+        return Err(FraudError::StripLength {
+            a: a.len(),
+            b: b.len(),
+            expected,
+        });
     }
     let tile = u64::from(row) * u64::from(columns) + u64::from(column);
     let leaf = bytes(&proof.leaf);
-    if tree::range_root(shape.c_len(), tile * leaf.len() as u64, &leaf, &proof.leaf_path) != Some(claim.root_c) {
+    if tree::range_root(
+        shape.c_len(),
+        tile * leaf.len() as u64,
+        &leaf,
+        &proof.leaf_path,
+    ) != Some(claim.root_c)
+    {
         return Err(FraudError::OpeningC);
     }
     if proof.a.root(shape.a_len(), row, &proof.a_path) != Some(claim.root_a) {
@@ -138,13 +168,21 @@ pub fn verify(claim: &Claim, proof: &FraudProof) -> Result<Fault, FraudError> {
     if proof.b.root(shape.b_len(), column, &proof.b_path) != Some(claim.root_b) {
         return Err(FraudError::OpeningB);
     }
-    let (i, j) = (usize::from(proof.entry) / TILE, usize::from(proof.entry) % TILE);
+    let (i, j) = (
+        usize::from(proof.entry) / TILE,
+        usize::from(proof.entry) % TILE,
+    );
     let (k, committed) = (shape.k() as usize, proof.leaf[usize::from(proof.entry)]);
     let exact = dot(&a[i * k..(i + 1) * k], &b[j * k..(j + 1) * k]);
     if exact == committed {
         return Err(FraudError::NoFault(exact));
     }
-    Ok(Fault { row: row * TILE as u32 + i as u32, column: column * TILE as u32 + j as u32, committed, exact })
+    Ok(Fault {
+        row: row * TILE as u32 + i as u32,
+        column: column * TILE as u32 + j as u32,
+        committed,
+        exact,
+    })
 }
 
 /// All that a challenger has: the matrices under a claim's roots.
@@ -158,10 +196,26 @@ pub struct Data<'a> {
 
 impl<'a> Data<'a> {
     /// `a`: m×k, `bt`: n×k, row-major; `c`: m×n, tile-major.
-    pub fn new(shape: Shape, a: &'a [i8], bt: &'a [i8], c: &'a [i32]) -> Result<Data<'a>, LengthError> {
-        let operands = [("A", a.len(), shape.a_len()), ("Bt", bt.len(), shape.b_len()), ("C", c.len(), shape.c_len() / 4)];
-        match operands.into_iter().find(|(_, got, expected)| *got as u64 != *expected) {
-            Some((operand, got, expected)) => Err(LengthError { operand, got, expected }),
+    pub fn new(
+        shape: Shape,
+        a: &'a [i8],
+        bt: &'a [i8],
+        c: &'a [i32],
+    ) -> Result<Data<'a>, LengthError> {
+        let operands = [
+            ("A", a.len(), shape.a_len()),
+            ("Bt", bt.len(), shape.b_len()),
+            ("C", c.len(), shape.c_len() / 4),
+        ];
+        match operands
+            .into_iter()
+            .find(|(_, got, expected)| *got as u64 != *expected)
+        {
+            Some((operand, got, expected)) => Err(LengthError {
+                operand,
+                got,
+                expected,
+            }),
             None => Ok(Data { shape, a, bt, c }),
         }
     }
@@ -178,7 +232,8 @@ impl<'a> Data<'a> {
 }
 
 /// Looks for a wrong entry, tile by tile in rows `rows` of C (all of `0..m`, or those that
-/// [`freivalds::check`](crate::freivalds::check) names), and proves the first. `None` if all of them are right.
+/// [`freivalds::check`](crate::freivalds::check) names), and proves the first. `None` if all of
+/// them are right.
 ///
 /// Costs n·k multiply-adds for each of the rows, and one hash of the data.
 pub fn prove(data: &Data<'_>, rows: core::ops::Range<u32>) -> Option<FraudProof> {
@@ -218,10 +273,21 @@ pub fn prove_entry(data: &Data<'_>, row: u32, column: u32, entry: u8) -> Option<
     let tile = row as usize * shape.tile_columns() as usize + column as usize;
     let leaf = *c.as_chunks::<TILE_ENTRIES>().0.get(tile)?;
     let leaf_path = tree::open_range(&bytes(c), tile * tree::CHUNK, tree::CHUNK);
-    Some(FraudProof { row, column, entry, a, a_path, b, b_path, leaf, leaf_path })
+    Some(FraudProof {
+        row,
+        column,
+        entry,
+        a,
+        a_path,
+        b,
+        b_path,
+        leaf,
+        leaf_path,
+    })
 }
 
-/// C in tile-major order from row-major, m×n; the shape's entries, or fewer if `row_major` is short.
+/// C in tile-major order from row-major, m×n; the shape's entries, or fewer if `row_major` is
+/// short.
 pub fn tile_major(shape: Shape, row_major: &[i32]) -> Vec<i32> {
     let n = shape.n() as usize;
     let mut out = Vec::with_capacity(row_major.len());
@@ -236,10 +302,15 @@ pub fn tile_major(shape: Shape, row_major: &[i32]) -> Vec<i32> {
 }
 
 fn bytes(entries: &[i32]) -> Vec<u8> {
-    entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()
+    entries
+        .iter()
+        .flat_map(|entry| entry.to_le_bytes())
+        .collect()
 }
 
 /// At most 16384·128·128 = 2^28 in magnitude: nothing wraps.
 fn dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter().zip(b).fold(0, |sum, (a, b)| sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b))))
+    a.iter().zip(b).fold(0, |sum, (a, b)| {
+        sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b)))
+    })
 }

@@ -1,8 +1,9 @@
 //! The noise: E = dense·sparse has rank 64, comes from a seed, and keeps int8 from wrapping.
 //!
-//! The dense factor is rows×64, uniform in [-32, 31]. The sparse factor is 64×k: in each window of 64 columns, column c
-//! has a 1 in row p(c) and ±1 in row q(c), p and q being random permutations. So column c of the noise is column p(c) of
-//! the dense factor plus or minus its column q(c), in [-64, 63], and each window has rank about 62.
+//! The dense factor is rows×64, uniform in [-32, 31]. The sparse factor is 64×k: in each window of
+//! 64 columns, column c has a 1 in row p(c) and ±1 in row q(c), p and q being random permutations.
+//! So column c of the noise is column p(c) of the dense factor plus or minus its column q(c), in
+//! [-64, 63], and each window has rank about 62.
 
 use alloc::{vec, vec::Vec};
 
@@ -24,7 +25,8 @@ fn xof(seed: &Hash, label: &[u8]) -> OutputReader {
     hasher.finalize_xof()
 }
 
-/// Writes `rows` rows, from row `first_row`, of the dense factor to the start of `out`: rows×64, row-major.
+/// Writes `rows` rows, from row `first_row`, of the dense factor to the start of `out`: rows×64,
+/// row-major.
 ///
 /// Writes no more than `out` holds; `out` should be rows·64 long. `first_row` below 2^58.
 pub fn dense_factor(seed: &Hash, first_row: u64, rows: usize, out: &mut [i8]) {
@@ -38,7 +40,8 @@ pub fn dense_factor(seed: &Hash, first_row: u64, rows: usize, out: &mut [i8]) {
     }
 }
 
-/// The sparse factor, by columns: column c of the noise is dense[p[c]] + s[c]·dense[q[c]], where dense is taken by columns.
+/// The sparse factor, by columns: column c of the noise is dense[p[c]] + s[c]·dense[q[c]], where
+/// dense is taken by columns.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SparseFactor {
     /// First row of each column, in 0..64; k long; a permutation in each window of 64.
@@ -62,9 +65,19 @@ impl SparseFactor {
 pub fn sparse_factor(seed: &Hash, k: usize) -> SparseFactor {
     let windows = k / RANK;
     let len = windows * RANK;
-    let mut factor = SparseFactor { p: vec![0; len], q: vec![0; len], s: vec![1; len] };
+    let mut factor = SparseFactor {
+        p: vec![0; len],
+        q: vec![0; len],
+        s: vec![1; len],
+    };
     let mut reader = xof(seed, b"sparse");
-    let columns = factor.p.as_chunks_mut().0.iter_mut().zip(factor.q.as_chunks_mut().0).zip(factor.s.as_chunks_mut().0);
+    let columns = factor
+        .p
+        .as_chunks_mut()
+        .0
+        .iter_mut()
+        .zip(factor.q.as_chunks_mut().0)
+        .zip(factor.s.as_chunks_mut().0);
     for (window, ((p, q), s)) in columns.enumerate() {
         let mut raw = [0; WINDOW_USED];
         reader.set_position(window as u64 * WINDOW_STRIDE);
@@ -76,7 +89,8 @@ pub fn sparse_factor(seed: &Hash, k: usize) -> SparseFactor {
     factor
 }
 
-/// Fisher–Yates over 0..64 from little-endian u32 draws, from the last position down. A draw d picks (d·(i+1)) >> 32.
+/// Fisher–Yates over 0..64 from little-endian u32 draws, from the last position down. A draw d
+/// picks (d·(i+1)) >> 32.
 fn shuffle(draws: &[u8], out: &mut [u8; RANK]) {
     for (i, entry) in out.iter_mut().enumerate() {
         *entry = i as u8;
@@ -95,8 +109,9 @@ fn signs(word: &[u8], out: &mut [i8; RANK]) {
     }
 }
 
-/// Rows of a matrix plus noise: `rows` is ·×k row-major with k = `factor.k()`, its first row being row `first_row` of the
-/// whole matrix. Entries in [-63, 63] give entries in [-127, 126]; others wrap.
+/// Rows of a matrix plus noise: `rows` is ·×k row-major with k = `factor.k()`, its first row being
+/// row `first_row` of the whole matrix. Entries in [-63, 63] give entries in [-127, 126]; others
+/// wrap.
 ///
 /// `factor` must be `sparse_factor(seed, k)`. A last row that is not whole is left out.
 pub fn add_noise(rows: &[i8], seed: &Hash, factor: &SparseFactor, first_row: u64) -> Vec<i8> {
@@ -114,7 +129,8 @@ pub fn add_noise(rows: &[i8], seed: &Hash, factor: &SparseFactor, first_row: u64
     out
 }
 
-/// 64 columns of 16 rows: a row of the noise needs bytes from all over, a column of it two whole columns.
+/// 64 columns of 16 rows: a row of the noise needs bytes from all over, a column of it two whole
+/// columns.
 type Columns = [[i8; TILE]; RANK];
 
 /// Sixteen rows, from `first_row`, of the dense factor, by columns.
@@ -139,7 +155,10 @@ fn window_noise(dense: &Columns, factor: &SparseFactor, window: usize) -> Column
 
 fn add_window(rows: &mut [i8], k: usize, window: usize, noise: &Columns) {
     for (r, row) in rows.chunks_exact_mut(k).enumerate().take(TILE) {
-        for (entry, noise) in row[window * RANK..(window + 1) * RANK].iter_mut().zip(noise) {
+        for (entry, noise) in row[window * RANK..(window + 1) * RANK]
+            .iter_mut()
+            .zip(noise)
+        {
             *entry = entry.wrapping_add(noise[r]);
         }
     }

@@ -8,8 +8,8 @@ use zerocopy::IntoBytes;
 
 use crate::{Hash, Path, RANK, Shape, TILE, tree};
 
-/// Sixteen whole rows of A or of Bt: 16×k, row-major. The length is that of a valid k; entries may be any int8, since
-/// their range is a rule of [`verify`](crate::verify()) and not one of jobs.
+/// Sixteen whole rows of A or of Bt: 16×k, row-major. The length is that of a valid k; entries may
+/// be any int8, since their range is a rule of [`verify`](crate::verify()) and not one of jobs.
 ///
 /// SCALE: as `Vec<i8>`; decoding refuses a length that is none before it allocates.
 #[derive(Clone, Debug, Eq, PartialEq, TypeInfo)]
@@ -17,7 +17,9 @@ pub struct Strip(Vec<i8>);
 
 /// A length that no strip has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a strip of {got} entries; it must be 16 rows of a k that is a multiple of 64 in 256..=16384")]
+#[error(
+    "a strip of {got} entries; it must be 16 rows of a k that is a multiple of 64 in 256..=16384"
+)]
 pub struct StripError {
     /// How many entries came.
     pub got: usize,
@@ -39,7 +41,9 @@ impl Strip {
     }
 
     fn is_len(len: usize) -> bool {
-        len >= TILE * Shape::MIN_K as usize && len <= Self::MAX_LEN && len.is_multiple_of(TILE * RANK)
+        len >= TILE * Shape::MIN_K as usize
+            && len <= Self::MAX_LEN
+            && len.is_multiple_of(TILE * RANK)
     }
 
     /// The entries, 16×k, row-major.
@@ -57,9 +61,15 @@ impl Strip {
         self.0.len() / TILE
     }
 
-    /// Root of the `total`-byte matrix whose strip number `index` this is, if `path` opens it; `None` if it cannot.
+    /// Root of the `total`-byte matrix whose strip number `index` this is, if `path` opens it;
+    /// `None` if it cannot.
     pub(crate) fn root(&self, total: u64, index: u32, path: &Path) -> Option<Hash> {
-        tree::range_root(total, u64::from(index) * self.0.len() as u64, self.bytes(), path)
+        tree::range_root(
+            total,
+            u64::from(index) * self.0.len() as u64,
+            self.bytes(),
+            path,
+        )
     }
 }
 
@@ -80,7 +90,9 @@ impl Decode for Strip {
         let Compact(len) = Compact::<u32>::decode(input)?;
         let len = len as usize;
         if !Strip::is_len(len) {
-            return Err("strip: length is not 16·k for a k that is a multiple of 64 in 256..=16384".into());
+            return Err(
+                "strip: length is not 16·k for a k that is a multiple of 64 in 256..=16384".into(),
+            );
         }
         if input.remaining_len()?.is_some_and(|left| left < len) {
             return Err("strip: shorter than it says".into());
@@ -94,9 +106,11 @@ impl Decode for Strip {
 
 impl DecodeWithMemTracking for Strip {}
 
-/// The proof of a block's work: the winning tile's 16 rows of A and 16 rows of Bt, opened against the seal's roots.
+/// The proof of a block's work: the winning tile's 16 rows of A and 16 rows of Bt, opened against
+/// the seal's roots.
 ///
-/// Given the seal there is exactly one valid proof, and exactly one encoding of it. SCALE: `a`, `a_path`, `b`, `b_path`.
+/// Given the seal there is exactly one valid proof, and exactly one encoding of it. SCALE: `a`,
+/// `a_path`, `b`, `b_path`.
 #[derive(Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, PartialEq, TypeInfo)]
 pub struct Proof {
     /// Rows 16·row to 16·row+15 of A.
@@ -110,11 +124,17 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Longest encoding: two strips of at most 4 + 262,144 bytes and two paths of at most 1 + 48·32, 527,370 bytes.
+    /// Longest encoding: two strips of at most 4 + 262,144 bytes and two paths of at most 1 +
+    /// 48·32, 527,370 bytes.
     pub const MAX_ENCODED_LEN: usize = 2 * Strip::MAX_ENCODED_LEN + 2 * Path::MAX_ENCODED_LEN;
 
     /// A proof of two strips, 16×k and row-major each, and their openings.
     pub fn new(a: Vec<i8>, a_path: Path, b: Vec<i8>, b_path: Path) -> Result<Proof, StripError> {
-        Ok(Proof { a: Strip::new(a)?, a_path, b: Strip::new(b)?, b_path })
+        Ok(Proof {
+            a: Strip::new(a)?,
+            a_path,
+            b: Strip::new(b)?,
+            b_path,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! The slow and plain prover: what kernels are checked against, and what tests build their cases with.
+//! The slow and plain prover: what kernels are checked against, and what tests build their cases
+//! with.
 //!
 //! Nothing here is clever, and nothing here runs on a chain.
 
@@ -63,8 +64,15 @@ pub struct Winner {
 pub fn matrices(seed: &str, shape: Shape) -> (Vec<i8>, Vec<i8>) {
     let take = |label: &[u8], len: u64| {
         let mut bytes = vec![0; len as usize];
-        blake3::Hasher::new().update(label).update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
-        bytes.into_iter().map(|byte| (byte % 127) as i8 - 63).collect()
+        blake3::Hasher::new()
+            .update(label)
+            .update(seed.as_bytes())
+            .finalize_xof()
+            .fill(&mut bytes);
+        bytes
+            .into_iter()
+            .map(|byte| (byte % 127) as i8 - 63)
+            .collect()
     };
     (take(b"A", shape.a_len()), take(b"B", shape.b_len()))
 }
@@ -86,19 +94,45 @@ pub fn prove(
     let noised_b = add_noise(bt, &seeds.b, &sparse_factor(&seeds.b, k), 0);
     let (states, noised_product) = transcripts(&noised_a, &noised_b, shape);
     let product = denoised(noised_product, a, &noised_b, shape, &seeds);
-    let mut proved = Proved { shape, root_a, root_b, seeds, noised_a, noised_b, states, product, winners: Vec::new() };
+    let mut proved = Proved {
+        shape,
+        root_a,
+        root_b,
+        seeds,
+        noised_a,
+        noised_b,
+        states,
+        product,
+        winners: Vec::new(),
+    };
     proved.winners = winners(&proved, a, bt, difficulty);
     Ok(proved)
 }
 
 fn check_len(matrix: &'static str, got: usize, expected: u64) -> Result<(), ReferenceError> {
-    if got as u64 == expected { Ok(()) } else { Err(ReferenceError::Length { matrix, got, expected }) }
+    if got as u64 == expected {
+        Ok(())
+    } else {
+        Err(ReferenceError::Length {
+            matrix,
+            got,
+            expected,
+        })
+    }
 }
 
 fn winners(proved: &Proved, a: &[i8], bt: &[i8], difficulty: Difficulty) -> Vec<Winner> {
-    let Proved { shape, root_a, root_b, seeds, states, .. } = proved;
+    let Proved {
+        shape,
+        root_a,
+        root_b,
+        seeds,
+        states,
+        ..
+    } = proved;
     let midstate = TicketMidstate::new(&seeds.a);
-    let tiles = (0..shape.tile_rows()).flat_map(|row| (0..shape.tile_columns()).map(move |column| (row, column)));
+    let tiles = (0..shape.tile_rows())
+        .flat_map(|row| (0..shape.tile_columns()).map(move |column| (row, column)));
     tiles
         .zip(states)
         .filter_map(|((row, column), state)| {
@@ -108,22 +142,35 @@ fn winners(proved: &Proved, a: &[i8], bt: &[i8], difficulty: Difficulty) -> Vec<
             }
             let seal = Seal::new(*shape, *root_a, *root_b, row, column).ok()?;
             let proof = open(a, bt, &seal)?;
-            Some(Winner { seal, proof, ticket })
+            Some(Winner {
+                seal,
+                proof,
+                ticket,
+            })
         })
         .collect()
 }
 
-/// The proof for a seal's tile, from whole matrices; `None` if they are shorter than the seal's shape.
+/// The proof for a seal's tile, from whole matrices; `None` if they are shorter than the seal's
+/// shape.
 pub fn open(a: &[i8], bt: &[i8], seal: &Seal) -> Option<Proof> {
     let len = seal.shape().strip_len();
     let strip = |matrix: &[i8], index: u32| {
         let offset = index as usize * len;
         let entries = matrix.get(offset..offset + len)?.to_vec();
-        Some((Strip::new(entries).ok()?, tree::open_range(matrix.as_bytes(), offset, len)))
+        Some((
+            Strip::new(entries).ok()?,
+            tree::open_range(matrix.as_bytes(), offset, len),
+        ))
     };
     let (a, a_path) = strip(a, seal.row())?;
     let (b, b_path) = strip(bt, seal.column())?;
-    Some(Proof { a, a_path, b, b_path })
+    Some(Proof {
+        a,
+        a_path,
+        b,
+        b_path,
+    })
 }
 
 /// Final transcript of every tile, and the product, of A' (m×k) and Bt' (n×k).
@@ -156,17 +203,28 @@ pub fn transcripts(a: &[i8], bt: &[i8], shape: Shape) -> (Vec<State>, Vec<i32>) 
 /// The exact product A·B, m×n row-major, by definition.
 pub fn multiply(a: &[i8], bt: &[i8], shape: Shape) -> Vec<i32> {
     let k = shape.k() as usize;
-    a.chunks_exact(k).flat_map(|row| bt.chunks_exact(k).map(move |column| dot(row, column))).collect()
+    a.chunks_exact(k)
+        .flat_map(|row| bt.chunks_exact(k).map(move |column| dot(row, column)))
+        .collect()
 }
 
 fn dot(row: &[i8], column: &[i8]) -> i32 {
-    row.iter().zip(column).fold(0, |sum, (a, b)| sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b))))
+    row.iter().zip(column).fold(0, |sum, (a, b)| {
+        sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b)))
+    })
 }
 
-/// A·B from the noised product C' = A'·B' by two corrections of rank 64: C' - (A·F_L)·F_R - E_L·(E_R·B').
+/// A·B from the noised product C' = A'·B' by two corrections of rank 64: C' - (A·F_L)·F_R -
+/// E_L·(E_R·B').
 ///
 /// `noised_product` is m×n, `a` is A without noise, `noised_b` is Bt with noise.
-pub fn denoised(noised_product: Vec<i32>, a: &[i8], noised_b: &[i8], shape: Shape, seeds: &Seeds) -> Vec<i32> {
+pub fn denoised(
+    noised_product: Vec<i32>,
+    a: &[i8],
+    noised_b: &[i8],
+    shape: Shape,
+    seeds: &Seeds,
+) -> Vec<i32> {
     let k = shape.k() as usize;
     let u = onto_factor(a, &sparse_factor(&seeds.b, k));
     let v = onto_factor(noised_b, &sparse_factor(&seeds.a, k));

@@ -7,8 +7,8 @@ use crate::{Hash, Shape};
 
 /// The seal of a block: the shape of the product, both commitments, and the tile whose ticket won.
 ///
-/// SCALE: m, n, k, root_a, root_b, row, column; numbers as little-endian u32; 84 bytes. Decoding refuses what
-/// [`Seal::new`] refuses, so every seal that exists names a tile of a valid shape.
+/// SCALE: m, n, k, root_a, root_b, row, column; numbers as little-endian u32; 84 bytes. Decoding
+/// refuses what [`Seal::new`] refuses, so every seal that exists names a tile of a valid shape.
 #[derive(Clone, Copy, Debug, Encode, Eq, Hash, MaxEncodedLen, PartialEq, TypeInfo)]
 pub struct Seal {
     shape: Shape,
@@ -30,7 +30,9 @@ pub enum SealError {
         rows: u32,
     },
     /// The tile's column is past the last.
-    #[error("tile column {got} of a product that has {columns} columns of tiles; columns count from 0")]
+    #[error(
+        "tile column {got} of a product that has {columns} columns of tiles; columns count from 0"
+    )]
     Column {
         /// What came.
         got: u32,
@@ -46,14 +48,32 @@ impl Seal {
     /// A seal for tile (`row`, `column`) of the product that `root_a` and `root_b` commit to.
     ///
     /// `root_a` is the BLAKE3 hash of A's row-major bytes, `root_b` that of Bt's.
-    pub const fn new(shape: Shape, root_a: Hash, root_b: Hash, row: u32, column: u32) -> Result<Seal, SealError> {
+    pub const fn new(
+        shape: Shape,
+        root_a: Hash,
+        root_b: Hash,
+        row: u32,
+        column: u32,
+    ) -> Result<Seal, SealError> {
         if row >= shape.tile_rows() {
-            return Err(SealError::Row { got: row, rows: shape.tile_rows() });
+            return Err(SealError::Row {
+                got: row,
+                rows: shape.tile_rows(),
+            });
         }
         if column >= shape.tile_columns() {
-            return Err(SealError::Column { got: column, columns: shape.tile_columns() });
+            return Err(SealError::Column {
+                got: column,
+                columns: shape.tile_columns(),
+            });
         }
-        Ok(Seal { shape, root_a, root_b, row, column })
+        Ok(Seal {
+            shape,
+            root_a,
+            root_b,
+            row,
+            column,
+        })
     }
 
     /// Shape of the product.

@@ -16,10 +16,14 @@ pub struct Seeds {
 /// Both seeds. `pre_hash` is the hash of the header without its seal.
 pub fn seeds(pre_hash: &Hash, root_a: &Hash, root_b: &Hash, shape: Shape) -> Seeds {
     let b = seed_b(pre_hash, root_b, shape.n(), shape.k());
-    Seeds { a: seed_a(&b, root_a, shape.m(), shape.k()), b }
+    Seeds {
+        a: seed_a(&b, root_a, shape.m(), shape.k()),
+        b,
+    }
 }
 
-/// Seed of Bt's noise. It depends on the block template and Bt alone, so a noised Bt serves every A under one template.
+/// Seed of Bt's noise. It depends on the block template and Bt alone, so a noised Bt serves every A
+/// under one template.
 pub fn seed_b(pre_hash: &Hash, root_b: &Hash, n: u32, k: u32) -> Hash {
     seed(b'B', pre_hash, root_b, n, k)
 }

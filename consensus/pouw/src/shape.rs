@@ -19,28 +19,37 @@ pub struct Shape {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ShapeError {
     /// m is out of range or no multiple of the tile.
-    #[error("m is {0}; it must be a multiple of 16 in 32..=1048576: pad A with rows of zeros, or split it")]
+    #[error(
+        "m is {0}; it must be a multiple of 16 in 32..=1048576: pad A with rows of zeros, or split it"
+    )]
     M(u32),
     /// n is out of range or no multiple of the tile.
-    #[error("n is {0}; it must be a multiple of 16 in 32..=1048576: pad Bt with rows of zeros, or split it")]
+    #[error(
+        "n is {0}; it must be a multiple of 16 in 32..=1048576: pad Bt with rows of zeros, or split it"
+    )]
     N(u32),
     /// k is out of range or no multiple of the window.
-    #[error("k is {0}; it must be a multiple of 64 in 256..=16384: pad both with columns of zeros, or add up several products")]
+    #[error(
+        "k is {0}; it must be a multiple of 64 in 256..=16384: pad both with columns of zeros, or add up several products"
+    )]
     K(u32),
 }
 
 impl Shape {
-    /// Least m and n: two tiles, so that every commitment has at least two BLAKE3 chunks and a path.
+    /// Least m and n: two tiles, so that every commitment has at least two BLAKE3 chunks and a
+    /// path.
     pub const MIN_SIDE: u32 = 32;
-    /// Largest m and n. A tile's index on a side is below 2^16 and an input to BLAKE3 is at most 2^20·2^14 = 2^34 bytes.
+    /// Largest m and n. A tile's index on a side is below 2^16 and an input to BLAKE3 is at most
+    /// 2^20·2^14 = 2^34 bytes.
     pub const MAX_SIDE: u32 = 1 << 20;
     /// Least k: four windows.
     pub const MIN_K: u32 = 256;
-    /// Largest k: a strip is at most 16·16384 = 256 KiB, a proof 512 KiB and its paths; sums stay under
-    /// 16384·127·127 < 2^28.
+    /// Largest k: a strip is at most 16·16384 = 256 KiB, a proof 512 KiB and its paths; sums stay
+    /// under 16384·127·127 < 2^28.
     pub const MAX_K: u32 = 16384;
 
-    /// Checks three dimensions: m and n multiples of 16 in 32..=2^20, k a multiple of 64 in 256..=16384.
+    /// Checks three dimensions: m and n multiples of 16 in 32..=2^20, k a multiple of 64 in
+    /// 256..=16384.
     pub const fn new(m: u32, n: u32, k: u32) -> Result<Shape, ShapeError> {
         const fn side(x: u32) -> bool {
             x >= Shape::MIN_SIDE && x <= Shape::MAX_SIDE && x.is_multiple_of(TILE as u32)
@@ -87,7 +96,8 @@ impl Shape {
         self.k / RANK as u32
     }
 
-    /// Bytes of a strip, which is 16 whole rows of A or of Bt: 16·k, a multiple of BLAKE3's chunk of 1024.
+    /// Bytes of a strip, which is 16 whole rows of A or of Bt: 16·k, a multiple of BLAKE3's chunk
+    /// of 1024.
     pub const fn strip_len(self) -> usize {
         TILE * self.k as usize
     }

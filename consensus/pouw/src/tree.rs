@@ -1,10 +1,11 @@
 //! BLAKE3 as a Merkle tree: roots of matrices, and openings of ranges of whole chunks.
 //!
-//! A commitment is the plain BLAKE3 hash of the bytes, so that any tool can compute it. The tree under it is BLAKE3's
-//! own (section 2.1 of the BLAKE3 paper): leaves are chunks of 1024 bytes, and the left child of a subtree holds the
-//! largest power of two of chunks that leaves at least one to the right. An opening lists, in pre-order, the chaining
-//! values of the maximal subtrees outside the range. It holds no positions: the lengths alone fix the tree's form, so
-//! there is exactly one path to a given root and range.
+//! A commitment is the plain BLAKE3 hash of the bytes, so that any tool can compute it. The tree
+//! under it is BLAKE3's own (section 2.1 of the BLAKE3 paper): leaves are chunks of 1024 bytes, and
+//! the left child of a subtree holds the largest power of two of chunks that leaves at least one to
+//! the right. An opening lists, in pre-order, the chaining values of the maximal subtrees outside
+//! the range. It holds no positions: the lengths alone fix the tree's form, so there is exactly one
+//! path to a given root and range.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -21,7 +22,8 @@ pub const CHUNK: usize = blake3::CHUNK_LEN;
 
 /// Siblings of an opening, in pre-order.
 ///
-/// SCALE: as `Vec<[u8; 32]>`; decoding refuses more than [`Path::MAX_SIBLINGS`] before it allocates.
+/// SCALE: as `Vec<[u8; 32]>`; decoding refuses more than [`Path::MAX_SIBLINGS`] before it
+/// allocates.
 #[derive(Clone, Debug, Default, Encode, Eq, PartialEq, TypeInfo)]
 pub struct Path(Vec<Hash>);
 
@@ -34,9 +36,9 @@ pub struct PathTooLong {
 }
 
 impl Path {
-    /// Most siblings of an opening. A range has two edges and gives each level below the root at most one sibling an
-    /// edge; A and Bt have at most 2^34 bytes = 2^24 chunks, so 24 levels: 2·24 = 48. A single leaf of C, at most
-    /// 2^42 bytes = 2^32 chunks, has at most 32.
+    /// Most siblings of an opening. A range has two edges and gives each level below the root at
+    /// most one sibling an edge; A and Bt have at most 2^34 bytes = 2^24 chunks, so 24 levels: 2·24
+    /// = 48. A single leaf of C, at most 2^42 bytes = 2^32 chunks, has at most 32.
     pub const MAX_SIBLINGS: usize = 48;
 
     /// Longest encoding: a one-byte length (48 < 64) and 48 hashes.
@@ -45,7 +47,9 @@ impl Path {
     /// A path of given siblings, in pre-order.
     pub fn new(siblings: Vec<Hash>) -> Result<Path, PathTooLong> {
         if siblings.len() > Self::MAX_SIBLINGS {
-            return Err(PathTooLong { got: siblings.len() });
+            return Err(PathTooLong {
+                got: siblings.len(),
+            });
         }
         Ok(Path(siblings))
     }
@@ -84,10 +88,11 @@ fn left_chunks(chunks: u64) -> u64 {
     chunks.div_ceil(2).next_power_of_two()
 }
 
-/// Chaining value, as a non-root node, of the subtree over `piece`, whose first byte is byte `CHUNK`·`first_chunk` of the input.
+/// Chaining value, as a non-root node, of the subtree over `piece`, whose first byte is byte
+/// `CHUNK`·`first_chunk` of the input.
 ///
-/// `piece` must be a subtree of the input's tree and not empty, which [`open_range_with`] guarantees to its callback;
-/// else this panics, or gives a value of no use.
+/// `piece` must be a subtree of the input's tree and not empty, which [`open_range_with`]
+/// guarantees to its callback; else this panics, or gives a value of no use.
 pub fn subtree(piece: &[u8], first_chunk: u64) -> Hash {
     let mut hasher = Hasher::new();
     hasher.set_input_offset(first_chunk.wrapping_mul(CHUNK as u64));
@@ -99,23 +104,35 @@ pub fn parent(left: &Hash, right: &Hash) -> Hash {
     merge_subtrees_non_root(left, right, Mode::Hash)
 }
 
-/// Opening of bytes [`offset`, `offset`+`len`) of `data`, widened to whole chunks and cut at the end of `data`.
+/// Opening of bytes [`offset`, `offset`+`len`) of `data`, widened to whole chunks and cut at the
+/// end of `data`.
 ///
 /// Hashes all of `data` outside the range once.
 pub fn open_range(data: &[u8], offset: usize, len: usize) -> Path {
     open_range_with(data.len() as u64, offset as u64, len as u64, |chunks| {
-        let from = (chunks.start as usize).saturating_mul(CHUNK).min(data.len());
+        let from = (chunks.start as usize)
+            .saturating_mul(CHUNK)
+            .min(data.len());
         let to = (chunks.end as usize).saturating_mul(CHUNK).min(data.len());
         subtree(&data[from..to], chunks.start)
     })
 }
 
-/// As [`open_range`], for who keeps the chaining values of large subtrees: `sibling` is asked, in the order of the path,
-/// for the chaining value of each subtree (a range of chunks, the last of which may be short) that lies outside the range.
-pub fn open_range_with(total: u64, offset: u64, len: u64, mut sibling: impl FnMut(Range<u64>) -> Hash) -> Path {
+/// As [`open_range`], for who keeps the chaining values of large subtrees: `sibling` is asked, in
+/// the order of the path, for the chaining value of each subtree (a range of chunks, the last of
+/// which may be short) that lies outside the range.
+pub fn open_range_with(
+    total: u64,
+    offset: u64,
+    len: u64,
+    mut sibling: impl FnMut(Range<u64>) -> Hash,
+) -> Path {
     let chunks = total.div_ceil(CHUNK as u64);
     let lo = (offset / CHUNK as u64).min(chunks);
-    let hi = offset.saturating_add(len).div_ceil(CHUNK as u64).min(chunks);
+    let hi = offset
+        .saturating_add(len)
+        .div_ceil(CHUNK as u64)
+        .min(chunks);
     let mut path = Vec::new();
     if chunks < 2 || lo >= hi {
         return Path(path);
@@ -134,10 +151,12 @@ pub fn open_range_with(total: u64, offset: u64, len: u64, mut sibling: impl FnMu
     Path(path)
 }
 
-/// Root of the `total`-byte input that has `piece` at `offset`, given the siblings of [`open_range`].
+/// Root of the `total`-byte input that has `piece` at `offset`, given the siblings of
+/// [`open_range`].
 ///
-/// `None` if `piece` is empty, does not lie within the input, does not consist of whole chunks (the input's last may be
-/// short), or the path has a sibling too few or too many. Total, and linear in `piece` and path.
+/// `None` if `piece` is empty, does not lie within the input, does not consist of whole chunks (the
+/// input's last may be short), or the path has a sibling too few or too many. Total, and linear in
+/// `piece` and path.
 pub fn range_root(total: u64, offset: u64, piece: &[u8], path: &Path) -> Option<Hash> {
     const LEN: u64 = CHUNK as u64;
     let end = offset.checked_add(piece.len() as u64)?;
@@ -150,11 +169,18 @@ pub fn range_root(total: u64, offset: u64, piece: &[u8], path: &Path) -> Option<
     }
     // A proper part that is whole chunks: the input has at least two.
     let chunks = total.div_ceil(LEN);
-    let mut walk = Walk { lo: offset / LEN, hi: end.div_ceil(LEN), piece, siblings: &path.0 };
+    let mut walk = Walk {
+        lo: offset / LEN,
+        hi: end.div_ceil(LEN),
+        piece,
+        siblings: &path.0,
+    };
     let left = left_chunks(chunks);
     let left_value = walk.value(0, left)?;
     let right_value = walk.value(left, chunks - left)?;
-    walk.siblings.is_empty().then(|| merge_subtrees_root(&left_value, &right_value, Mode::Hash).into())
+    walk.siblings
+        .is_empty()
+        .then(|| merge_subtrees_root(&left_value, &right_value, Mode::Hash).into())
 }
 
 /// A walk of the tree in pre-order that uses up the siblings.
@@ -167,7 +193,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Chaining value of the subtree of `chunks` chunks from chunk `first`. Recursion is one level a level of the tree.
+    /// Chaining value of the subtree of `chunks` chunks from chunk `first`. Recursion is one level
+    /// a level of the tree.
     fn value(&mut self, first: u64, chunks: u64) -> Option<Hash> {
         let end = first + chunks;
         if end <= self.lo || first >= self.hi {
@@ -178,7 +205,9 @@ impl Walk<'_> {
         if first >= self.lo && end <= self.hi {
             // Inside the piece, so both products are at most its length (rounded up to a chunk).
             let from = (first - self.lo) as usize * CHUNK;
-            let to = ((end - self.lo) as usize).saturating_mul(CHUNK).min(self.piece.len());
+            let to = ((end - self.lo) as usize)
+                .saturating_mul(CHUNK)
+                .min(self.piece.len());
             return Some(subtree(self.piece.get(from..to)?, first));
         }
         let left = left_chunks(chunks);

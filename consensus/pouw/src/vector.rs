@@ -1,7 +1,8 @@
 //! Test vectors as JSON files, re-derived from their seed; each field that differs is named.
 //!
-//! A file holds a seed, a shape and a difficulty, and hashes of everything that follows from them. Nothing in it is
-//! trusted: lengths are bounded before anything is computed, and unknown, missing or repeated fields are errors.
+//! A file holds a seed, a shape and a difficulty, and hashes of everything that follows from them.
+//! Nothing in it is trusted: lengths are bounded before anything is computed, and unknown, missing
+//! or repeated fields are errors.
 
 use core::fmt::{self, Display};
 use std::string::{String, ToString};
@@ -14,7 +15,8 @@ use crate::reference::{Proved, matrices, multiply, prove};
 use crate::{Difficulty, Path, Shape, ShapeError, U256, tree, verify};
 use sha2::{Digest, Sha256};
 
-/// Longest file: 2^16 winners ([`Limits::DEFAULT`]) of about 110 bytes are 7 MB, and twice that for spacing.
+/// Longest file: 2^16 winners ([`Limits::DEFAULT`]) of about 110 bytes are 7 MB, and twice that for
+/// spacing.
 pub const MAX_JSON_LEN: usize = 16 << 20;
 
 /// Longest seed, in bytes; those of the vectors are words.
@@ -31,7 +33,10 @@ pub struct Limits {
 
 impl Limits {
     /// 2^35 MACs, a minute at most; 2^24 entries, so 64 MB of C and 2^16 tiles.
-    pub const DEFAULT: Limits = Limits { macs: 1 << 35, entries: 1 << 24 };
+    pub const DEFAULT: Limits = Limits {
+        macs: 1 << 35,
+        entries: 1 << 24,
+    };
 }
 
 /// A vector file, field by field. Hashes are 64 lower-case hexadecimal digits.
@@ -96,7 +101,11 @@ pub struct Difference {
 
 impl Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}, expected {}", self.field, self.found, self.expected)
+        write!(
+            f,
+            "{} is {}, expected {}",
+            self.field, self.found, self.expected
+        )
     }
 }
 
@@ -162,7 +171,8 @@ pub fn make(seed: &str, shape: Shape, difficulty: &str) -> Result<Vector, Vector
     Ok(derive(seed, shape, difficulty, Limits::DEFAULT)?.0)
 }
 
-/// The vector, and what in this crate disagrees with itself (which would be a defect here, not in a file).
+/// The vector, and what in this crate disagrees with itself (which would be a defect here, not in a
+/// file).
 fn derive(
     seed: &str,
     shape: Shape,
@@ -181,36 +191,65 @@ fn derive(
     let (a, bt) = matrices(seed, shape);
     let pre_hash = Sha256::digest(seed.as_bytes()).into();
     // The matrices are made to the shape, the only thing that `prove` can refuse.
-    let proved = prove(&pre_hash, &a, &bt, shape, parsed).unwrap_or_else(|_| unreachable!("made to the shape"));
+    let proved = prove(&pre_hash, &a, &bt, shape, parsed)
+        .unwrap_or_else(|_| unreachable!("made to the shape"));
     let mut differences = Vec::new();
     if proved.product != multiply(&a, &bt, shape) {
-        differences.push(internal("product_blake3", "the noised product less its corrections", "A·B"));
+        differences.push(internal(
+            "product_blake3",
+            "the noised product less its corrections",
+            "A·B",
+        ));
     }
     for (i, winner) in proved.winners.iter().enumerate() {
         if let Err(error) = verify(&pre_hash, &winner.seal, &winner.proof, parsed) {
-            differences.push(internal(&format!("winners[{i}]"), &error.to_string(), "a proof that verifies"));
+            differences.push(internal(
+                &format!("winners[{i}]"),
+                &error.to_string(),
+                "a proof that verifies",
+            ));
         }
     }
     Ok((describe(seed, difficulty, &pre_hash, &proved), differences))
 }
 
 fn internal(field: &str, found: &str, expected: &str) -> Difference {
-    Difference { field: field.to_string(), found: found.to_string(), expected: expected.to_string() }
+    Difference {
+        field: field.to_string(),
+        found: found.to_string(),
+        expected: expected.to_string(),
+    }
 }
 
 fn parse_difficulty(text: &str) -> Result<Difficulty, VectorError> {
     // 2^256 - 1 has 78 digits. As Python prints numbers: no sign, no leading zero.
-    let canonical = text.len() <= 78 && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-    let parsed = if canonical { U256::from_dec_str(text).ok() } else { None };
-    parsed.and_then(|macs| Difficulty::new(macs).ok()).ok_or_else(|| {
-        // No more of it than fits a line.
-        VectorError::Difficulty(text.chars().take(80).collect())
-    })
+    let canonical =
+        text.len() <= 78 && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    let parsed = if canonical {
+        U256::from_dec_str(text).ok()
+    } else {
+        None
+    };
+    parsed
+        .and_then(|macs| Difficulty::new(macs).ok())
+        .ok_or_else(|| {
+            // No more of it than fits a line.
+            VectorError::Difficulty(text.chars().take(80).collect())
+        })
 }
 
 fn describe(seed: &str, difficulty: &str, pre_hash: &crate::Hash, proved: &Proved) -> Vector {
-    let states: Vec<u8> = proved.states.as_flattened().iter().flat_map(|word| word.to_le_bytes()).collect();
-    let product: Vec<u8> = proved.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    let states: Vec<u8> = proved
+        .states
+        .as_flattened()
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    let product: Vec<u8> = proved
+        .product
+        .iter()
+        .flat_map(|entry| entry.to_le_bytes())
+        .collect();
     let path = |path: &Path| path.siblings().iter().map(hex::encode).collect();
     Vector {
         seed: seed.to_string(),
@@ -228,7 +267,13 @@ fn describe(seed: &str, difficulty: &str, pre_hash: &crate::Hash, proved: &Prove
         transcripts_blake3: hex::encode(tree::root(&states)),
         product_blake3: hex::encode(tree::root(&product)),
         winners: (proved.winners.iter())
-            .map(|winner| (winner.seal.row(), winner.seal.column(), hex::encode(winner.ticket)))
+            .map(|winner| {
+                (
+                    winner.seal.row(),
+                    winner.seal.column(),
+                    hex::encode(winner.ticket),
+                )
+            })
             .collect(),
         first_proof: proved.winners.first().map(|winner| FirstProof {
             a_path: path(&winner.proof.a_path),
@@ -237,12 +282,17 @@ fn describe(seed: &str, difficulty: &str, pre_hash: &crate::Hash, proved: &Prove
     }
 }
 
-/// Appends each field in which `found` is not `derived`. What both are derived from (seed, shape, difficulty) is the same.
+/// Appends each field in which `found` is not `derived`. What both are derived from (seed, shape,
+/// difficulty) is the same.
 fn compare(found: &Vector, derived: &Vector, differences: &mut Vec<Difference>) {
     let mut expect = |field: &str, found: &dyn Display, expected: &dyn Display| {
         let (found, expected) = (found.to_string(), expected.to_string());
         if found != expected {
-            differences.push(Difference { field: field.to_string(), found, expected });
+            differences.push(Difference {
+                field: field.to_string(),
+                found,
+                expected,
+            });
         }
     };
     expect("pre_hash", &found.pre_hash, &derived.pre_hash);
@@ -250,10 +300,26 @@ fn compare(found: &Vector, derived: &Vector, differences: &mut Vec<Difference>) 
     expect("root_b", &found.root_b, &derived.root_b);
     expect("seed_a", &found.seed_a, &derived.seed_a);
     expect("seed_b", &found.seed_b, &derived.seed_b);
-    expect("noised_a_blake3", &found.noised_a_blake3, &derived.noised_a_blake3);
-    expect("noised_b_blake3", &found.noised_b_blake3, &derived.noised_b_blake3);
-    expect("transcripts_blake3", &found.transcripts_blake3, &derived.transcripts_blake3);
-    expect("product_blake3", &found.product_blake3, &derived.product_blake3);
+    expect(
+        "noised_a_blake3",
+        &found.noised_a_blake3,
+        &derived.noised_a_blake3,
+    );
+    expect(
+        "noised_b_blake3",
+        &found.noised_b_blake3,
+        &derived.noised_b_blake3,
+    );
+    expect(
+        "transcripts_blake3",
+        &found.transcripts_blake3,
+        &derived.transcripts_blake3,
+    );
+    expect(
+        "product_blake3",
+        &found.product_blake3,
+        &derived.product_blake3,
+    );
     expect("winners.len", &found.winners.len(), &derived.winners.len());
     for (i, (found, derived)) in found.winners.iter().zip(&derived.winners).enumerate() {
         expect(&format!("winners[{i}].row"), &found.0, &derived.0);
@@ -262,9 +328,16 @@ fn compare(found: &Vector, derived: &Vector, differences: &mut Vec<Difference>) 
     }
     match (&found.first_proof, &derived.first_proof) {
         (Some(found), Some(derived)) => {
-            let paths = [("a_path", &found.a_path, &derived.a_path), ("b_path", &found.b_path, &derived.b_path)];
+            let paths = [
+                ("a_path", &found.a_path, &derived.a_path),
+                ("b_path", &found.b_path, &derived.b_path),
+            ];
             for (name, found, derived) in paths {
-                expect(&format!("first_proof.{name}.len"), &found.len(), &derived.len());
+                expect(
+                    &format!("first_proof.{name}.len"),
+                    &found.len(),
+                    &derived.len(),
+                );
                 for (i, (found, derived)) in found.iter().zip(derived).enumerate() {
                     expect(&format!("first_proof.{name}[{i}]"), found, derived);
                 }

@@ -1,4 +1,5 @@
-//! The one check that a block's work is done: recompute the winning tile, from rejected-for-free to costly.
+//! The one check that a block's work is done: recompute the winning tile, from rejected-for-free to
+//! costly.
 
 use alloc::vec::Vec;
 
@@ -33,22 +34,38 @@ pub enum VerifyError {
     Difficulty(Difficulty),
 }
 
-/// Checks that the work of a block is proved: `pre_hash` is the hash of its header without the seal.
+/// Checks that the work of a block is proved: `pre_hash` is the hash of its header without the
+/// seal.
 ///
-/// Pure and total; allocates at most 16 bytes for each of the k ≤ 16384 columns, four times over. The shape and the tile
-/// are valid since the seal exists; then, in order: strip lengths, entries, both openings, the ticket.
-pub fn verify(pre_hash: &Hash, seal: &Seal, proof: &Proof, difficulty: Difficulty) -> Result<(), VerifyError> {
+/// Pure and total; allocates at most 16 bytes for each of the k ≤ 16384 columns, four times over.
+/// The shape and the tile are valid since the seal exists; then, in order: strip lengths, entries,
+/// both openings, the ticket.
+pub fn verify(
+    pre_hash: &Hash,
+    seal: &Seal,
+    proof: &Proof,
+    difficulty: Difficulty,
+) -> Result<(), VerifyError> {
     let ticket = winning_ticket(pre_hash, seal, proof)?;
-    if difficulty.wins(&ticket, seal.shape().k()) { Ok(()) } else { Err(VerifyError::Difficulty(difficulty)) }
+    if difficulty.wins(&ticket, seal.shape().k()) {
+        Ok(())
+    } else {
+        Err(VerifyError::Difficulty(difficulty))
+    }
 }
 
-/// The ticket of the tile that `proof` opens, whatever it is worth; else the first rule that the proof breaks.
+/// The ticket of the tile that `proof` opens, whatever it is worth; else the first rule that the
+/// proof breaks.
 fn winning_ticket(pre_hash: &Hash, seal: &Seal, proof: &Proof) -> Result<Hash, VerifyError> {
     let shape = seal.shape();
     let (a, b) = (&proof.a, &proof.b);
     let expected = shape.strip_len();
     if a.entries().len() != expected || b.entries().len() != expected {
-        return Err(VerifyError::StripLength { a: a.entries().len(), b: b.entries().len(), expected });
+        return Err(VerifyError::StripLength {
+            a: a.entries().len(),
+            b: b.entries().len(),
+            expected,
+        });
     }
     in_range(a)?;
     in_range(b)?;
@@ -59,14 +76,21 @@ fn winning_ticket(pre_hash: &Hash, seal: &Seal, proof: &Proof) -> Result<Hash, V
         return Err(VerifyError::OpeningB);
     }
     let seeds = seeds(pre_hash, seal.root_a(), seal.root_b(), shape);
-    let state = tile_state(&noised(a, &seeds.a, seal.row()), &noised(b, &seeds.b, seal.column()));
+    let state = tile_state(
+        &noised(a, &seeds.a, seal.row()),
+        &noised(b, &seeds.b, seal.column()),
+    );
     Ok(ticket(&seeds.a, &state))
 }
 
 fn in_range(strip: &Strip) -> Result<(), VerifyError> {
     // Two passes: the first has no early exit and becomes vector code.
     let outside = |entry: &i8| !(-LIMIT..=LIMIT).contains(entry);
-    if !strip.entries().iter().fold(false, |any, entry| any | outside(entry)) {
+    if !strip
+        .entries()
+        .iter()
+        .fold(false, |any, entry| any | outside(entry))
+    {
         return Ok(());
     }
     match strip.entries().iter().copied().find(outside) {
@@ -76,5 +100,10 @@ fn in_range(strip: &Strip) -> Result<(), VerifyError> {
 }
 
 fn noised(strip: &Strip, seed: &Hash, index: u32) -> Vec<i8> {
-    add_noise(strip.entries(), seed, &sparse_factor(seed, strip.k()), u64::from(index) * TILE as u64)
+    add_noise(
+        strip.entries(),
+        seed,
+        &sparse_factor(seed, strip.k()),
+        u64::from(index) * TILE as u64,
+    )
 }

@@ -1,6 +1,8 @@
-//! The fuzz targets' bodies over fixed seeds: random bytes, and valid inputs with bytes flipped, cut, doubled and spliced.
+//! The fuzz targets' bodies over fixed seeds: random bytes, and valid inputs with bytes flipped,
+//! cut, doubled and spliced.
 //!
-//! `LABORA_FUZZ_SEED` sets another seed, which is printed when a body panics; `LABORA_FUZZ_INPUTS` the number of inputs.
+//! `LABORA_FUZZ_SEED` sets another seed, which is printed when a body panics; `LABORA_FUZZ_INPUTS`
+//! the number of inputs.
 
 mod bodies;
 
@@ -33,7 +35,10 @@ impl Random {
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    env::var(name).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number"))
+    })
 }
 
 /// One input: in four of five cases a valid one with one to four changes, else random bytes.
@@ -67,8 +72,14 @@ fn input(random: &mut Random, valid: &[Vec<u8>]) -> Vec<u8> {
 
 /// Runs a body over its inputs; some must be accepted and some refused, or the inputs test nothing.
 fn run(name: &str, valid: &[Vec<u8>], body: fn(&[u8]) -> bool) {
-    assert!(valid.iter().all(|bytes| body(bytes)), "{name}: the inputs to start from are valid");
-    let (seed, inputs) = (number("LABORA_FUZZ_SEED", 3), number("LABORA_FUZZ_INPUTS", INPUTS));
+    assert!(
+        valid.iter().all(|bytes| body(bytes)),
+        "{name}: the inputs to start from are valid"
+    );
+    let (seed, inputs) = (
+        number("LABORA_FUZZ_SEED", 3),
+        number("LABORA_FUZZ_INPUTS", INPUTS),
+    );
     let mut random = Random(seed);
     let mut accepted = 0;
     for i in 0..inputs {
@@ -77,54 +88,104 @@ fn run(name: &str, valid: &[Vec<u8>], body: fn(&[u8]) -> bool) {
             Ok(yes) => accepted += u64::from(yes),
             Err(panic) => {
                 let shown = &bytes[..bytes.len().min(256)];
-                eprintln!("{name}: input {i} of LABORA_FUZZ_SEED={seed}, {} bytes, starts {}", bytes.len(), hex::encode(shown));
+                eprintln!(
+                    "{name}: input {i} of LABORA_FUZZ_SEED={seed}, {} bytes, starts {}",
+                    bytes.len(),
+                    hex::encode(shown)
+                );
                 resume_unwind(panic);
             }
         }
     }
     println!("{name}: {accepted} of {inputs} inputs accepted, seed {seed}");
-    assert!(accepted > 0 && accepted < inputs, "{name}: {accepted} of {inputs} accepted");
+    assert!(
+        accepted > 0 && accepted < inputs,
+        "{name}: {accepted} of {inputs} accepted"
+    );
 }
 
 #[test]
 fn shapes_decode_or_are_refused() {
-    run("shape", &[bodies::valid().winner.seal.shape().encode(), (1_u32 << 20, 1_u32 << 20, 16384_u32).encode()], bodies::shape);
+    run(
+        "shape",
+        &[
+            bodies::valid().winner.seal.shape().encode(),
+            (1_u32 << 20, 1_u32 << 20, 16384_u32).encode(),
+        ],
+        bodies::shape,
+    );
 }
 
 #[test]
 fn seals_decode_or_are_refused() {
-    run("seal", &[bodies::valid().winner.seal.encode()], bodies::seal);
+    run(
+        "seal",
+        &[bodies::valid().winner.seal.encode()],
+        bodies::seal,
+    );
 }
 
 #[test]
 fn difficulties_decode_or_are_refused() {
-    run("difficulty", &[bodies::valid().difficulty.encode(), [0xff_u8; 32].encode()], bodies::difficulty);
+    run(
+        "difficulty",
+        &[bodies::valid().difficulty.encode(), [0xff_u8; 32].encode()],
+        bodies::difficulty,
+    );
 }
 
 #[test]
 fn paths_decode_or_are_refused() {
-    run("path", &[bodies::valid().winner.proof.a_path.encode(), vec![[5_u8; 32]; 48].encode()], bodies::path);
+    run(
+        "path",
+        &[
+            bodies::valid().winner.proof.a_path.encode(),
+            vec![[5_u8; 32]; 48].encode(),
+        ],
+        bodies::path,
+    );
 }
 
 #[test]
 fn strips_decode_or_are_refused() {
-    run("strip", &[bodies::valid().winner.proof.a.encode()], bodies::strip);
+    run(
+        "strip",
+        &[bodies::valid().winner.proof.a.encode()],
+        bodies::strip,
+    );
 }
 
 #[test]
 fn proofs_decode_and_only_one_of_a_seal_passes() {
-    run("proof", &[bodies::valid().winner.proof.encode()], bodies::proof);
+    run(
+        "proof",
+        &[bodies::valid().winner.proof.encode()],
+        bodies::proof,
+    );
 }
 
 #[test]
 fn verifying_anything_never_panics() {
     let valid = bodies::valid();
-    run("verify", &[(valid.pre_hash, valid.winner.seal, valid.winner.proof.clone()).encode()], bodies::verify_all);
+    run(
+        "verify",
+        &[(
+            valid.pre_hash,
+            valid.winner.seal,
+            valid.winner.proof.clone(),
+        )
+            .encode()],
+        bodies::verify_all,
+    );
 }
 
 #[test]
 fn fraud_proofs_decode_and_only_the_fault_passes() {
-    run("fraud_proof", &[bodies::valid_fraud().1.encode()], bodies::fraud_proof);
+    run(
+        "fraud_proof",
+        &[bodies::valid_fraud().1.encode()],
+        bodies::fraud_proof,
+    );
 }
 
 #[test]
@@ -134,5 +195,9 @@ fn claims_decode_or_are_refused() {
 
 #[test]
 fn vectors_parse_or_are_refused() {
-    run("vector", &[include_bytes!("../vectors/tiny.json").to_vec()], bodies::vector);
+    run(
+        "vector",
+        &[include_bytes!("../vectors/tiny.json").to_vec()],
+        bodies::vector,
+    );
 }

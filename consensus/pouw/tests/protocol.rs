@@ -1,4 +1,5 @@
 //! The parts of the protocol one by one: seeds, noise, transcript, ticket.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::HashSet;
 
@@ -26,7 +27,10 @@ fn seeds_bind_every_input() {
         assert_ne!(seeds.a, first.a, "input {i}");
     }
     // One noised Bt serves every A under one template.
-    assert_eq!(changed.map(|seeds| seeds.b != first.b), [true, false, true, false, true, true]);
+    assert_eq!(
+        changed.map(|seeds| seeds.b != first.b),
+        [true, false, true, false, true, true]
+    );
 }
 
 #[test]
@@ -37,7 +41,11 @@ fn rows_of_the_dense_factor_are_the_same_wherever_one_starts() {
     dense_factor(&[5; 32], 41, 7, &mut part);
     assert_eq!(part, whole[41 * RANK..48 * RANK]);
     assert!(whole.iter().all(|entry| (-32..=31).contains(entry)));
-    assert_eq!(whole.iter().collect::<HashSet<_>>().len(), 64, "all 64 values occur in 6,400 draws");
+    assert_eq!(
+        whole.iter().collect::<HashSet<_>>().len(),
+        64,
+        "all 64 values occur in 6,400 draws"
+    );
 }
 
 #[test]
@@ -47,9 +55,16 @@ fn each_window_of_the_sparse_factor_is_two_permutations_and_signs() {
         assert_eq!(window.iter().collect::<HashSet<_>>().len(), RANK);
     }
     let minus = factor.s.iter().filter(|sign| **sign == -1).count();
-    assert!(factor.s.iter().all(|sign| sign.abs() == 1) && (400..624).contains(&minus), "{minus} of 1024 are -1");
+    assert!(
+        factor.s.iter().all(|sign| sign.abs() == 1) && (400..624).contains(&minus),
+        "{minus} of 1024 are -1"
+    );
     let longer = sparse_factor(&[6; 32], 2048);
-    assert_eq!(longer.p[..1024], factor.p, "a longer factor goes on where a shorter ends");
+    assert_eq!(
+        longer.p[..1024],
+        factor.p,
+        "a longer factor goes on where a shorter ends"
+    );
 }
 
 #[test]
@@ -64,7 +79,8 @@ fn noise_is_the_product_of_its_factors_and_never_wraps() {
         for (at, found) in noised.iter().enumerate() {
             let (row, c) = (at / k, at % k);
             let of = |index: u8| i16::from(dense[row * RANK + usize::from(index)]);
-            let expected = i16::from(entry) + of(factor.p[c]) + i16::from(factor.s[c]) * of(factor.q[c]);
+            let expected =
+                i16::from(entry) + of(factor.p[c]) + i16::from(factor.s[c]) * of(factor.q[c]);
             assert_eq!(i16::from(*found), expected, "row {row}, column {c}");
             assert!((-127..=126).contains(&expected));
         }
@@ -75,7 +91,10 @@ fn noise_is_the_product_of_its_factors_and_never_wraps() {
 fn noise_on_other_than_whole_rows_leaves_the_rest_out() {
     let factor = sparse_factor(&[8; 32], 256);
     assert_eq!(add_noise(&[1; 300], &[8; 32], &factor, 0).len(), 256);
-    assert_eq!(add_noise(&[1; 300], &[8; 32], &sparse_factor(&[8; 32], 0), 0), [0; 0]);
+    assert_eq!(
+        add_noise(&[1; 300], &[8; 32], &sparse_factor(&[8; 32], 0), 0),
+        [0; 0]
+    );
 }
 
 #[test]
@@ -86,7 +105,13 @@ fn the_state_of_a_tile_is_that_of_the_whole_product() {
     let len = shape.strip_len();
     for (at, state) in states.iter().enumerate() {
         let (row, column) = (at / 4, at % 4);
-        assert_eq!(tile_state(&a[row * len..(row + 1) * len], &bt[column * len..(column + 1) * len]), *state);
+        assert_eq!(
+            tile_state(
+                &a[row * len..(row + 1) * len],
+                &bt[column * len..(column + 1) * len]
+            ),
+            *state
+        );
     }
 }
 

@@ -1,4 +1,5 @@
 //! Checks of whole results: Freivalds' and the single-entry fraud proof.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use labora_pouw::fraud::{self, Data, Fault, FraudError, FraudProof};
 use labora_pouw::freivalds::{self, Element, P, Verdict, challenge, commitment, product_times_r};
@@ -6,6 +7,7 @@ use labora_pouw::reference::{matrices, multiply};
 use labora_pouw::{Path, Shape, Strip};
 use parity_scale_codec::{DecodeAll, Encode, MaxEncodedLen};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// A, Bt and the right C, tile-major.
 fn job(seed: &str, m: u32, n: u32, k: u32) -> (Shape, Vec<i8>, Vec<i8>, Vec<i32>) {
@@ -20,12 +22,26 @@ fn position(shape: Shape, row: u32, column: u32) -> usize {
     (tile * 256 + row % 16 * 16 + column % 16) as usize
 }
 
+/// Forty cases from a fixed seed; a failure prints its case, shrunk. `PROPTEST_RNG_SEED` sets another.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig {
+        cases: 40,
+        failure_persistence: None,
+        ..Default::default()
+    };
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(7);
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(11), ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_right_result_holds_and_one_wrong_entry_is_found_and_proved(
-        m in 2_u32..8, n in 2_u32..8, k in 4_u32..10, seed: u64, row: prop::sample::Index, column: prop::sample::Index, wrong in 1_i32..,
+        m in 2_u32..8, n in 2_u32..8, k in 4_u32..10, seed: u64,
+        row: prop::sample::Index, column: prop::sample::Index, wrong in 1_i32..,
     ) {
         let (shape, a, bt, mut c) = job(&seed.to_string(), 16 * m, 16 * n, 64 * k);
         let r = challenge(&[1; 32], &[2; 32], shape.n());
@@ -53,11 +69,17 @@ fn whole_int8_and_extremes_of_the_vector_are_exact() {
     let bt: Vec<i8> = (0..48 * 256).map(|i| (i % 256) as u8 as i8).collect();
     let c = fraud::tile_major(shape, &multiply(&a, &bt, shape));
     let largest = vec![Element::from_i128(i128::from(P) - 1); 48];
-    assert_eq!(freivalds::check(shape, &a, &bt, &c, &largest), Ok(Verdict::Holds));
+    assert_eq!(
+        freivalds::check(shape, &a, &bt, &c, &largest),
+        Ok(Verdict::Holds)
+    );
     let mut wrong = c.clone();
     wrong[5] = i32::MIN;
     wrong[21] = i32::MAX;
-    assert_eq!(freivalds::check(shape, &a, &bt, &wrong, &largest), Ok(Verdict::Wrong { row: 0 }));
+    assert_eq!(
+        freivalds::check(shape, &a, &bt, &wrong, &largest),
+        Ok(Verdict::Wrong { row: 0 })
+    );
 }
 
 #[test]
@@ -66,13 +88,24 @@ fn c_times_r_is_the_sum_by_definition() {
     let r = challenge(&[5; 32], &[6; 32], 64);
     let by_definition: Vec<u64> = (0..32)
         .map(|row| {
-            let sum = (0..64).map(|column| i128::from(c[position(shape, row, column)]) * i128::from(r[column as usize].get()));
+            let sum = (0..64).map(|column| {
+                i128::from(c[position(shape, row, column)]) * i128::from(r[column as usize].get())
+            });
             sum.sum::<i128>().rem_euclid((1 << 61) - 1) as u64
         })
         .collect();
     let found = product_times_r(shape, &c, &r).unwrap();
-    assert_eq!(found.iter().map(|element| element.get()).collect::<Vec<_>>(), by_definition);
-    let bytes: Vec<u8> = by_definition.iter().flat_map(|element| element.to_le_bytes()).collect();
+    assert_eq!(
+        found
+            .iter()
+            .map(|element| element.get())
+            .collect::<Vec<_>>(),
+        by_definition
+    );
+    let bytes: Vec<u8> = by_definition
+        .iter()
+        .flat_map(|element| element.to_le_bytes())
+        .collect();
     assert_eq!(commitment(&found), *blake3::hash(&bytes).as_bytes());
 }
 
@@ -85,14 +118,20 @@ fn two_auditors_have_different_vectors_and_commitments() {
     assert_eq!(of(1, 1), of(1, 1));
     let attest = |secret| commitment(&product_times_r(shape, &c, &of(secret, 1)).unwrap());
     assert_ne!(attest(1), attest(2));
-    assert!(challenge(&[3; 32], &[4; 32], 10_000).iter().all(|element| element.get() < P));
+    assert!(
+        challenge(&[3; 32], &[4; 32], 10_000)
+            .iter()
+            .all(|element| element.get() < P)
+    );
 }
 
 #[test]
 fn operands_of_a_wrong_length_are_refused_by_name() {
     let (shape, a, bt, c) = job("lengths", 32, 32, 256);
     let r = challenge(&[1; 32], &[2; 32], 32);
-    let name = |a: &[i8], bt: &[i8], c: &[i32], r: &[Element]| freivalds::check(shape, a, bt, c, r).unwrap_err().operand;
+    let name = |a: &[i8], bt: &[i8], c: &[i32], r: &[Element]| {
+        freivalds::check(shape, a, bt, c, r).unwrap_err().operand
+    };
     assert_eq!(name(&a[1..], &bt, &c, &r), "A");
     assert_eq!(name(&a, &bt[1..], &c, &r), "Bt");
     assert_eq!(name(&a, &bt, &c[1..], &r), "C");
@@ -106,10 +145,16 @@ fn a_tile_of_c_is_one_leaf_at_its_position() {
     let data = Data::new(shape, &a, &bt, &c).unwrap();
     let proof = fraud::prove_entry(&data, 2, 3, 17).unwrap();
     // Entry 17 of tile (2, 3) is row 33, column 49.
-    let exact: i32 = (0..256).map(|x| i32::from(a[33 * 256 + x]) * i32::from(bt[49 * 256 + x])).sum();
+    let exact: i32 = (0..256)
+        .map(|x| i32::from(a[33 * 256 + x]) * i32::from(bt[49 * 256 + x]))
+        .sum();
     assert_eq!(proof.leaf[17], exact);
     assert_eq!(proof.leaf[..], c[11 * 256..12 * 256]);
-    assert_eq!(fraud::verify(&data.claim(), &proof), Err(FraudError::NoFault(exact)), "a right entry is no fraud");
+    assert_eq!(
+        fraud::verify(&data.claim(), &proof),
+        Err(FraudError::NoFault(exact)),
+        "a right entry is no fraud"
+    );
     assert_eq!(fraud::prove_entry(&data, 3, 0, 0), None);
     assert_eq!(fraud::prove_entry(&data, 0, 4, 0), None);
 }
@@ -131,8 +176,14 @@ fn nobody_is_convicted_by_a_changed_proof() {
         }
     }
     for entry in (0..=255).filter(|entry| *entry != proof.entry) {
-        let other = FraudProof { entry, ..proof.clone() };
-        assert!(matches!(fraud::verify(&claim, &other), Err(FraudError::NoFault(_))), "entry {entry} is right");
+        let other = FraudProof {
+            entry,
+            ..proof.clone()
+        };
+        assert!(
+            matches!(fraud::verify(&claim, &other), Err(FraudError::NoFault(_))),
+            "entry {entry} is right"
+        );
     }
 }
 
@@ -143,13 +194,63 @@ fn each_rule_of_a_fraud_proof_is_named() {
     let data = Data::new(shape, &a, &bt, &c).unwrap();
     let (claim, proof) = (data.claim(), fraud::prove(&data, 0..1).unwrap());
     let refused = |proof: FraudProof| fraud::verify(&claim, &proof).unwrap_err();
-    assert_eq!(refused(FraudProof { row: 2, ..proof.clone() }), FraudError::Tile { row: 2, column: 0, rows: 2, columns: 3 });
-    assert_eq!(refused(FraudProof { column: u32::MAX, ..proof.clone() }), FraudError::Tile { row: 0, column: u32::MAX, rows: 2, columns: 3 });
+    assert_eq!(
+        refused(FraudProof {
+            row: 2,
+            ..proof.clone()
+        }),
+        FraudError::Tile {
+            row: 2,
+            column: 0,
+            rows: 2,
+            columns: 3
+        }
+    );
+    assert_eq!(
+        refused(FraudProof {
+            column: u32::MAX,
+            ..proof.clone()
+        }),
+        FraudError::Tile {
+            row: 0,
+            column: u32::MAX,
+            rows: 2,
+            columns: 3
+        }
+    );
     let long = Strip::new(vec![0; 16 * 320]).unwrap();
-    assert_eq!(refused(FraudProof { b: long, ..proof.clone() }), FraudError::StripLength { a: 4096, b: 5120, expected: 4096 });
-    assert_eq!(refused(FraudProof { a_path: Path::default(), ..proof.clone() }), FraudError::OpeningA);
-    assert_eq!(refused(FraudProof { b_path: Path::default(), ..proof.clone() }), FraudError::OpeningB);
-    assert_eq!(refused(FraudProof { leaf: [0; 256], ..proof.clone() }), FraudError::OpeningC);
+    assert_eq!(
+        refused(FraudProof {
+            b: long,
+            ..proof.clone()
+        }),
+        FraudError::StripLength {
+            a: 4096,
+            b: 5120,
+            expected: 4096
+        }
+    );
+    assert_eq!(
+        refused(FraudProof {
+            a_path: Path::default(),
+            ..proof.clone()
+        }),
+        FraudError::OpeningA
+    );
+    assert_eq!(
+        refused(FraudProof {
+            b_path: Path::default(),
+            ..proof.clone()
+        }),
+        FraudError::OpeningB
+    );
+    assert_eq!(
+        refused(FraudProof {
+            leaf: [0; 256],
+            ..proof.clone()
+        }),
+        FraudError::OpeningC
+    );
     assert_eq!(fraud::Claim::max_encoded_len(), 12 + 3 * 32);
     assert_eq!(FraudProof::MAX_ENCODED_LEN, 529_940);
 }

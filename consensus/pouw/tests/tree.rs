@@ -1,11 +1,15 @@
 //! Openings of BLAKE3 trees: complete, unique, total.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use labora_pouw::tree::{CHUNK, open_range, open_range_with, range_root, root, subtree};
 use labora_pouw::{Path, Shape};
 
 fn data(len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    blake3::Hasher::new().update(b"tree").finalize_xof().fill(&mut bytes);
+    blake3::Hasher::new()
+        .update(b"tree")
+        .finalize_xof()
+        .fill(&mut bytes);
     bytes
 }
 
@@ -32,7 +36,9 @@ fn a_path_with_a_sibling_more_or_less_or_changed_does_not_open() {
     let data = data(13 * CHUNK);
     let path = open_range(&data, 5 * CHUNK, 2 * CHUNK);
     let piece = &data[5 * CHUNK..7 * CHUNK];
-    let open = |siblings: Vec<[u8; 32]>| range_root(13 * 1024, 5 * 1024, piece, &Path::new(siblings).unwrap());
+    let open = |siblings: Vec<[u8; 32]>| {
+        range_root(13 * 1024, 5 * 1024, piece, &Path::new(siblings).unwrap())
+    };
     let siblings = path.siblings().to_vec();
     assert_eq!(open(siblings.clone()), Some(root(&data)));
     for i in 0..siblings.len() {
@@ -57,10 +63,24 @@ fn a_piece_elsewhere_or_of_another_length_does_not_open() {
     let good = Some(root(&data));
     assert_eq!(open(16 * 1024, 4 * 1024, piece), good);
     for offset in (0..16).filter(|offset| *offset != 4) {
-        assert_ne!(open(16 * 1024, offset * 1024, piece), good, "at chunk {offset}");
+        assert_ne!(
+            open(16 * 1024, offset * 1024, piece),
+            good,
+            "at chunk {offset}"
+        );
     }
-    for total in [15 * 1024, 16 * 1024 - 1, 16 * 1024 + 1, 17 * 1024, 32 * 1024] {
-        assert_ne!(open(total, 4 * 1024, &data[4 * CHUNK..5 * CHUNK]), good, "of {total} bytes");
+    for total in [
+        15 * 1024,
+        16 * 1024 - 1,
+        16 * 1024 + 1,
+        17 * 1024,
+        32 * 1024,
+    ] {
+        assert_ne!(
+            open(total, 4 * 1024, &data[4 * CHUNK..5 * CHUNK]),
+            good,
+            "of {total} bytes"
+        );
     }
     assert_eq!(open(16 * 1024, 4 * 1024, &piece[..2000]), None);
     assert_eq!(open(16 * 1024, 4 * 1024 + 1, piece), None);
@@ -69,7 +89,19 @@ fn a_piece_elsewhere_or_of_another_length_does_not_open() {
 
 #[test]
 fn no_numbers_make_it_panic() {
-    let edges = [0, 1, 1023, 1024, 1025, 2048, 1 << 34, 1 << 42, u64::MAX - 1024, u64::MAX - 1023, u64::MAX];
+    let edges = [
+        0,
+        1,
+        1023,
+        1024,
+        1025,
+        2048,
+        1 << 34,
+        1 << 42,
+        u64::MAX - 1024,
+        u64::MAX - 1023,
+        u64::MAX,
+    ];
     let data = data(3 * CHUNK);
     for total in edges {
         for offset in edges {
@@ -77,13 +109,25 @@ fn no_numbers_make_it_panic() {
                 for siblings in [0, 1, 24, 48] {
                     let path = Path::new(vec![[7; 32]; siblings]).unwrap();
                     let opened = range_root(total, offset, &data[..len], &path);
-                    let fits = offset.checked_add(len as u64).is_some_and(|end| end <= total) && len > 0;
-                    assert!(fits || opened.is_none(), "{len} bytes at {offset} of {total}");
+                    let fits = offset
+                        .checked_add(len as u64)
+                        .is_some_and(|end| end <= total)
+                        && len > 0;
+                    assert!(
+                        fits || opened.is_none(),
+                        "{len} bytes at {offset} of {total}"
+                    );
                 }
             }
         }
     }
-    for (offset, len) in [(0, 0), (usize::MAX, 1), (1, usize::MAX), (5000, 10), (3072, 1024)] {
+    for (offset, len) in [
+        (0, 0),
+        (usize::MAX, 1),
+        (1, usize::MAX),
+        (5000, 10),
+        (3072, 1024),
+    ] {
         open_range(&data, offset, len);
     }
     open_range(&[], 0, 0);
@@ -95,7 +139,10 @@ fn a_strip_of_the_largest_matrix_has_a_path_within_the_bound() {
     let strip = largest.strip_len() as u64;
     let mut longest = 0;
     // The worst ranges straddle the middle of the tree, or lie just beside it.
-    for (total, k) in [(largest.a_len(), 16384_u64), (((1 << 20) - 16) * 16320, 16320)] {
+    for (total, k) in [
+        (largest.a_len(), 16384_u64),
+        (((1 << 20) - 16) * 16320, 16320),
+    ] {
         let strip = if k == 16384 { strip } else { 16 * k };
         for index in [0, 1, 21845, 32766, 32767, 32768, 43690, 65534] {
             let path = open_range_with(total, index * strip, strip, |_| [0; 32]);

@@ -1,5 +1,6 @@
-//! What each fuzz target does with its bytes; shared by `fuzz/` (coverage-guided, nightly) and `fuzz_seeds.rs` (fixed
-//! seeds, any compiler). A body returns whether the bytes were accepted, and panics where a claim fails.
+//! What each fuzz target does with its bytes; shared by `fuzz/` (coverage-guided, nightly) and
+//! `fuzz_seeds.rs` (fixed seeds, any compiler). A body returns whether the bytes were accepted, and
+//! panics where a claim fails.
 
 use std::sync::OnceLock;
 
@@ -22,9 +23,16 @@ pub fn valid() -> &'static Valid {
     VALID.get_or_init(|| {
         let shape = Shape::new(32, 48, 256).expect("a valid shape");
         let (a, bt) = matrices("fuzz", shape);
-        let (pre_hash, difficulty) = ([9; 32], Difficulty::new(U256::from(100_000)).expect("not zero"));
+        let (pre_hash, difficulty) = (
+            [9; 32],
+            Difficulty::new(U256::from(100_000)).expect("not zero"),
+        );
         let proved = prove(&pre_hash, &a, &bt, shape, difficulty).expect("made to the shape");
-        Valid { pre_hash, winner: proved.winners.first().expect("most tiles win").clone(), difficulty }
+        Valid {
+            pre_hash,
+            winner: proved.winners.first().expect("most tiles win").clone(),
+            difficulty,
+        }
     })
 }
 
@@ -45,8 +53,16 @@ pub fn valid_fraud() -> &'static (Claim, FraudProof) {
 /// Decoding never panics, and what it accepts encodes to the same bytes, of at most `max`.
 fn decoder<T: Decode + DecodeWithMemTracking + Encode>(bytes: &[u8], max: usize) -> Option<T> {
     let value = T::decode_all(&mut &bytes[..]).ok()?;
-    assert_eq!(value.encode(), bytes, "an accepted encoding is the only one of its value");
-    assert!(bytes.len() <= max, "{} bytes accepted, at most {max} stated", bytes.len());
+    assert_eq!(
+        value.encode(),
+        bytes,
+        "an accepted encoding is the only one of its value"
+    );
+    assert!(
+        bytes.len() <= max,
+        "{} bytes accepted, at most {max} stated",
+        bytes.len()
+    );
     Some(value)
 }
 
@@ -56,7 +72,9 @@ pub fn shape(bytes: &[u8]) -> bool {
 
 pub fn seal(bytes: &[u8]) -> bool {
     decoder::<Seal>(bytes, Seal::ENCODED_LEN).is_some_and(|seal| {
-        assert!(seal.row() < seal.shape().tile_rows() && seal.column() < seal.shape().tile_columns());
+        assert!(
+            seal.row() < seal.shape().tile_rows() && seal.column() < seal.shape().tile_columns()
+        );
         true
     })
 }
@@ -78,31 +96,50 @@ pub fn strip(bytes: &[u8]) -> bool {
 
 /// Decodes a proof, and checks it against the valid seal: only the one valid proof passes.
 pub fn proof(bytes: &[u8]) -> bool {
-    let Some(proof) = decoder::<Proof>(bytes, Proof::MAX_ENCODED_LEN) else { return false };
+    let Some(proof) = decoder::<Proof>(bytes, Proof::MAX_ENCODED_LEN) else {
+        return false;
+    };
     let valid = valid();
-    let passes = verify(&valid.pre_hash, &valid.winner.seal, &proof, valid.difficulty).is_ok();
-    assert_eq!(passes, proof == valid.winner.proof, "a second proof for one seal");
+    let passes = verify(
+        &valid.pre_hash,
+        &valid.winner.seal,
+        &proof,
+        valid.difficulty,
+    )
+    .is_ok();
+    assert_eq!(
+        passes,
+        proof == valid.winner.proof,
+        "a second proof for one seal"
+    );
     true
 }
 
-/// Reads a header's hash, a seal and a proof: verifying never panics, and passes only what is honest.
+/// Reads a header's hash, a seal and a proof: verifying never panics, and passes only what is
+/// honest.
 pub fn verify_all(bytes: &[u8]) -> bool {
     let input = &mut &bytes[..];
-    let Ok((pre_hash, seal, proof)) = <([u8; 32], Seal, Proof)>::decode(input) else { return false };
+    let Ok((pre_hash, seal, proof)) = <([u8; 32], Seal, Proof)>::decode(input) else {
+        return false;
+    };
     let valid = valid();
     // Difficulty 2^240: nothing but the valid proof at its own difficulty passes by chance.
     let hard = Difficulty::new(U256::one() << 240).expect("not zero");
     assert!(verify(&pre_hash, &seal, &proof, hard).is_err());
-    let same = pre_hash == valid.pre_hash && seal == valid.winner.seal && proof == valid.winner.proof;
+    let same =
+        pre_hash == valid.pre_hash && seal == valid.winner.seal && proof == valid.winner.proof;
     if same {
         assert!(verify(&pre_hash, &seal, &proof, valid.difficulty).is_ok());
     }
     true
 }
 
-/// Decodes a fraud proof and checks it against a false claim: what passes shows the entry as committed and as it is.
+/// Decodes a fraud proof and checks it against a false claim: what passes shows the entry as
+/// committed and as it is.
 pub fn fraud_proof(bytes: &[u8]) -> bool {
-    let Some(proof) = decoder::<FraudProof>(bytes, FraudProof::MAX_ENCODED_LEN) else { return false };
+    let Some(proof) = decoder::<FraudProof>(bytes, FraudProof::MAX_ENCODED_LEN) else {
+        return false;
+    };
     let (claim, valid) = valid_fraud();
     if let Ok(fault) = fraud::verify(claim, &proof) {
         assert_eq!(&proof, valid, "the claim has one wrong entry");
@@ -117,6 +154,15 @@ pub fn claim(bytes: &[u8]) -> bool {
 
 /// Checks any text as a vector, up to a size that takes a moment.
 pub fn vector(bytes: &[u8]) -> bool {
-    let Ok(text) = core::str::from_utf8(bytes) else { return false };
-    check_within(text, Limits { macs: 1 << 20, entries: 1 << 16 }).is_ok()
+    let Ok(text) = core::str::from_utf8(bytes) else {
+        return false;
+    };
+    check_within(
+        text,
+        Limits {
+            macs: 1 << 20,
+            entries: 1 << 16,
+        },
+    )
+    .is_ok()
 }
