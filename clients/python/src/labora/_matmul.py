@@ -17,8 +17,8 @@ def matmul(a: npt.ArrayLike, b: npt.ArrayLike, endpoint: str | Miner | None = No
     """The product of ``a`` and ``b``, computed by the node at ``endpoint``.
 
     Both int8: the exact product, in int32. Floats (or one float and one int8): each row of ``a`` and each column of
-    ``b`` is quantised to 7 bits, and the product of those is exact; :func:`labora.error_bound` says how far that can be off.
-    The result is float32, or float64 if an operand is. Other types raise :class:`TypeError`.
+    ``b`` is quantised to 7 bits, and the product of those is exact; :func:`labora.error_bound` says how far off it is
+    at most. The result is float32, or float64 if an operand is. Other types raise :class:`TypeError`.
 
     Shapes are as for ``numpy.matmul`` with ``b`` of one or two dimensions: ``a`` may be a vector, a matrix, or a stack
     of matrices. ``endpoint`` is a :class:`labora.Miner`, an address, or None for the node of this machine.

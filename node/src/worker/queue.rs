@@ -1,0 +1,253 @@
+//! What the device threads wait on: products that were asked for, the current template, and whether to go on. One lock,
+//! held for moments only.
+
+use std::{collections::VecDeque, time::Instant};
+
+use labora_consensus::Template as EngineTemplate;
+use labora_kernels::{Cancel, Template};
+use labora_pouw::Difficulty;
+use parking_lot::{Condvar, Mutex};
+
+use super::request::{MultiplyError, Request};
+
+/// Most products that wait for a device. Their memory is bounded by whoever reads them in (`http::MAX_IN_FLIGHT_BYTES`);
+/// this bounds the wait: 64 typical layers of 0.5 GMAC are half a second on a laptop.
+pub const MAX_QUEUED_REQUESTS: usize = 64;
+
+/// What a device thread is to do next.
+pub(super) enum Work {
+    /// Somebody waits for this.
+    Request(Request),
+    /// Nobody asks for anything: mine.
+    Filler,
+    /// Nothing at the moment; only for a thread that did not ask to wait.
+    Nothing,
+    /// No more work will ever come.
+    Stop,
+}
+
+/// Whether [`Queue::next`] may block, and what it may hand out.
+#[derive(Clone, Copy)]
+pub(super) enum Take {
+    /// Whatever comes, but no filler before this moment.
+    Wait {
+        /// A caller that just got an answer often asks again at once; filler started meanwhile would be in its way.
+        filler_after: Option<Instant>,
+    },
+    /// What is there now.
+    Now,
+    /// A request if one is there now.
+    RequestNow,
+}
+
+/// What is being run for, which decides when it is cancelled.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Purpose {
+    Request,
+    Filler,
+}
+
+/// The queue's figures of a moment.
+pub(super) struct Observed {
+    pub length: usize,
+    pub is_mining: bool,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    requests: VecDeque<Request>,
+    template: Option<(Template, [u8; 32])>,
+    running: Vec<Running>,
+    next_run: u64,
+    devices: usize,
+    is_closed: bool,
+}
+
+struct Running {
+    id: u64,
+    purpose: Purpose,
+    parent: [u8; 32],
+    cancel: Cancel,
+}
+
+impl Queue {
+    pub fn new(devices: usize) -> Self {
+        let state = State {
+            requests: VecDeque::new(),
+            template: None,
+            running: Vec::new(),
+            next_run: 0,
+            devices,
+            is_closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Puts a product at the end, and stops filler that is in its way.
+    pub fn push(&self, request: Request) -> Result<(), MultiplyError> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(MultiplyError::ShuttingDown);
+        }
+        if state.devices == 0 {
+            return Err(MultiplyError::NoDevice);
+        }
+        if state.requests.len() >= MAX_QUEUED_REQUESTS {
+            return Err(MultiplyError::Busy);
+        }
+        state.requests.push_back(request);
+        state.cancel_where(|run| run.purpose == Purpose::Filler);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Replaces the template. Work on another parent is cancelled at once, since its block has lost; work on the same
+    /// parent goes on, since a block found on it is as good as one from the newer template. Returns whether the queue is
+    /// still open.
+    pub fn set_template(&self, template: Option<&EngineTemplate>) -> bool {
+        let template = template.and_then(|template| {
+            let difficulty = Difficulty::new(template.difficulty).ok()?;
+            Some((
+                Template {
+                    pre_hash: template.pre_hash.0,
+                    difficulty,
+                },
+                template.parent.0,
+            ))
+        });
+        let parent = template.as_ref().map(|(_, parent)| *parent);
+        let mut state = self.state.lock();
+        let is_open = !state.is_closed;
+        state.template = template.filter(|_| is_open);
+        state.cancel_where(|run| Some(run.parent) != parent);
+        self.changed.notify_all();
+        is_open
+    }
+
+    /// The next thing for a device to do.
+    pub fn next(&self, take: Take) -> Work {
+        let mut state = self.state.lock();
+        loop {
+            while let Some(request) = state.requests.pop_front() {
+                // Whoever gave up waiting needs no product.
+                if !request.reply.is_closed() {
+                    return Work::Request(request);
+                }
+            }
+            match take {
+                Take::RequestNow => return Work::Nothing,
+                Take::Now if state.template.is_some() => return Work::Filler,
+                Take::Now => return Work::Nothing,
+                Take::Wait { .. } if state.is_closed => return Work::Stop,
+                Take::Wait {
+                    filler_after: Some(moment),
+                } if state.template.is_some() => {
+                    if self.changed.wait_until(&mut state, moment).timed_out()
+                        && state.requests.is_empty()
+                    {
+                        return if state.template.is_some() {
+                            Work::Filler
+                        } else {
+                            Work::Nothing
+                        };
+                    }
+                }
+                Take::Wait { filler_after: None } if state.template.is_some() => {
+                    return Work::Filler;
+                }
+                Take::Wait { .. } => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Waits until `moment`, or less if a product comes or the queue closes.
+    pub fn rest_until(&self, moment: Instant) {
+        let mut state = self.state.lock();
+        while !state.is_closed && state.requests.is_empty() {
+            if self.changed.wait_until(&mut state, moment).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Notes a product that is about to run, and gives the template to run it under. What it returns goes to
+    /// [`Queue::ran`] afterwards.
+    pub fn runs(&self, purpose: Purpose, cancel: &Cancel) -> (u64, Option<Template>) {
+        let mut state = self.state.lock();
+        let id = state.next_run;
+        state.next_run += 1;
+        let template = state.template.clone();
+        if let Some((_, parent)) = template {
+            state.running.push(Running {
+                id,
+                purpose,
+                parent,
+                cancel: cancel.clone(),
+            });
+        }
+        // A request that came between this filler's choice and now must not wait for it.
+        if purpose == Purpose::Filler && !state.requests.is_empty() {
+            cancel.cancel();
+        }
+        (id, template.map(|(template, _)| template))
+    }
+
+    /// Forgets a product noted by [`Queue::runs`].
+    pub fn ran(&self, id: u64) {
+        self.state.lock().running.retain(|run| run.id != id);
+    }
+
+    /// Takes no more products and stops mining; what waits is still done.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        state.template = None;
+        state.cancel_where(|_| true);
+        self.changed.notify_all();
+    }
+
+    /// Closes, and refuses what waits.
+    pub fn abandon(&self) {
+        self.close();
+        let waiting = std::mem::take(&mut self.state.lock().requests);
+        for request in waiting {
+            let _ = request.reply.send(Err(MultiplyError::ShuttingDown));
+        }
+    }
+
+    /// A device's thread ends. After the last nothing can be computed, so what waits is refused.
+    pub fn device_gone(&self) {
+        let left = {
+            let mut state = self.state.lock();
+            state.devices = state.devices.saturating_sub(1);
+            state.devices
+        };
+        if left == 0 {
+            self.abandon();
+        }
+    }
+
+    pub fn observe(&self) -> Observed {
+        let state = self.state.lock();
+        Observed {
+            length: state.requests.len(),
+            is_mining: state.template.is_some() && state.devices > 0,
+        }
+    }
+}
+
+impl State {
+    fn cancel_where(&self, is_in_the_way: impl Fn(&Running) -> bool) {
+        self.running
+            .iter()
+            .filter(|run| is_in_the_way(run))
+            .for_each(|run| run.cancel.cancel());
+    }
+}

@@ -1,0 +1,422 @@
+//! The worker on a real CPU device with one thread, which a gate can hold back, and an engine that writes down what it is
+//! given.
+
+use std::{
+    future::Future,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use labora_kernels::{Cancel, CpuDevice, DeviceError, DeviceInfo, Isa, Job, Pending};
+use labora_pouw::{Difficulty, Proof, Seal, Shape};
+use parking_lot::{Condvar, Mutex};
+use sp_core::{H256, U256};
+
+use super::{queue::MAX_QUEUED_REQUESTS, *};
+use crate::gemm::{Dimensions, Product};
+
+/// Longest that a test waits for a condition; none takes a tenth of it on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A CPU device that takes jobs while its gate is open.
+struct Gated {
+    device: CpuDevice,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    is_open: bool,
+    panics: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.state.lock().is_open = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_until_reached(&self) {
+        let mut state = self.state.lock();
+        while state.waiting == 0 {
+            assert!(
+                !self.changed.wait_for(&mut state, PATIENCE).timed_out(),
+                "nothing reached the device"
+            );
+        }
+    }
+}
+
+impl Device for Gated {
+    fn info(&self) -> DeviceInfo {
+        let filler = Shape::new(32, 32, 256).expect("the smallest shape");
+        DeviceInfo {
+            filler,
+            ..self.device.info()
+        }
+    }
+
+    fn run(&self, job: Job, cancel: &Cancel) -> Result<Pending, DeviceError> {
+        let mut state = self.gate.state.lock();
+        state.waiting += 1;
+        self.gate.changed.notify_all();
+        while !state.is_open {
+            self.gate.changed.wait(&mut state);
+        }
+        state.waiting -= 1;
+        assert!(!state.panics, "the test asked for this panic");
+        drop(state);
+        self.device.run(job, cancel)
+    }
+}
+
+/// An engine that imports every block and keeps what it was given.
+#[derive(Clone, Default)]
+struct Engine {
+    taken: Arc<Mutex<Vec<(H256, Seal, Proof)>>>,
+}
+
+impl SubmitSeal for Engine {
+    fn submit(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Proof,
+    ) -> impl Future<Output = Verdict> + Send {
+        self.taken.lock().push((pre_hash, seal, proof));
+        async move { Verdict::Imported(pre_hash) }
+    }
+}
+
+struct Setup {
+    worker: WorkerHandle,
+    gate: Arc<Gate>,
+    engine: Engine,
+    templates: watch::Sender<Option<Template>>,
+}
+
+fn setup() -> Setup {
+    let gate = Arc::new(Gate::default());
+    let device = CpuDevice::new(NonZeroUsize::MIN, Isa::detect()).expect("one thread");
+    let device = Gated {
+        device,
+        gate: Arc::clone(&gate),
+    };
+    let engine = Engine::default();
+    let (templates, receiver) = watch::channel(None);
+    let worker =
+        Worker::start_on(vec![Arc::new(device)], receiver, engine.clone()).expect("starts");
+    Setup {
+        worker,
+        gate,
+        engine,
+        templates,
+    }
+}
+
+fn template(number: u32, difficulty: u64) -> Option<Template> {
+    Some(Template {
+        pre_hash: H256::repeat_byte(number as u8),
+        difficulty: U256::from(difficulty),
+        parent: H256::repeat_byte(number as u8 - 1),
+        number,
+    })
+}
+
+/// Two small matrices of all of int8, and their product.
+fn product(seed: i64) -> (Product, Vec<i32>) {
+    let (m, n, k) = (5, 7, 300);
+    let entry = |at: usize| (at as i64 * 2_654_435_761 + seed * 977 >> 7) as i8;
+    let a: Vec<i8> = (0..m * k).map(entry).collect();
+    let bt: Vec<i8> = (0..n * k).map(|at| entry(at + 10_000)).collect();
+    let dot = |x: &[i8], y: &[i8]| {
+        x.iter()
+            .zip(y)
+            .map(|(x, y)| i32::from(*x) * i32::from(*y))
+            .sum()
+    };
+    let c = a
+        .chunks(k)
+        .flat_map(|x| bt.chunks(k).map(move |y| dot(x, y)))
+        .collect();
+    let dimensions = Dimensions::new(m as u64, n as u64, k as u64).expect("valid");
+    (Product::new(dimensions, a, bt).expect("valid"), c)
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_without_a_template_is_exact_and_not_mined() {
+    let Setup { worker, gate, .. } = setup();
+    gate.open();
+    let (asked, expected) = product(1);
+    let answer = worker.multiply(asked).await.expect("a product");
+    assert_eq!(answer.product, expected);
+    // Every row needs two limbs: 10 and 14 rows, padded to 32 each; k padded to 320.
+    assert_eq!(
+        (answer.macs, answer.mined_macs, answer.roots),
+        (32 * 32 * 320, 0, vec![])
+    );
+    assert_eq!(worker.stats().products, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_under_a_template_is_exact_and_its_block_stands_on_its_matrices() {
+    let Setup {
+        worker,
+        gate,
+        engine,
+        templates,
+    } = setup();
+    // Held until the template is there, so that the product surely runs under it; no filler can come first.
+    let (asked, expected) = product(2);
+    let asking = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.multiply(asked).await }
+    });
+    until("the product waits", || {
+        worker.stats().queue_length == 1 || gate.state.lock().waiting > 0
+    })
+    .await;
+    templates.send_replace(template(1, 1));
+    until("the template is known", || worker.stats().is_mining).await;
+    gate.open();
+    let answer = asking.await.expect("no panic").expect("a product");
+    assert_eq!(answer.product, expected);
+    let (asked, expected) = product(3);
+    let answer = worker.multiply(asked).await.expect("a product");
+    assert_eq!(answer.product, expected);
+    assert_eq!(answer.mined_macs, answer.macs);
+    let [roots] = answer.roots[..] else {
+        panic!("one piece, so one pair of roots")
+    };
+    let is_ours = |seal: &Seal| (*seal.root_a(), *seal.root_b()) == (roots.a, roots.bt);
+    let taken = || engine.taken.lock().clone();
+    // At difficulty 1 every tile wins, and the first of each template is submitted: take a template that only our
+    // product can have settled.
+    if !taken().iter().any(|(_, seal, _)| is_ours(seal)) {
+        templates.send_replace(None);
+        until("mining stopped", || !worker.stats().is_mining).await;
+    }
+    until("something was submitted", || !taken().is_empty()).await;
+    for (pre_hash, seal, proof) in taken() {
+        let difficulty = Difficulty::new(U256::one()).expect("not zero");
+        labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty).expect("a valid proof");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filler_is_mined_when_nobody_asks_and_stops_without_a_template() {
+    let Setup {
+        worker,
+        gate,
+        engine,
+        templates,
+    } = setup();
+    gate.open();
+    templates.send_replace(template(1, 1));
+    until("a block was mined on filler", || {
+        worker.stats().blocks_filler == 1
+    })
+    .await;
+    assert_eq!(engine.taken.lock().len(), 1, "one seal settles a template");
+    templates.send_replace(None);
+    until("mining stopped", || !worker.stats().is_mining).await;
+    // What was in flight is settled once two products were answered after it.
+    for seed in 0..2 {
+        worker.multiply(product(seed).0).await.expect("a product");
+    }
+    let before = worker.stats().macs_filler;
+    for seed in 0..20 {
+        let (asked, expected) = product(seed);
+        assert_eq!(
+            worker.multiply(asked).await.expect("a product").product,
+            expected
+        );
+    }
+    assert_eq!(worker.stats().macs_filler, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn products_are_answered_while_filler_runs() {
+    let Setup {
+        worker,
+        gate,
+        templates,
+        ..
+    } = setup();
+    gate.open();
+    templates.send_replace(template(1, u64::MAX));
+    until("filler runs", || worker.stats().macs_filler > 0).await;
+    for seed in 0..50 {
+        let (asked, expected) = product(seed);
+        assert_eq!(
+            worker.multiply(asked).await.expect("a product").product,
+            expected
+        );
+    }
+    let stats = worker.stats();
+    assert_eq!((stats.products, stats.failed), (50, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_product_more_than_may_wait_is_refused() {
+    let Setup { worker, gate, .. } = setup();
+    let ask = |seed| {
+        let worker = worker.clone();
+        tokio::spawn(async move { worker.multiply(product(seed).0).await })
+    };
+    let mut asked = vec![ask(0)];
+    tokio::task::block_in_place(|| gate.wait_until_reached());
+    for seed in 1..=MAX_QUEUED_REQUESTS {
+        asked.push(ask(seed as i64));
+        until("it waits", || worker.stats().queue_length == seed).await;
+    }
+    let refused = worker.multiply(product(99).0).await;
+    assert!(matches!(refused, Err(MultiplyError::Busy)), "{refused:?}");
+    gate.open();
+    for (seed, asked) in asked.into_iter().enumerate() {
+        let answer = asked.await.expect("no panic").expect("a product");
+        assert_eq!(answer.product, product(seed as i64).1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_finishes_what_was_taken_and_takes_no_more() {
+    let Setup {
+        worker,
+        gate,
+        templates,
+        ..
+    } = setup();
+    templates.send_replace(template(1, u64::MAX));
+    let asked: Vec<_> = (0..10)
+        .map(|seed| {
+            let worker = worker.clone();
+            tokio::spawn(async move { worker.multiply(product(seed).0).await })
+        })
+        .collect();
+    tokio::task::block_in_place(|| gate.wait_until_reached());
+    // The device holds either the first product or filler that came before.
+    until("the others wait", || worker.stats().queue_length >= 9).await;
+    let ending = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.shutdown().await }
+    });
+    until("the worker is closed", || !worker.stats().is_mining).await;
+    let refused = worker.multiply(product(0).0).await;
+    assert!(
+        matches!(refused, Err(MultiplyError::ShuttingDown)),
+        "{refused:?}"
+    );
+    gate.open();
+    for (seed, asked) in asked.into_iter().enumerate() {
+        let answer = asked.await.expect("no panic").expect("a product");
+        assert_eq!(answer.product, product(seed as i64).1);
+    }
+    ending.await.expect("no panic");
+    assert!(worker.inner.threads.lock().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_given_up_in_the_queue_costs_nothing() {
+    let Setup { worker, gate, .. } = setup();
+    let first = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.multiply(product(0).0).await }
+    });
+    tokio::task::block_in_place(|| gate.wait_until_reached());
+    let given_up = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.multiply(product(1).0).await }
+    });
+    until("it waits", || worker.stats().queue_length == 1).await;
+    given_up.abort();
+    let _ = given_up.await;
+    gate.open();
+    first.await.expect("no panic").expect("a product");
+    worker.multiply(product(2).0).await.expect("a product");
+    let stats = worker.stats();
+    assert_eq!(
+        (stats.products, stats.failed, stats.macs_useful),
+        (2, 0, 2 * 32 * 32 * 320)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_device_thread_dies_those_who_wait_are_told() {
+    let Setup { worker, gate, .. } = setup();
+    gate.state.lock().panics = true;
+    let asked: Vec<_> = (0..3)
+        .map(|seed| {
+            let worker = worker.clone();
+            tokio::spawn(async move { worker.multiply(product(seed).0).await })
+        })
+        .collect();
+    tokio::task::block_in_place(|| gate.wait_until_reached());
+    until("the others wait", || worker.stats().queue_length == 2).await;
+    gate.open();
+    for asked in asked {
+        let refused = asked.await.expect("no panic");
+        assert!(
+            matches!(
+                refused,
+                Err(MultiplyError::Lost | MultiplyError::ShuttingDown)
+            ),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_devices_products_are_refused() {
+    let (_templates, receiver) = watch::channel(None);
+    let config = WorkerConfig {
+        devices: DevicesSpec::None,
+    };
+    let worker = Worker::start(config, receiver, Engine::default()).expect("starts");
+    let refused = worker.multiply(product(0).0).await;
+    assert!(
+        matches!(refused, Err(MultiplyError::NoDevice)),
+        "{refused:?}"
+    );
+    worker.shutdown().await;
+}
+
+/// The whole way of a long product: several pieces, which share one Bt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_of_several_pieces_is_exact() {
+    let Setup { worker, gate, .. } = setup();
+    gate.open();
+    let (m, n, k) = (2, 1, 40_000);
+    let a: Vec<i8> = (0..m * k).map(|at| (at * 31) as i8).collect();
+    let bt: Vec<i8> = (0..n * k).map(|at| (at * 17) as i8).collect();
+    let expected: Vec<i32> = a
+        .chunks(k)
+        .map(|row| {
+            row.iter()
+                .zip(&bt)
+                .map(|(x, y)| i32::from(*x) * i32::from(*y))
+                .sum()
+        })
+        .collect();
+    let dimensions = Dimensions::new(m as u64, n as u64, k as u64).expect("valid");
+    let answer = worker
+        .multiply(Product::new(dimensions, a, bt).expect("valid"))
+        .await;
+    assert_eq!(answer.expect("a product").product, expected);
+}
