@@ -1,1 +1,6 @@
+//! The runtime as a whole, natively: blocks are built with all their inherents in one state and executed in another.
 
+mod blocks;
+mod chain;
+mod presets;
+mod transactions;

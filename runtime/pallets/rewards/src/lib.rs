@@ -20,7 +20,11 @@ extern crate alloc;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod fees;
+#[cfg(test)]
+mod mock;
 mod schedule;
+#[cfg(test)]
+mod tests;
 pub mod weights;
 
 pub use fees::{Dust, FeesAndTips};

@@ -149,3 +149,6 @@ fn two_to_minus(numerator: u32, denominator: u32) -> U256 {
     // Terms shrink, so what is added (1 first) exceeds what is taken. A shift by more than the width gives zero.
     (added - taken) >> halvings
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,10 @@ extern crate alloc;
 mod benchmarking;
 mod difficulty;
 mod digest;
+#[cfg(test)]
+mod mock;
+#[cfg(test)]
+mod tests;
 pub mod weights;
 
 pub use difficulty::{AnchorPoint, Executed, MAX_GAP_HALF_LIVES, Parameters, ParametersError};
@@ -184,7 +188,7 @@ pub mod pallet {
                 Ok(work) => AccumulatedWork::<T>::put(work),
                 // Out of reach: 2^32 blocks of the highest difficulty add up to less than 2^256. The engine, which sums
                 // too, refuses such a block.
-                Err(error) => panic!("{error:?}"),
+                Err(error) => panic!("{error}"),
             }
             LastBlock::<T>::put(Executed {
                 difficulty: own,
