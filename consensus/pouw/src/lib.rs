@@ -3,7 +3,7 @@
 //!
 //! The crate is the one place where the protocol stands. It has no I/O, no clock and no randomness
 //! of its own, is `no_std`, and gives the same answer in native code and in the runtime's WASM.
-//! Kernels are faster ways to the same bytes and are tested against [`reference`].
+//! Kernels are faster ways to the same bytes and are tested against [`mod@reference`].
 //!
 //! A is m×k and Bt (B transposed) n×k, both int8 in [-63, 63] and row-major; C = A·B is m×n in
 //! int32. In order:

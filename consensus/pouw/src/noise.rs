@@ -40,7 +40,7 @@ pub fn dense_factor(seed: &Hash, first_row: u64, rows: usize, out: &mut [i8]) {
     }
 }
 
-/// The sparse factor, by columns: column c of the noise is dense[p[c]] + s[c]·dense[q[c]], where
+/// The sparse factor, by columns: column c of the noise is `dense[p[c]] + s[c]·dense[q[c]]`, where
 /// dense is taken by columns.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SparseFactor {

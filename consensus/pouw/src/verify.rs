@@ -37,9 +37,9 @@ pub enum VerifyError {
 /// Checks that the work of a block is proved: `pre_hash` is the hash of its header without the
 /// seal.
 ///
-/// Pure and total; allocates at most 16 bytes for each of the k ≤ 16384 columns, four times over.
-/// The shape and the tile are valid since the seal exists; then, in order: strip lengths, entries,
-/// both openings, the ticket.
+/// Pure and total. Allocates two noised strips of 16·k bytes and two sparse factors of 3·k, 38·k in
+/// all: at most 608 KiB at k = 16384. The shape and the tile are valid since the seal exists; then,
+/// in order: strip lengths, entries, both openings, the ticket.
 pub fn verify(
     pre_hash: &Hash,
     seal: &Seal,
