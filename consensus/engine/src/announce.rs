@@ -179,7 +179,7 @@ impl<B: BlockT<Hash = H256>> Judge<B> {
             .get();
         let floor = Difficulty::new((here / FLOOR_DIVISOR).max(U256::one()))
             .map_err(|_| EngineError::ZeroDifficulty(sealed.parent))?;
-        match self.engine.check_at(sealed, proof.clone(), floor).await {
+        match self.engine.check_orphan(sealed, proof.clone(), floor).await {
             Ok(()) => {
                 self.engine.proofs.keep_unchecked(sealed.hash, proof);
                 Ok(false)

@@ -111,7 +111,7 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         proof: Arc<Proof>,
     ) -> Result<Verified, EngineError> {
         let difficulty = self.difficulty_after(sealed.parent)?;
-        self.check_at(sealed, proof.clone(), difficulty).await?;
+        self.verify(sealed, proof.clone(), difficulty, sealed.number).await?;
         Ok(Verified {
             block: sealed.hash,
             difficulty,
@@ -119,14 +119,25 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         })
     }
 
-    /// Verifies a proof at some difficulty; this alone is no evidence for import.
-    pub(crate) async fn check_at(
+    /// Verifies that a block whose parent is unknown is worth at least `floor`, which is no evidence for import. Its
+    /// number is whatever its sender likes, so it waits behind all others.
+    pub(crate) async fn check_orphan(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        proof: Arc<Proof>,
+        floor: Difficulty,
+    ) -> Result<(), EngineError> {
+        self.verify(sealed, proof, floor, 0).await
+    }
+
+    async fn verify(
         &self,
         sealed: &SealedHeader<B::Header>,
         proof: Arc<Proof>,
         difficulty: Difficulty,
+        rank: u32,
     ) -> Result<(), EngineError> {
-        let pass = self.gate.pass(sealed.number).await;
+        let pass = self.gate.pass(rank).await;
         let (pre_hash, seal) = (sealed.pre_hash, sealed.seal);
         let verification = tokio::task::spawn_blocking(move || {
             let result = labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty);

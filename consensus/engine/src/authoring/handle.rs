@@ -216,6 +216,7 @@ impl<B: BlockT<Hash = H256>> Shared<B> {
             }
             Err(error) => {
                 tracing::warn!(number = sealed.number, %error, "Own block was not imported");
+                self.proposals.lock().unseal(pre_hash);
                 self.stop();
                 self.rebuild.notify_one();
                 Err(error)

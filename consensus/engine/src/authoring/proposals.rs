@@ -80,6 +80,11 @@ impl<H: Clone, P> Proposals<H, P> {
         self.held.remove(at)
     }
 
+    /// Forgets that a proposal was sealed: its block was not imported, and can never be, since it is gone.
+    pub(super) fn unseal(&mut self, pre_hash: H256) {
+        self.sealed.remove(&pre_hash);
+    }
+
     /// Drops all proposals.
     pub(super) fn clear(&mut self) {
         self.held.clear();
