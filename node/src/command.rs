@@ -8,7 +8,7 @@ use sc_service::PartialComponents;
 
 use crate::{
     cli::{Cli, Subcommand},
-    mining, pouw, service,
+    mining, pouw, service, settings,
 };
 
 impl SubstrateCli for Cli {
@@ -132,7 +132,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
 
 fn run_node(cli: &Cli) -> sc_cli::Result<()> {
     let mut runner = cli.create_runner(&cli.run)?;
-    service::adjust(runner.config_mut(), cli)?;
+    settings::adjust(runner.config_mut(), cli)?;
     let options = mining::Options::new(cli, runner.config())?;
     runner.run_node_until_exit(|config| async move {
         service::new_full(config, options)

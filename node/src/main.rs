@@ -10,6 +10,7 @@ mod mining;
 mod pouw;
 mod rpc;
 mod service;
+mod settings;
 mod worker;
 
 use std::process::ExitCode;

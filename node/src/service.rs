@@ -1,10 +1,7 @@
 //! How a node is put together: the SDK's parts, with our import queue, announcements, proof exchange and mining in their
 //! places. What mines and serves products beside it is started in [`crate::mining`].
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use labora_consensus::{
@@ -13,21 +10,14 @@ use labora_consensus::{
 };
 use labora_runtime::{apis::RuntimeApi, opaque::Block};
 use sc_client_api::Backend as _;
-use sc_network::{
-    NetworkBackend, NetworkBlock, NetworkWorker,
-    config::{FullNetworkConfiguration, NetworkBackendType},
-    multiaddr::Protocol,
-};
-use sc_service::{
-    ChainType, Configuration, PartialComponents, TaskManager, config::Multiaddr,
-    error::Error as ServiceError,
-};
+use sc_network::{NetworkBackend, NetworkBlock, NetworkWorker, config::FullNetworkConfiguration};
+use sc_service::{Configuration, PartialComponents, TaskManager, error::Error as ServiceError};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
 use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{cli::Cli, mining, rpc};
+use crate::{mining, rpc};
 
 /// The chain as this node has it: database, state, runtime.
 pub type FullClient = sc_service::TFullClient<
@@ -57,69 +47,6 @@ pub struct Other {
 /// Parts that do not run yet.
 pub type Partial =
     PartialComponents<FullClient, FullBackend, (), PouwImportQueue<Block>, Pool, Other>;
-
-/// Changes what of the SDK's configuration does not fit this chain, or is not what was asked for.
-pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
-    // Blocks are announced by the engine, once, with their proof: a peer that was told of a block without data is not
-    // told again.
-    config.announce_block = false;
-
-    config.network.network_backend = NetworkBackendType::Libp2p;
-    let network = &cli.run.network_params;
-    if network.listen_addr.is_empty() {
-        let local = matches!(
-            config.chain_spec.chain_type(),
-            ChainType::Development | ChainType::Local
-        );
-        let reach = if local {
-            Reach::ThisMachine
-        } else {
-            Reach::Everyone
-        };
-        config.network.listen_addresses =
-            listen_addresses(reach, network.port.unwrap_or(DEFAULT_P2P_PORT));
-    }
-
-    // A port that was asked for is meant; only the default one may be replaced by any free one.
-    if cli.run.rpc_params.rpc_port.is_some() {
-        for endpoint in config.rpc.addr.iter_mut().flatten() {
-            endpoint.retry_random_port = false;
-            let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
-            if std::net::TcpListener::bind(endpoint.listen_addr).is_err_and(|error| in_use(&error))
-            {
-                return Err(sc_cli::Error::Input(format!(
-                    "{} is in use; give another --rpc-port, or none for any free one",
-                    endpoint.listen_addr
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The SDK's own default.
-const DEFAULT_P2P_PORT: u16 = 30333;
-
-/// Who can connect to a node.
-#[derive(Clone, Copy)]
-enum Reach {
-    /// Chains whose keys everyone knows.
-    ThisMachine,
-    /// All others.
-    Everyone,
-}
-
-/// Plain TCP, which all nodes of this chain speak: the SDK's default depends on a node's role.
-fn listen_addresses(reach: Reach, port: u16) -> Vec<Multiaddr> {
-    let at = |ip: std::net::IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(port));
-    match reach {
-        Reach::ThisMachine => vec![at(Ipv4Addr::LOCALHOST.into())],
-        Reach::Everyone => vec![
-            at(Ipv6Addr::UNSPECIFIED.into()),
-            at(Ipv4Addr::UNSPECIFIED.into()),
-        ],
-    }
-}
 
 /// Opens the database and builds what needs no network.
 pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
@@ -373,25 +300,5 @@ fn start_offchain_workers(
             workers.run(client.clone(), spawner.clone()).boxed(),
         ),
         Err(error) => tracing::warn!(target: "labora", %error, "off-chain workers do not run"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chain_whose_keys_everyone_knows_listens_on_this_machine_only() {
-        let addresses = |reach| {
-            listen_addresses(reach, 1)
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(addresses(Reach::ThisMachine), ["/ip4/127.0.0.1/tcp/1"]);
-        assert_eq!(
-            addresses(Reach::Everyone),
-            ["/ip6/::/tcp/1", "/ip4/0.0.0.0/tcp/1"]
-        );
     }
 }

@@ -1,0 +1,96 @@
+//! What of the SDK's configuration does not fit this chain, or is not what was asked for, between the command line and
+//! the node.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use sc_network::{config::NetworkBackendType, multiaddr::Protocol};
+use sc_service::{ChainType, Configuration, config::Multiaddr};
+
+use crate::cli::Cli;
+
+/// Changes the configuration that the SDK made of the command line.
+///
+/// # Errors
+///
+/// If a port that was asked for is in use.
+pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
+    // Blocks are announced by the engine, once, with their proof: a peer that was told of a block without data is not
+    // told again.
+    config.announce_block = false;
+
+    config.network.network_backend = NetworkBackendType::Libp2p;
+    let network = &cli.run.network_params;
+    if network.listen_addr.is_empty() {
+        let local = matches!(
+            config.chain_spec.chain_type(),
+            ChainType::Development | ChainType::Local
+        );
+        let reach = if local {
+            Reach::ThisMachine
+        } else {
+            Reach::Everyone
+        };
+        config.network.listen_addresses =
+            listen_addresses(reach, network.port.unwrap_or(DEFAULT_P2P_PORT));
+    }
+
+    // A port that was asked for is meant; only the default one may be replaced by any free one.
+    if cli.run.rpc_params.rpc_port.is_some() {
+        for endpoint in config.rpc.addr.iter_mut().flatten() {
+            endpoint.retry_random_port = false;
+            let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+            if std::net::TcpListener::bind(endpoint.listen_addr).is_err_and(|error| in_use(&error))
+            {
+                return Err(sc_cli::Error::Input(format!(
+                    "{} is in use; give another --rpc-port, or none for any free one",
+                    endpoint.listen_addr
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The SDK's own default.
+const DEFAULT_P2P_PORT: u16 = 30333;
+
+/// Who can connect to a node.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Chains whose keys everyone knows.
+    ThisMachine,
+    /// All others.
+    Everyone,
+}
+
+/// Plain TCP, which all nodes of this chain speak: the SDK's default depends on a node's role.
+fn listen_addresses(reach: Reach, port: u16) -> Vec<Multiaddr> {
+    let at = |ip: std::net::IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(port));
+    match reach {
+        Reach::ThisMachine => vec![at(Ipv4Addr::LOCALHOST.into())],
+        Reach::Everyone => vec![
+            at(Ipv6Addr::UNSPECIFIED.into()),
+            at(Ipv4Addr::UNSPECIFIED.into()),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_whose_keys_everyone_knows_listens_on_this_machine_only() {
+        let addresses = |reach| {
+            listen_addresses(reach, 1)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(addresses(Reach::ThisMachine), ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(
+            addresses(Reach::Everyone),
+            ["/ip6/::/tcp/1", "/ip4/0.0.0.0/tcp/1"]
+        );
+    }
+}
