@@ -107,3 +107,6 @@ fn properties() -> Properties {
     properties.insert("ss58Format".into(), SS58_FORMAT.into());
     properties
 }
+
+#[cfg(test)]
+mod tests;

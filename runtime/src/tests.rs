@@ -4,3 +4,4 @@ mod blocks;
 mod chain;
 mod presets;
 mod transactions;
+mod wasm;
