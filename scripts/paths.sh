@@ -10,3 +10,5 @@ export LABORA_BIN=${LABORA_BIN:-$LABORA_TARGET/release/labora}
 export LABORA_PYTHON=${LABORA_PYTHON:-$LABORA_VENV/bin/python}
 # Written by setup-wasm.sh where the WASM target comes from another compiler than the default one.
 [ ! -f "$LABORA_CACHE/wasm.env" ] || . "$LABORA_CACHE/wasm.env"
+# The runtime's WASM is built from the same Cargo.lock, wherever the target directory lies.
+export WASM_BUILD_WORKSPACE_HINT=${WASM_BUILD_WORKSPACE_HINT:-$PWD}

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""The main job: a chain whose blocks are mined by a real network's matrix products.
+
+Starts a development node, trains a small network on handwritten digits, quantises it to 7 bits, runs its products over
+the test set through the node, compares each with NumPy's, and shows which blocks were mined on them. Then it keeps
+mining until Ctrl-C, unless ``--once`` is given.
+
+Exit status: 0 if all of it held (without ``--once``: and Ctrl-C ended it after that), 1 if not, 130 if it was
+interrupted before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument(
+        "--bin",
+        type=Path,
+        default=os.environ.get("LABORA_BIN"),
+        help="the node's binary; LABORA_BIN if not given",
+    )
+    parser.add_argument("--once", action="store_true", help="end after the job instead of mining on")
+    parser.add_argument(
+        "--base-path",
+        type=Path,
+        help="data folder of the node, kept afterwards; a fresh one that is removed if not given",
+    )
+    parser.add_argument("--devices", default="auto", help="what the node multiplies on (default: auto)")
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long to wait for a block on the network's own matrices (default: 600)",
+    )
+    chosen = parser.parse_args()
+    if chosen.bin is None:
+        parser.error("no node: give --bin and the path of the labora binary, or use `make run`")
+    return chosen
+
+
+def main() -> int:
+    # Until there is something to clean up an interrupt just ends this, also in the middle of an import.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: os._exit(130))
+    chosen = arguments()
+    import session
+
+    return session.run(chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The node as a child process: started on free ports, waited for, and stopped in order."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+#: From the start of the process to its first answer, in seconds. Loading the WASM runtime is most of it.
+START_S = 120
+
+#: From a polite signal to the end; the node itself gives its products 35 seconds.
+STOP_S = 60
+
+#: Lines of the log that are shown when the node ends by itself.
+SHOWN_LINES = 12
+
+_RPC_LINE = re.compile(r"Running JSON-RPC server: addr=([^,\s]+)")
+
+
+class NodeError(Exception):
+    """The node did not start, or ended by itself."""
+
+
+class Node:
+    """A development node that mines and serves products on a socket of its own."""
+
+    def __init__(self, binary: Path, base_path: Path, scratch: Path, devices: str) -> None:
+        self.base_path = base_path
+        self.log_path = scratch / "node.log"
+        #: Where products are served.
+        self.endpoint = f"unix:{scratch / 'gemm.sock'}"
+        #: Where JSON-RPC is served, once started.
+        self.rpc_url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        # Nothing listens beyond this machine, and every port is one that is free; for JSON-RPC the node takes its
+        # usual port if it can be had.
+        self._command = [str(binary), "--dev", "--mine", "--devices", devices]
+        self._command += ["--base-path", str(base_path), "--gemm-socket", str(scratch / "gemm.sock")]
+        self._command += ["--gemm-listen", "none", "--listen-addr", "/ip4/127.0.0.1/tcp/0"]
+        self._command += ["--no-mdns", "--no-telemetry", "--no-prometheus"]
+
+    def start(self) -> None:
+        """Start the process and wait until it serves JSON-RPC and products."""
+        try:
+            with self.log_path.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    # Ctrl-C is for us, who then stop the node in order; should we be killed, it ends too.
+                    start_new_session=True,
+                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                )
+        except OSError as error:
+            raise NodeError(f"{self._command[0]} cannot be started: {error.strerror}") from error
+        deadline = time.monotonic() + START_S
+        socket = Path(self.endpoint.removeprefix("unix:"))
+        while True:
+            self.check()
+            found = _RPC_LINE.findall(self._log())
+            if found and socket.exists():
+                self.rpc_url = f"http://{found[-1]}"
+                return
+            if time.monotonic() > deadline:
+                raise NodeError(f"the node does not answer after {START_S} s; the end of its log:\n{self._tail()}")
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise if the process has ended."""
+        if self._process is None:
+            raise NodeError("the node was not started")
+        status = self._process.poll()
+        if status is not None:
+            raise NodeError(f"the node ended by itself with status {status}; the end of its log:\n{self._tail()}")
+
+    def stop(self) -> None:
+        """Ask the node to end, and wait; kill it if it does not."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def _tail(self) -> str:
+        return "\n".join(self._log().splitlines()[-SHOWN_LINES:])
+
+
+def _end_with_parent() -> None:
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
