@@ -1,6 +1,6 @@
 """Times ONNX Runtime's MatMulInteger on uint8 x int8, one thread, for `ratios.rs`.
 
-Usage: onnx_runtime.py SIDE.  Prints one line with versions; then, for each line on stdin, the seconds of one product.  Both
+Usage: onnx_runtime.py SIDE.  Prints one line with versions; then, for each line on stdin, the CPU seconds of one product.  Both
 ways of giving B are timed, as an input and as a constant that the session packs once, and the faster one is printed.
 """
 import sys
@@ -48,9 +48,9 @@ def main():
     for _ in sys.stdin:
         seconds = []
         for one, binding, _ in bound:
-            start = time.perf_counter()
+            start = time.process_time()
             one.run_with_iobinding(binding)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         print(min(seconds), flush=True)
     if side <= 2048:
         expected = a[:4].astype(np.int64) @ b.astype(np.int64)

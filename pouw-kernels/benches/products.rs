@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use labora_kernels::Isa;
-use labora_kernels::bench::{Kind, Rig};
+use labora_kernels::bench::{Kind, Rig, wall};
 use labora_pouw::Shape;
 
 fn products(criterion: &mut Criterion) {
@@ -14,7 +14,7 @@ fn products(criterion: &mut Criterion) {
         // Plain Rust is a fallback and not tuned: a smaller product says as much in less time.
         let side = if isa == Isa::portable() { 512 } else { 2048 };
         let shape = Shape::new(side, side, side).unwrap();
-        let mut rig = Rig::new(1, isa, shape).unwrap();
+        let mut rig = Rig::new(1, isa, shape, wall).unwrap();
         for kind in Kind::ALL {
             let mut group = criterion.benchmark_group(kind.name());
             group

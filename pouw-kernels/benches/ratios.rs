@@ -1,12 +1,14 @@
 //! What mining costs beside plain products, as ratios of interleaved medians, and both beside ONNX Runtime:
 //! `cargo bench -p labora-kernels --bench ratios`.
 //!
+//! Times are the process's CPU time: on one thread that is the time on the wall, less what others took of the machine.
 //! Environment: `LABORA_BENCH_SIDE` (2048), `LABORA_BENCH_ROUNDS` (15), `LABORA_BENCH_ISA` (all), and
 //! `LABORA_ONNX_PYTHON`, a Python that has onnxruntime, onnx and numpy: without it that comparison is left out.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use labora_kernels::Isa;
 use labora_kernels::bench::{Kind, Rig, measure};
@@ -61,6 +63,34 @@ impl Onnx {
     }
 }
 
+/// CPU time of this process, all its threads together.
+#[cfg(target_os = "linux")]
+fn process_time() -> Duration {
+    #[repr(C)]
+    struct Timespec {
+        seconds: std::ffi::c_long,
+        nanoseconds: std::ffi::c_long,
+    }
+    unsafe extern "C" {
+        fn clock_gettime(clock: std::ffi::c_int, to: *mut Timespec) -> std::ffi::c_int;
+    }
+    /// Linux's number of the process's CPU clock.
+    const CLOCK_PROCESS_CPUTIME_ID: std::ffi::c_int = 2;
+    let mut time = Timespec {
+        seconds: 0,
+        nanoseconds: 0,
+    };
+    // SAFETY: `time` has the layout of Linux's `struct timespec` on 64-bit machines and lives through the call.
+    assert_eq!(
+        unsafe { clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &mut time) },
+        0
+    );
+    Duration::new(time.seconds as u64, time.nanoseconds as u32)
+}
+
+#[cfg(not(target_os = "linux"))]
+use labora_kernels::bench::wall as process_time;
+
 fn main() {
     // `cargo bench` passes `--bench`; `cargo test --benches` does not, and must not take minutes.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -87,7 +117,8 @@ fn main() {
         } else {
             (side, rounds)
         };
-        let mut rig = Rig::new(1, isa, Shape::new(side, side, side).unwrap()).unwrap();
+        let mut rig =
+            Rig::new(1, isa, Shape::new(side, side, side).unwrap(), process_time).unwrap();
         let mut onnx = python.as_ref().map(|python| Onnx::start(python, side));
         let figures = measure(&mut rig, isa, 1, rounds as usize, |round| {
             if let Some(onnx) = &mut onnx {

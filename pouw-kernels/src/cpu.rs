@@ -6,6 +6,7 @@ mod machine;
 mod operands;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};

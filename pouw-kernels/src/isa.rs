@@ -12,10 +12,17 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_pack;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod sha;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "isa/no_sha.rs"]
+mod sha;
 #[cfg(test)]
 mod tests;
 
 use core::fmt;
+
+pub(crate) use sha::{AT_ONCE, Midstate};
 
 use crate::layout::{Call, Entries, State};
 use crate::noise::Sparse;

@@ -1,19 +1,22 @@
 //! The grid of tiles: cut into blocks, one block a step, steps on all threads.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use labora_pouw::transcript::TicketMidstate;
-use labora_pouw::{Hash, TILE, U256, WORDS};
+use labora_pouw::{Hash, TILE, WORDS};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::MAX_WINNERS;
+use super::tickets::Tickets;
 use crate::isa::Isa;
-use crate::layout::{Call, Entries, Fix, MAX_PANELS, Out, fix_words, panel_bytes};
+use crate::layout::{Call, Entries, Fix, Out, fix_words, panel_bytes};
 
-/// Strips of a block: 64 rows stay in the second-level cache while the block's panels come by.
-const BLOCK_STRIPS: usize = 4;
-/// Panels of a block: 192 columns. With k = 16,384 a block is 200 million MACs, some 50 ms where there is no vector code:
+/// Strips of a block: 128 rows (256 KB at k = 2,048) stay in the second-level cache while the block's panels come by, and
+/// a panel is read once from farther away for all of them.
+const BLOCK_STRIPS: usize = 8;
+/// Panels of a block: 192 columns. With k = 16,384 a block is 400 million MACs, some 80 ms where there is no vector code
+/// and a few where there is:
 /// a step's length is how late a cancellation is seen.
 const BLOCK_PANELS: usize = 12;
 
@@ -47,13 +50,6 @@ impl Lowest {
     pub(super) fn into_sorted(self) -> Vec<Ticket> {
         self.0
     }
-}
-
-/// What it takes to draw tickets.
-pub(super) struct Tickets {
-    pub midstate: TicketMidstate,
-    /// The highest digest that wins.
-    pub target: U256,
 }
 
 /// Packed operands and what is to be done with them.
@@ -121,12 +117,7 @@ impl Grid<'_> {
                     }
                 }
                 let work = rows.len() * columns.len() * TILE * TILE * self.k;
-                for first in columns.clone().step_by(self.isa.panels()) {
-                    for strip in rows.clone() {
-                        let count = self.isa.panels().min(columns.end - first);
-                        self.call(strip, first, count, out.as_ref(), tickets, &lowest);
-                    }
-                }
+                self.block(rows, columns, out.as_ref(), tickets, &lowest);
                 macs.fetch_add(work as u64, Ordering::Relaxed);
             });
         Done {
@@ -136,51 +127,61 @@ impl Grid<'_> {
         }
     }
 
-    /// One strip by `count` panels from `first` on.
-    fn call(
+    /// All tiles of some strips and panels: their part of C, and their tickets.
+    fn block(
         &self,
-        strip: usize,
-        first: usize,
-        count: usize,
+        strips: Range<usize>,
+        panels: Range<usize>,
         out: Option<&Product>,
         tickets: Option<&Tickets>,
         lowest: &Mutex<Lowest>,
     ) {
-        let (strip_bytes, panel, words) = (
+        // Strip by strip.
+        let mut states = [[0; WORDS]; BLOCK_STRIPS * BLOCK_PANELS];
+        let states = &mut states[..strips.len() * panels.len()];
+        for first in panels.clone().step_by(self.isa.panels()) {
+            let together = first..panels.end.min(first + self.isa.panels());
+            for (row, strip) in strips.clone().enumerate() {
+                let at = row * panels.len() + first - panels.start;
+                let call = self.call(strip, together.clone(), out);
+                let fold = tickets.map(|_| &mut states[at..at + together.len()]);
+                // SAFETY: the output is these tiles' part of the product, and only this block has these tiles.
+                unsafe { self.isa.multiply(self.entries, &call, fold) };
+            }
+        }
+        let Some(tickets) = tickets else { return };
+        tickets.draw(states, |at, ticket| {
+            let (row, column) = (
+                strips.start + at / panels.len(),
+                panels.start + at % panels.len(),
+            );
+            lowest.lock().insert((ticket, row as u32, column as u32));
+        });
+    }
+
+    fn call(&self, strip: usize, panels: Range<usize>, out: Option<&Product>) -> Call<'_> {
+        let (strip_bytes, words) = (
             self.isa.strip_bytes(self.entries, self.k),
-            panel_bytes(self.k),
             fix_words(self.k),
         );
-        let call = Call {
+        let panel = panel_bytes(self.k);
+        Call {
             k: self.k,
             a: &self.a[strip * strip_bytes..][..strip_bytes],
-            b: &self.b[first * panel..][..count * panel],
-            panels: count,
+            b: &self.b[panels.start * panel..panels.end * panel],
+            panels: panels.len(),
             fix: self.fix.map(|fix| Fix {
                 left: &fix.left[strip * words..][..words],
-                right: &fix.right[first * words..][..count * words],
+                right: &fix.right[panels.start * words..panels.end * words],
             }),
-            // SAFETY: the product has strips·16 rows of panels·16 entries, and strip and panels lie within.
             out: out.map(|out| Out {
-                first: unsafe { out.first.add(strip * TILE * out.stride + first * TILE) },
+                // SAFETY: the product has strips·16 rows of panels·16 entries, and strip and panels lie within.
+                first: unsafe {
+                    out.first
+                        .add(strip * TILE * out.stride + panels.start * TILE)
+                },
                 stride: out.stride,
             }),
-        };
-        let mut states = [[0; WORDS]; MAX_PANELS];
-        let states = &mut states[..count];
-        let fold = tickets.is_some().then_some(&mut *states);
-        // SAFETY: the output is these tiles' part of the product, and only this block has these tiles.
-        unsafe { self.isa.multiply(self.entries, &call, fold) };
-        let Some(Tickets { midstate, target }) = tickets else {
-            return;
-        };
-        for (panel, state) in states.iter().enumerate() {
-            let ticket = midstate.ticket(state);
-            if U256::from_big_endian(&ticket) <= *target {
-                lowest
-                    .lock()
-                    .insert((ticket, strip as u32, (first + panel) as u32));
-            }
         }
     }
 }

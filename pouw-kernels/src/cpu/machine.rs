@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use labora_pouw::transcript::TicketMidstate;
 use labora_pouw::{Hash, Seal, Shape, TILE, reference, seeds};
 use parking_lot::Mutex;
 use rayon::prelude::*;
@@ -10,8 +9,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::MAX_PANEL_CACHE_BYTES;
 use super::cache::{Key, PanelCache};
-use super::grid::{Done, Go, Grid, Ticket, Tickets};
+use super::grid::{Done, Go, Grid, Ticket};
 use super::operands::{Noised, Packer, Scratches};
+use super::tickets::Tickets;
 use crate::device::{Cancel, Job, Outcome, Template, Want, Winner};
 use crate::error::DeviceError;
 use crate::isa::Isa;
@@ -204,21 +204,35 @@ impl Machine {
             };
             let key = Key::new(template.pre_hash, job.bt.root(), shape);
             let panel_bytes = shape.tile_columns() as usize * panel_bytes(k);
-            let panels = cache.get_or_make(key, panel_bytes, |to| packer.noised_panels(bt, to));
-            strips.resize(shape.tile_rows() as usize * isa.strip_bytes(Entries::Full, k));
-            packer.noised_strips(a, strips.bytes_mut());
-            let fix = product.is_some().then(|| {
+            let mut fix = product.is_some().then(|| {
                 left.resize(shape.tile_rows() as usize * fix_words(k), 0);
                 right.resize(shape.tile_columns() as usize * fix_words(k), 0);
-                packer.fix_left(a, bt, left);
-                packer.fix_right(a, bt, right);
+                (left.as_mut_slice(), right.as_mut_slice())
+            });
+            let mut fixed_right = false;
+            let panels = cache.get_or_make(key, panel_bytes, |to| {
+                let right = fix.as_mut().map(|(_, right)| &mut **right);
+                fixed_right = right.is_some();
+                packer.noised_panels(a, bt, to, right);
+            });
+            strips.resize(shape.tile_rows() as usize * isa.strip_bytes(Entries::Full, k));
+            packer.noised_strips(
+                a,
+                bt,
+                strips.bytes_mut(),
+                fix.as_mut().map(|(left, _)| &mut **left),
+            );
+            let fix = fix.map(|(left, right)| {
+                if !fixed_right {
+                    packer.fix_right(a, bt, right);
+                }
                 Fix { left, right }
             });
-            let tickets = Tickets {
-                midstate: TicketMidstate::new(&seeds.a),
-                target: template.difficulty.target(shape.k()),
-            };
-            let tickets = Some(tickets);
+            let tickets = Some(Tickets::new(
+                isa,
+                &seeds.a,
+                template.difficulty.target(shape.k()),
+            ));
             let grid = Grid {
                 isa,
                 entries: Entries::Full,

@@ -99,91 +99,125 @@ impl Packer<'_> {
         rows.for_each(|(rows, to)| self.isa.pack_panel(entries, Rows::new(rows, k, k), to));
     }
 
-    /// Strips of A with noise.
-    pub(super) fn noised_strips(self, a: Noised<'_>, to: &mut [u8]) {
-        to.par_chunks_mut(self.isa.strip_bytes(Entries::Full, a.k))
-            .enumerate()
-            .for_each(|(index, to)| {
-                self.scratches.with(a.k, |Scratch { rows, dense, .. }| {
-                    self.isa
-                        .pack_strip(Entries::Full, a.noised(self.isa, index, rows, dense), to);
-                });
+    /// Strips of A with noise; with `left` also the correction's left side, by strips: minus A times Bt's sparse factor,
+    /// then minus A's dense factor once for each half of the right side's sums.
+    pub(super) fn noised_strips(
+        self,
+        a: Noised<'_>,
+        bt: Noised<'_>,
+        to: &mut [u8],
+        left: Option<&mut [i16]>,
+    ) {
+        let strip = |index: usize, to: &mut [u8], left: &mut [i16]| {
+            self.scratches.with(a.k, |Scratch { rows, dense, part }| {
+                self.isa
+                    .pack_strip(Entries::Full, a.noised(self.isa, index, rows, dense), to);
+                if left.is_empty() {
+                    return;
+                }
+                let (ranks, side) = (fix_ranks(a.k), self.isa.interleave());
+                // At most 256 windows of 63 + 63: 32,256 fits an int16.
+                self.isa
+                    .onto_factor(a.rows(index), bt.sparse, 0..a.k / WINDOW, part);
+                part.iter_mut().for_each(|sum| *sum = sum.wrapping_neg());
+                interleave(part, 0, ranks, side, left);
+                for (part, &entry) in part.iter_mut().zip(dense.iter()) {
+                    *part = i16::from(entry).wrapping_neg();
+                }
+                for rank in (RANK..ranks).step_by(RANK) {
+                    interleave(part, rank, ranks, side, left);
+                }
             });
+        };
+        let strips = to
+            .par_chunks_mut(self.isa.strip_bytes(Entries::Full, a.k))
+            .enumerate();
+        match left {
+            Some(left) => strips
+                .zip(left.par_chunks_mut(fix_words(a.k)))
+                .for_each(|((index, to), left)| strip(index, to, left)),
+            None => strips.for_each(|(index, to)| strip(index, to, &mut [])),
+        }
     }
 
-    /// Panels of Bt with noise.
-    pub(super) fn noised_panels(self, bt: Noised<'_>, to: &mut [u8]) {
-        to.par_chunks_mut(panel_bytes(bt.k))
-            .enumerate()
-            .for_each(|(index, to)| {
-                self.scratches.with(bt.k, |Scratch { rows, dense, .. }| {
-                    self.isa
-                        .pack_panel(Entries::Full, bt.noised(self.isa, index, rows, dense), to);
-                });
+    /// Panels of Bt with noise; with `right` also the correction's right side.
+    pub(super) fn noised_panels(
+        self,
+        a: Noised<'_>,
+        bt: Noised<'_>,
+        to: &mut [u8],
+        right: Option<&mut [i16]>,
+    ) {
+        let panel = |index: usize, to: &mut [u8], right: &mut [i16]| {
+            self.scratches.with(bt.k, |Scratch { rows, dense, part }| {
+                let noised = bt.noised(self.isa, index, rows, dense);
+                self.isa.pack_panel(Entries::Full, noised, to);
+                if !right.is_empty() {
+                    self.right_panel(a, noised, dense, part, right);
+                }
             });
+        };
+        let panels = to.par_chunks_mut(panel_bytes(bt.k)).enumerate();
+        match right {
+            Some(right) => panels
+                .zip(right.par_chunks_mut(fix_words(bt.k)))
+                .for_each(|((index, to), right)| panel(index, to, right)),
+            None => panels.for_each(|(index, to)| panel(index, to, &mut [])),
+        }
     }
 
-    /// The correction's left side, by strips: minus A times Bt's sparse factor, then minus A's dense factor once for
-    /// each half of the right side's sums.
-    pub(super) fn fix_left(self, a: Noised<'_>, bt: Noised<'_>, to: &mut [i16]) {
-        let ranks = fix_ranks(a.k);
-        to.par_chunks_mut(fix_words(a.k))
+    /// The correction's right side alone, where the packed panels are at hand.
+    pub(super) fn fix_right(self, a: Noised<'_>, bt: Noised<'_>, right: &mut [i16]) {
+        right
+            .par_chunks_mut(fix_words(bt.k))
             .enumerate()
-            .for_each(|(index, to)| {
-                self.scratches.with(a.k, |Scratch { dense, part, .. }| {
-                    // At most 256 windows of 63 + 63: 32,256 fits an int16.
-                    self.isa
-                        .onto_factor(a.rows(index), bt.sparse, 0..a.k / WINDOW, part);
-                    part.iter_mut().for_each(|sum| *sum = sum.wrapping_neg());
-                    interleave(part, 0, ranks, self.isa.interleave(), to);
-                    a.dense(index, dense);
-                    for (part, &entry) in part.iter_mut().zip(dense.iter()) {
-                        *part = i16::from(entry).wrapping_neg();
-                    }
-                    for rank in (RANK..ranks).step_by(RANK) {
-                        interleave(part, rank, ranks, self.isa.interleave(), to);
-                    }
-                });
-            });
-    }
-
-    /// The correction's right side, by panels: Bt's dense factor, then noised Bt times A's sparse factor in one or two
-    /// halves of the windows.
-    pub(super) fn fix_right(self, a: Noised<'_>, bt: Noised<'_>, to: &mut [i16]) {
-        let (ranks, windows) = (fix_ranks(bt.k), bt.k / WINDOW);
-        to.par_chunks_mut(fix_words(bt.k))
-            .enumerate()
-            .for_each(|(index, to)| {
+            .for_each(|(index, right)| {
                 self.scratches.with(bt.k, |Scratch { rows, dense, part }| {
                     let noised = bt.noised(self.isa, index, rows, dense);
-                    for (part, &entry) in part.iter_mut().zip(dense.iter()) {
-                        *part = i16::from(entry);
-                    }
-                    interleave(part, 0, ranks, TILE, to);
-                    for (half, rank) in (RANK..ranks).step_by(RANK).enumerate() {
-                        let first = half * MAX_SUMMED_WINDOWS;
-                        self.isa.onto_factor(
-                            noised,
-                            a.sparse,
-                            first..windows.min(first + MAX_SUMMED_WINDOWS),
-                            part,
-                        );
-                        interleave(part, rank, ranks, TILE, to);
-                    }
+                    self.right_panel(a, noised, dense, part, right);
                 });
             });
+    }
+
+    /// One panel of the right side: Bt's dense factor, then noised Bt times A's sparse factor in one or two halves of
+    /// the windows.
+    fn right_panel(
+        self,
+        a: Noised<'_>,
+        noised: Rows<'_>,
+        dense: &[i8],
+        part: &mut [i16],
+        right: &mut [i16],
+    ) {
+        let (ranks, windows) = (fix_ranks(a.k), a.k / WINDOW);
+        for (part, &entry) in part.iter_mut().zip(dense) {
+            *part = i16::from(entry);
+        }
+        interleave(part, 0, ranks, TILE, right);
+        for (half, rank) in (RANK..ranks).step_by(RANK).enumerate() {
+            let first = half * MAX_SUMMED_WINDOWS;
+            self.isa.onto_factor(
+                noised,
+                a.sparse,
+                first..windows.min(first + MAX_SUMMED_WINDOWS),
+                part,
+            );
+            interleave(part, rank, ranks, TILE, right);
+        }
     }
 }
 
 /// Writes columns `rank` to `rank` + 63 of sixteen rows of the correction, `side` rows side by side:
 /// `[16 / side][pair][side rows][2]`.
 fn interleave(part: &[i16], rank: usize, ranks: usize, side: usize, to: &mut [i16]) {
-    for (r, row) in part.chunks_exact(RANK).enumerate() {
-        let first = r / side * side * ranks + rank * side + r % side * 2;
-        let to = &mut to[first..];
-        for (pair, two) in row.chunks_exact(2).enumerate() {
-            to[pair * side * 2] = two[0];
-            to[pair * side * 2 + 1] = two[1];
+    let (from, to) = (part.as_chunks::<2>().0, to.as_chunks_mut::<2>().0);
+    for group in 0..TILE / side {
+        let from = &from[group * side * RANK / 2..][..side * RANK / 2];
+        let to = &mut to[(group * ranks + rank) * side / 2..][..side * RANK / 2];
+        for (pair, to) in to.chunks_exact_mut(side).enumerate() {
+            for (row, two) in to.iter_mut().enumerate() {
+                *two = from[row * RANK / 2 + pair];
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
 
 use labora_pouw::WORDS;
 
@@ -18,10 +19,9 @@ use crate::layout::{
 
 /// Rows of a half strip.
 const ROWS: usize = 8;
-
-/// A transcript before its lanes are XORed together. Rotation and XOR are linear, so lanes (and halves) may be folded
-/// apart through all windows and joined once at the end.
-type Lanes<const P: usize> = [[__m512i; P]; WORDS];
+/// Lines of a panel that are fetched ahead of use: about a hundred cycles, where the second-level cache takes fifteen and
+/// the third some seventy.
+const AHEAD: usize = 8;
 
 /// # Safety
 /// As [`super::Isa::multiply`], `call` checked, on a CPU with these features.
@@ -37,45 +37,62 @@ pub(super) unsafe fn multiply(call: &Call<'_>, states: Option<&mut [State]>) {
     }
 }
 
+/// Transcripts before their lanes are joined: by half, word and panel. Rotation and XOR are linear, so lanes and halves
+/// may be folded apart through all windows. Zeroing them would cost as much as a window of multiplying.
+type Lanes<const P: usize> = [[MaybeUninit<[__m512i; P]>; WORDS]; 2];
+
 /// # Safety
 /// As [`multiply`], with `P == call.panels`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn panels<const P: usize>(call: &Call<'_>, states: Option<&mut [State]>) {
-    let mut lanes = [[[_mm512_setzero_si512(); P]; WORDS]; 2];
+    let mut lanes: Lanes<P> = [const { [const { MaybeUninit::uninit() }; WORDS] }; 2];
     for (half, lanes) in lanes.iter_mut().enumerate() {
         // SAFETY: passed on; there are two halves.
         unsafe {
-            if states.is_some() {
-                rows::<P, true>(call, half, lanes);
-            } else {
-                rows::<P, false>(call, half, lanes);
+            match states {
+                Some(_) => rows::<P, true>(call, half, lanes),
+                None => rows::<P, false>(call, half, lanes),
             }
         }
     }
-    if let Some(states) = states {
-        for (p, state) in states.iter_mut().enumerate() {
-            for group in 0..WORDS / 4 {
-                let mut w = [_mm512_setzero_si512(); 4];
-                for (i, w) in w.iter_mut().enumerate() {
-                    *w = _mm512_xor_si512(lanes[0][4 * group + i][p], lanes[1][4 * group + i][p]);
-                }
-                // A 4×4 transposition that XORs as it goes, in each 128-bit lane, then the four lanes together.
-                let x = _mm512_xor_si512(
-                    _mm512_unpacklo_epi32(w[0], w[1]),
-                    _mm512_unpackhi_epi32(w[0], w[1]),
-                );
-                let y = _mm512_xor_si512(
-                    _mm512_unpacklo_epi32(w[2], w[3]),
-                    _mm512_unpackhi_epi32(w[2], w[3]),
-                );
-                let z = _mm512_xor_si512(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
-                let z =
-                    _mm256_xor_si256(_mm512_castsi512_si256(z), _mm512_extracti64x4_epi64::<1>(z));
-                let z = _mm_xor_si128(_mm256_castsi256_si128(z), _mm256_extracti128_si256::<1>(z));
-                // SAFETY: four words from 4·group on lie within the twelve.
-                unsafe { _mm_storeu_si128(state.as_mut_ptr().add(4 * group).cast(), z) };
+    for (p, state) in states.into_iter().flatten().enumerate() {
+        // SAFETY: all windows of both halves have been folded; there are P states.
+        unsafe { join(call.k / WINDOW, &lanes, p, state) };
+    }
+}
+
+/// Joins the lanes of one panel.
+///
+/// # Safety
+/// `windows` windows have been folded into `lanes`, and `p < P`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+unsafe fn join<const P: usize>(windows: usize, lanes: &Lanes<P>, p: usize, state: &mut State) {
+    for group in 0..WORDS / 4 {
+        let mut w = [_mm512_setzero_si512(); 4];
+        for i in 0..4 {
+            let word = 4 * group + i;
+            // Words that no window reached were never written.
+            if word < windows {
+                // SAFETY: window number `word` wrote it, in both halves.
+                let of = |half: usize| unsafe { lanes[half][word].assume_init_ref()[p] };
+                w[i] = _mm512_xor_si512(of(0), of(1));
             }
         }
+        // A 4×4 transposition that XORs as it goes, in each 128-bit lane, then the four lanes together.
+        let x = _mm512_xor_si512(
+            _mm512_unpacklo_epi32(w[0], w[1]),
+            _mm512_unpackhi_epi32(w[0], w[1]),
+        );
+        let y = _mm512_xor_si512(
+            _mm512_unpacklo_epi32(w[2], w[3]),
+            _mm512_unpackhi_epi32(w[2], w[3]),
+        );
+        let z = _mm512_xor_si512(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
+        let z = _mm256_xor_si256(_mm512_castsi512_si256(z), _mm512_extracti64x4_epi64::<1>(z));
+        let z = _mm_xor_si128(_mm256_castsi256_si128(z), _mm256_extracti128_si256::<1>(z));
+        // SAFETY: four words from 4·group on lie within the twelve.
+        unsafe { _mm_storeu_si128(state.as_mut_ptr().add(4 * group).cast(), z) };
     }
 }
 
@@ -88,32 +105,41 @@ unsafe fn panels<const P: usize>(call: &Call<'_>, states: Option<&mut [State]>) 
 unsafe fn rows<const P: usize, const FOLD: bool>(
     call: &Call<'_>,
     half: usize,
-    lanes: &mut Lanes<P>,
+    lanes: &mut [MaybeUninit<[__m512i; P]>; WORDS],
 ) {
     let k = call.k;
     // Loops over it have constant bounds and plain indices: anything that takes a slice of it ends up in memory.
     let mut acc = [[_mm512_setzero_si512(); P]; ROWS];
     // SAFETY: `Call::check` saw `a` hold two halves of 8·k bytes and `b` P panels of `panel_bytes(k)`, 64-aligned; the
-    // loops below read each window once. `word` stays below 12.
+    // loop below reads each window once. `word` stays below 12, and a word is read from the second time on.
     unsafe {
         let mut a = call.a.as_ptr().add(half * ROWS * k).cast::<i32>();
         let mut b = [call.b.as_ptr().cast::<__m512i>(); P];
+        let lanes = lanes.as_mut_ptr().cast::<__m512i>();
         for p in 0..P {
             b[p] = b[p].byte_add(p * panel_bytes(k));
             if !FOLD {
-                let bias = _mm512_load_si512(b[p]);
                 for r in 0..ROWS {
-                    acc[r][p] = bias;
+                    acc[r][p] = _mm512_load_si512(b[p]);
                 }
             }
             b[p] = b[p].add(1);
         }
         let mut word = 0;
-        for _ in 0..k / WINDOW {
+        for window in 0..k / WINDOW {
+            if let Some(out) = call.out.filter(|_| window < ROWS) {
+                // The rows that are written in the end, so that writing them does not wait for memory then.
+                let row = (half * ROWS + window).wrapping_mul(out.stride);
+                let row = out.first.wrapping_add(row).cast::<__m512i>();
+                for p in 0..P {
+                    _mm_prefetch::<_MM_HINT_ET0>(row.wrapping_add(p).cast());
+                }
+            }
             for _ in 0..STEPS {
                 let mut line = [_mm512_setzero_si512(); P];
                 for p in 0..P {
                     line[p] = _mm512_load_si512(b[p]);
+                    _mm_prefetch::<_MM_HINT_T0>(b[p].wrapping_add(AHEAD).cast());
                     b[p] = b[p].add(1);
                 }
                 for r in 0..ROWS {
@@ -130,12 +156,15 @@ unsafe fn rows<const P: usize, const FOLD: bool>(
                     for r in 0..ROWS {
                         acc[r][p] = _mm512_add_epi32(acc[r][p], bias);
                     }
-                    let lane = lanes.get_unchecked_mut(word).get_unchecked_mut(p);
-                    let mut fold = _mm512_rol_epi32::<13>(*lane);
+                    let lane = lanes.add(word * P + p);
+                    let mut fold = _mm512_setzero_si512();
+                    if window >= WORDS {
+                        fold = _mm512_rol_epi32::<13>(_mm512_load_si512(lane));
+                    }
                     for r in (0..ROWS).step_by(2) {
                         fold = _mm512_ternarylogic_epi32::<0x96>(fold, acc[r][p], acc[r + 1][p]);
                     }
-                    *lane = fold;
+                    _mm512_store_si512(lane, fold);
                 }
                 b[p] = b[p].add(1);
             }
@@ -174,6 +203,7 @@ unsafe fn correct<const P: usize>(
             let mut line = [_mm512_setzero_si512(); P];
             for p in 0..P {
                 line[p] = _mm512_loadu_si512(right[p].cast());
+                _mm_prefetch::<_MM_HINT_T0>(right[p].wrapping_byte_add(AHEAD * LINE).cast());
                 right[p] = right[p].byte_add(LINE);
             }
             for r in 0..ROWS {

@@ -48,30 +48,50 @@ pub(super) unsafe fn onto_factor(
     windows: Range<usize>,
     to: &mut [i16],
 ) {
+    let (even, odd) = (_mm512_set1_epi16(0x0001), _mm512_set1_epi16(0x0100));
+    let mut order = [0_i16; 64];
+    for (at, order) in order.iter_mut().enumerate() {
+        // Entry `at` stands in the first or the second operand's word at/2.
+        *order = (at / 2 + at % 2 * 32) as i16;
+    }
+    // SAFETY: both halves of the 64 words.
+    let (first, second) = unsafe {
+        (
+            _mm512_loadu_si512(order.as_ptr().cast()),
+            _mm512_loadu_si512(order.as_ptr().add(32).cast()),
+        )
+    };
     for r in 0..TILE {
-        let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        let mut sums = [_mm512_setzero_si512(); 2];
         // SAFETY: `rows` holds sixteen rows of k, the windows lie within k, `to` takes 16 rows of 64.
         unsafe {
+            let from = rows.row(r).as_ptr();
             for w in windows.clone() {
-                let lookup = &sparse.by_row[w];
-                let x = _mm512_loadu_si512(rows.row(r).as_ptr().add(w * WINDOW).cast());
+                let lookup = sparse.by_row.get_unchecked(w);
+                let x = _mm512_loadu_si512(from.add(w * WINDOW).cast());
                 let y = _mm512_permutexvar_epi8(_mm512_loadu_si512(lookup.q.as_ptr().cast()), x);
                 let x = _mm512_permutexvar_epi8(_mm512_loadu_si512(lookup.p.as_ptr().cast()), x);
                 // No entry is -128, so its negative is an int8 too.
                 let y = _mm512_mask_sub_epi8(y, lookup.negative, _mm512_setzero_si512(), y);
-                low = _mm512_add_epi16(low, _mm512_cvtepi8_epi16(_mm512_castsi512_si256(x)));
-                low = _mm512_add_epi16(low, _mm512_cvtepi8_epi16(_mm512_castsi512_si256(y)));
-                high = _mm512_add_epi16(
-                    high,
-                    _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64::<1>(x)),
-                );
-                high = _mm512_add_epi16(
-                    high,
-                    _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64::<1>(y)),
-                );
+                // Widening by multiplying with 1 and 0 leaves the port alone that permutes.
+                for (sums, one) in sums.iter_mut().zip([even, odd]) {
+                    let pair = _mm512_add_epi16(
+                        _mm512_maddubs_epi16(one, x),
+                        _mm512_maddubs_epi16(one, y),
+                    );
+                    *sums = _mm512_add_epi16(*sums, pair);
+                }
             }
-            _mm512_storeu_si512(to.as_mut_ptr().add(r * WINDOW).cast(), low);
-            _mm512_storeu_si512(to.as_mut_ptr().add(r * WINDOW + 32).cast(), high);
+            // Even and odd entries, brought together again.
+            let to = to.as_mut_ptr().add(r * WINDOW);
+            _mm512_storeu_si512(
+                to.cast(),
+                _mm512_permutex2var_epi16(sums[0], first, sums[1]),
+            );
+            _mm512_storeu_si512(
+                to.add(32).cast(),
+                _mm512_permutex2var_epi16(sums[0], second, sums[1]),
+            );
         }
     }
 }
