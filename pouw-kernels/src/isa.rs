@@ -120,7 +120,7 @@ impl Isa {
     pub(crate) fn strip_bytes(self, entries: Entries, k: usize) -> usize {
         match (self.0, entries) {
             #[cfg(target_arch = "x86_64")]
-            (Kind::Avx2, Entries::Full) => 32 * k,
+            (Kind::Avx2, entries) => avx2::strip_bytes(entries, k),
             _ => 16 * k,
         }
     }

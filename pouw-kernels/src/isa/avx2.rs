@@ -1,8 +1,10 @@
 //! AVX2: the multiplying kernels, 4 rows × 16 columns in eight accumulators.
 //!
 //! There is no instruction that sums four int8 products, so how many may be added in int16 decides the cost.
-//! *Full* entries ([-127, 127]): the sign moves to one side, |a|·(±b), and a pair is at most 2·127·127 = 32,258. A strip
-//! then holds |a| and a side by side (`[step][4 rows |a|, 4 rows a][4]`), so that nothing of A is computed in the loop.
+//! *Full* entries ([-127, 127]): the sign moves to one side, |a|·(±b), and a pair is at most 2·127·128 = 32,512. A strip
+//! holds |a| and the mask of a's sign (`[step][4 rows |a|, 4 rows mask][4]`). b XOR mask is -b - 1 where a is negative,
+//! so |a| too little is summed there: what that makes up, a row's *bias*, stands behind each window of the strip, and all
+//! of it at a quarter's head. (`vpsignb` would do without, but it takes the ports that multiply; XOR has more to choose from.)
 //! *Narrow* entries ([-63, 63]): A is stored plus 63, a pair is at most 2·126·63 = 15,876, so two pairs add up to 31,752
 //! in int16 before they are widened; -63 times the sums of the columns is a panel's bias.
 
@@ -19,6 +21,20 @@ use crate::layout::{
 pub(super) const ROWS: usize = 4;
 /// What is added to narrow entries of A.
 pub(super) const NARROW_BIAS: i8 = 63;
+/// Bytes of four rows' biases.
+pub(super) const ROW_BIAS: usize = 4 * ROWS;
+/// Bytes of a quarter's window, without and with biases.
+const NARROW_WINDOW: usize = ROWS * WINDOW;
+const FULL_WINDOW: usize = 2 * ROWS * WINDOW + ROW_BIAS;
+
+/// Bytes of a packed strip of 16 rows × k.
+pub(super) const fn strip_bytes(entries: Entries, k: usize) -> usize {
+    TILE / ROWS
+        * match entries {
+            Entries::Narrow => k / WINDOW * NARROW_WINDOW,
+            Entries::Full => ROW_BIAS + k / WINDOW * FULL_WINDOW,
+        }
+}
 
 /// Sums of 4 rows × 2 registers of 8 columns.
 type Sums = [[__m256i; 2]; ROWS];
@@ -84,14 +100,22 @@ unsafe fn rows<const FULL: bool, const FOLD: bool>(
     lanes: &mut [__m256i; WORDS],
 ) {
     let k = call.k;
-    let row_bytes = if FULL { 2 } else { 1 };
+    let entries = if FULL { Entries::Full } else { Entries::Narrow };
     let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-    // SAFETY: `Call::check` saw `a` hold four quarters of 4·k (full: 8·k) bytes and `b` the panels of `panel_bytes(k)`,
+    // SAFETY: `Call::check` saw `a` hold four quarters and `b` the panels of `panel_bytes(k)`,
     // 64-aligned; the loops below read each window once.
     unsafe {
-        let mut a = call.a.as_ptr().add(quarter * ROWS * k * row_bytes);
+        let mut a = call
+            .a
+            .as_ptr()
+            .add(quarter * (strip_bytes(entries, k) / (TILE / ROWS)));
         let mut b = call.b.as_ptr().add(panel * panel_bytes(k));
-        if !FULL && !FOLD {
+        if FULL {
+            if !FOLD {
+                add_row_bias(a, &mut sums);
+            }
+            a = a.add(ROW_BIAS);
+        } else if !FOLD {
             add_bias(b, &mut sums);
         }
         b = b.add(LINE);
@@ -103,7 +127,9 @@ unsafe fn rows<const FULL: bool, const FOLD: bool>(
                 narrow_window(a, b, &mut sums);
             }
             if FOLD {
-                if !FULL {
+                if FULL {
+                    add_row_bias(a.add(FULL_WINDOW - ROW_BIAS), &mut sums);
+                } else {
                     add_bias(b.add(STEPS * LINE), &mut sums);
                 }
                 let last = lanes[word];
@@ -115,7 +141,7 @@ unsafe fn rows<const FULL: bool, const FOLD: bool>(
                 lanes[word] = fold;
                 word = if word + 1 == WORDS { 0 } else { word + 1 };
             }
-            a = a.add(ROWS * WINDOW * row_bytes);
+            a = a.add(if FULL { FULL_WINDOW } else { NARROW_WINDOW });
             b = b.add(PANEL_WINDOW);
         }
         if let Some(fix) = call.fix {
@@ -141,7 +167,21 @@ unsafe fn add_bias(bias: *const u8, sums: &mut Sums) {
     }
 }
 
-/// One window of entries in [-127, 127].
+/// # Safety
+/// `bias` points to four int32.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn add_row_bias(bias: *const u8, sums: &mut Sums) {
+    for (r, row) in sums.iter_mut().enumerate() {
+        // SAFETY: one of the four.
+        let bias = _mm256_set1_epi32(unsafe { bias.cast::<i32>().add(r).read_unaligned() });
+        for half in &mut *row {
+            *half = _mm256_add_epi32(*half, bias);
+        }
+    }
+}
+
+/// One window of entries in [-127, 127], without its rows' bias.
 ///
 /// # Safety
 /// `a` points to a quarter's window in the full layout, `b` to a panel's.
@@ -159,7 +199,7 @@ unsafe fn full_window(a: *const u8, b: *const u8, sums: &mut Sums) {
                 let size = _mm256_set1_epi32(a.add(r).read_unaligned());
                 let sign = _mm256_set1_epi32(a.add(ROWS + r).read_unaligned());
                 for half in 0..2 {
-                    let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(b[half], sign));
+                    let pairs = _mm256_maddubs_epi16(size, _mm256_xor_si256(b[half], sign));
                     row[half] = _mm256_add_epi32(row[half], _mm256_madd_epi16(pairs, ones));
                 }
             }

@@ -147,45 +147,82 @@ pub(super) unsafe fn onto_factor(
     }
 }
 
-/// Four quarters of 4 rows: narrow `[step][row][4]` plus 63, full `[step][|a| of 4 rows, a of 4 rows][4]`.
+/// Four quarters of 4 rows, as `avx2.rs` describes them.
 ///
 /// # Safety
 /// The CPU must have AVX2; lengths as [`super::Isa::pack_strip`] checks them.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn pack_strip(entries: Entries, rows: Rows<'_>, to: &mut [u8]) {
-    let bias = _mm_set1_epi8(NARROW_BIAS);
+    let (bias, zero) = (_mm_set1_epi8(NARROW_BIAS), _mm_setzero_si128());
+    let ones = (_mm_set1_epi8(1), _mm_set1_epi16(1));
     let mut to = to.as_mut_ptr().cast::<__m128i>();
-    // SAFETY: 16 bytes at a time of rows that are multiples of 64 long; `to` takes 16·k bytes, full 32·k.
+    // SAFETY: 16 bytes at a time of rows that are multiples of 64 long; `to` takes `strip_bytes(entries, k)`, which is
+    // what is written: 16 bytes a step, full 32 a step and 16 of biases a window and a quarter.
     unsafe {
         for quarter in 0..TILE / ROWS {
-            for column in (0..rows.k).step_by(16) {
-                let load = |r: usize| {
-                    _mm_loadu_si128(rows.row(quarter * ROWS + r).as_ptr().add(column).cast())
-                };
-                let (r0, r1, r2, r3) = (load(0), load(1), load(2), load(3));
-                let (x, y) = (_mm_unpacklo_epi32(r0, r1), _mm_unpackhi_epi32(r0, r1));
-                let (z, w) = (_mm_unpacklo_epi32(r2, r3), _mm_unpackhi_epi32(r2, r3));
-                for step in [
-                    _mm_unpacklo_epi64(x, z),
-                    _mm_unpackhi_epi64(x, z),
-                    _mm_unpacklo_epi64(y, w),
-                    _mm_unpackhi_epi64(y, w),
-                ] {
-                    match entries {
-                        Entries::Narrow => {
-                            _mm_storeu_si128(to, _mm_add_epi8(step, bias));
-                            to = to.add(1);
-                        }
-                        Entries::Full => {
-                            _mm_storeu_si128(to, _mm_abs_epi8(step));
-                            _mm_storeu_si128(to.add(1), step);
-                            to = to.add(2);
+            let (head, mut total) = (to, zero);
+            if entries == Entries::Full {
+                to = to.add(1);
+            }
+            for column in (0..rows.k).step_by(WINDOW) {
+                let mut negatives = zero;
+                for column in (column..column + WINDOW).step_by(16) {
+                    for step in steps(rows, quarter, column) {
+                        match entries {
+                            Entries::Narrow => {
+                                _mm_storeu_si128(to, _mm_add_epi8(step, bias));
+                                to = to.add(1);
+                            }
+                            Entries::Full => {
+                                let (size, mask) = (_mm_abs_epi8(step), _mm_cmpgt_epi8(zero, step));
+                                _mm_storeu_si128(to, size);
+                                _mm_storeu_si128(to.add(1), mask);
+                                to = to.add(2);
+                                let pairs = _mm_maddubs_epi16(_mm_and_si128(size, mask), ones.0);
+                                negatives = _mm_add_epi32(negatives, _mm_madd_epi16(pairs, ones.1));
+                            }
                         }
                     }
                 }
+                if entries == Entries::Full {
+                    _mm_storeu_si128(to, negatives);
+                    to = to.add(1);
+                    total = _mm_add_epi32(total, negatives);
+                }
+            }
+            if entries == Entries::Full {
+                _mm_storeu_si128(head, total);
             }
         }
     }
+}
+
+/// Four steps of a quarter: 16 columns of 4 rows, transposed by four bytes.
+///
+/// # Safety
+/// `quarter < 4`, and 16 columns from `column` on are within the rows.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn steps(rows: Rows<'_>, quarter: usize, column: usize) -> [__m128i; 4] {
+    let mut r = [_mm_setzero_si128(); ROWS];
+    for (at, r) in r.iter_mut().enumerate() {
+        // SAFETY: the caller vouches for the columns.
+        *r = unsafe { _mm_loadu_si128(rows.row(quarter * ROWS + at).as_ptr().add(column).cast()) };
+    }
+    let (x, y) = (
+        _mm_unpacklo_epi32(r[0], r[1]),
+        _mm_unpackhi_epi32(r[0], r[1]),
+    );
+    let (z, w) = (
+        _mm_unpacklo_epi32(r[2], r[3]),
+        _mm_unpackhi_epi32(r[2], r[3]),
+    );
+    [
+        _mm_unpacklo_epi64(x, z),
+        _mm_unpackhi_epi64(x, z),
+        _mm_unpacklo_epi64(y, w),
+        _mm_unpackhi_epi64(y, w),
+    ]
 }
 
 /// # Safety
