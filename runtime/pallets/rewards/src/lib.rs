@@ -168,7 +168,6 @@ pub mod pallet {
 
     /// Figures of the chain spec.
     #[pallet::genesis_config]
-    #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
         /// What the decay starts from, in the token's smallest unit, without the tail.
         pub initial_subsidy: u128,
@@ -183,6 +182,25 @@ pub mod pallet {
         /// Only here to name the runtime.
         #[serde(skip)]
         pub _runtime: PhantomData<T>,
+    }
+
+    impl<T: Config> Default for GenesisConfig<T> {
+        /// Pays nothing: a chain spec must say its own.
+        fn default() -> Self {
+            let Parameters {
+                schedule,
+                author_share,
+                staking_share,
+            } = nothing().parameters;
+            Self {
+                initial_subsidy: schedule.initial_subsidy(),
+                half_life_blocks: schedule.half_life_blocks(),
+                tail_subsidy: schedule.tail_subsidy(),
+                author_share,
+                staking_share,
+                _runtime: PhantomData,
+            }
+        }
     }
 
     #[pallet::genesis_build]

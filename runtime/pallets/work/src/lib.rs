@@ -100,7 +100,6 @@ pub mod pallet {
 
     /// Figures of the chain spec.
     #[pallet::genesis_config]
-    #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
         /// Multiply-accumulates that block 1 is expected to take.
         pub initial_difficulty: U256,
@@ -111,6 +110,19 @@ pub mod pallet {
         /// Only here to name the runtime.
         #[serde(skip)]
         pub _runtime: PhantomData<T>,
+    }
+
+    impl<T: Config> Default for GenesisConfig<T> {
+        /// What stands in the state of no chain: a chain spec must say its own.
+        fn default() -> Self {
+            let parameters = Parameters::default();
+            Self {
+                initial_difficulty: difficulty::Lowest::get().get(),
+                target_block_time_ms: parameters.target_block_time_ms(),
+                half_life_ms: parameters.half_life_ms(),
+                _runtime: PhantomData,
+            }
+        }
     }
 
     #[pallet::genesis_build]
