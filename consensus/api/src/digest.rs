@@ -98,3 +98,6 @@ pub fn author_and_time(digest: &Digest) -> Result<PreDigest, DigestError> {
     }
     PreDigest::decode_all(&mut &bytes[..]).map_err(|_| DigestError::BadPreDigest)
 }
+
+#[cfg(test)]
+mod tests;
