@@ -83,6 +83,9 @@ impl<B: BlockT<Hash = H256>> Judge<B> {
         match self.judge(header, hash, data).await {
             Ok(is_new_best) => Ok(Validation::Success { is_new_best }),
             Err(error) => {
+                if matches!(error, EngineError::Proof(_)) {
+                    self.engine.proofs.refuse(hash, data);
+                }
                 tracing::debug!(block = ?hash, number = number_of(header), %error, "Announcement refused");
                 verdict(error)
             }
@@ -101,7 +104,7 @@ impl<B: BlockT<Hash = H256>> Judge<B> {
         }
         let sealed = SealedHeader::open(header)?;
         sealed.is_due(self.engine.now_ms())?;
-        let decided = match (chain.sealed_header(sealed.parent)?, data.is_empty()) {
+        match (chain.sealed_header(sealed.parent)?, data.is_empty()) {
             (Some(parent), _) => {
                 sealed.follows(&parent)?;
                 let verified = match data.is_empty() {
@@ -113,21 +116,17 @@ impl<B: BlockT<Hash = H256>> Judge<B> {
             // Neither the work nor the place of the block can be judged. It will be announced again, or found by sync.
             (None, true) => Err(EngineError::UnknownParent(sealed.parent)),
             (None, false) => self.check_floor(&sealed, data).await,
-        };
-        if let Err(EngineError::Proof(_)) = decided {
-            self.engine.proofs.refuse(hash, data);
         }
-        decided
     }
 
     fn decode(&self, block: H256, data: &[u8]) -> Result<Arc<Proof>, EngineError> {
+        if self.engine.proofs.was_refused(block, data) {
+            return Err(EngineError::RefusedBefore(block));
+        }
         let malformed = EngineError::ProofEncoding {
             got: data.len(),
             max: Proof::MAX_ENCODED_LEN,
         };
-        if self.engine.proofs.was_refused(block, data) {
-            return Err(malformed);
-        }
         Proof::decode_all(&mut &data[..])
             .map(Arc::new)
             .map_err(|_| malformed)

@@ -74,6 +74,9 @@ pub enum EngineError {
         /// Longest proof there is.
         max: usize,
     },
+    /// The same bytes were refused as this block's proof a while ago.
+    #[error("these very bytes were refused as the proof of block {0:?} before")]
+    RefusedBefore(H256),
     /// A proof verified for one block came with another.
     #[error("the verified proof is that of {got:?}, the block is {expected:?}")]
     ProofOfAnother {
@@ -151,6 +154,7 @@ impl EngineError {
             | Self::TooEarly { .. }
             | Self::Proof(_)
             | Self::ProofEncoding { .. }
+            | Self::RefusedBefore(_)
             | Self::ProofMissing {
                 sender_failed: true,
                 ..

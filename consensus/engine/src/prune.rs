@@ -1,6 +1,6 @@
 //! Dropping proofs that finality has made worthless, some depth below the finalised block.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use futures::StreamExt;
 use parity_scale_codec::{Decode, Encode};
@@ -58,29 +58,30 @@ where
     Ok(end - first)
 }
 
-/// Drops proofs as blocks become final, until the client goes. Proofs of branches that finality cut off go at once.
-pub async fn drop_proofs_on_finality<B, C>(client: Arc<C>, keep: KeepProofs)
+/// Drops proofs as blocks become final, from this call on until the client goes. Proofs of branches that finality cut off
+/// go at once.
+pub fn drop_proofs_on_finality<B, C>(
+    client: Arc<C>,
+    keep: KeepProofs,
+) -> impl Future<Output = ()> + Send
 where
     B: BlockT<Hash = H256>,
-    C: AuxStore + HeaderBackend<B> + BlockchainEvents<B>,
+    C: AuxStore + HeaderBackend<B> + BlockchainEvents<B> + Send + Sync,
 {
-    let KeepProofs::Finalised(keep) = keep else {
-        return;
-    };
     let mut finality = client.finality_notification_stream();
-    while let Some(notice) = finality.next().await {
-        let stale: Vec<_> = notice
-            .stale_blocks
-            .iter()
-            .map(|block| proof_key(block.hash))
-            .collect();
-        let stale: Vec<&[u8]> = stale.iter().map(Vec::as_slice).collect();
-        let dropped = client
-            .insert_aux(&[], &stale)
-            .map_err(EngineError::from)
-            .and_then(|()| drop_proofs::<B, C>(&client, number_of(&notice.header), keep));
-        if let Err(error) = dropped {
-            tracing::warn!(%error, "Old proofs are not dropped");
+    async move {
+        let KeepProofs::Finalised(keep) = keep else { return };
+        while let Some(notice) = finality.next().await {
+            let stale: Vec<_> =
+                notice.stale_blocks.iter().map(|block| proof_key(block.hash)).collect();
+            let stale: Vec<&[u8]> = stale.iter().map(Vec::as_slice).collect();
+            let dropped = client
+                .insert_aux(&[], &stale)
+                .map_err(EngineError::from)
+                .and_then(|()| drop_proofs::<B, C>(&client, number_of(&notice.header), keep));
+            if let Err(error) = dropped {
+                tracing::warn!(%error, "Old proofs are not dropped");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! what it did not itself hear, and a peer that was told of a block without data is not told again. With it off nothing
 //! is relayed at all, so this is the only place from which blocks spread.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use futures::StreamExt;
 use sc_client_api::BlockchainEvents;
@@ -16,24 +16,28 @@ use crate::{engine::Engine, store::encoded_proof};
 /// Announces one block with the encoded proof; `NetworkBlock::announce_block` of the sync service.
 pub type Announce = Arc<dyn Fn(H256, Option<Vec<u8>>) + Send + Sync>;
 
-/// Announces each block once it is imported, until the client goes. Blocks of the initial sync are not notified, hence
-/// not announced.
-pub async fn announce_imported<B, C>(client: Arc<C>, engine: Arc<Engine<B>>, announce: Announce)
+/// Announces each block that is imported from this call on, once, until the client goes. Blocks of the initial sync are
+/// not notified, hence not announced.
+pub fn announce_imported<B, C>(
+    client: Arc<C>,
+    engine: Arc<Engine<B>>,
+    announce: Announce,
+) -> impl Future<Output = ()> + Send
 where
     B: BlockT<Hash = H256>,
     C: BlockchainEvents<B>,
 {
     let mut imports = client.import_notification_stream();
-    // The stream holds no client: the future must not keep it alive at shutdown.
-    drop(client);
-    while let Some(import) = imports.next().await {
-        match encoded_proof(engine.chain(), import.hash) {
-            Ok(Some(proof)) => announce(import.hash, Some(proof)),
-            Ok(None) => {
-                tracing::debug!(block = ?import.hash, "Imported without a proof, not announced");
-            }
-            Err(error) => {
-                tracing::warn!(block = ?import.hash, %error, "Block is not announced");
+    async move {
+        while let Some(import) = imports.next().await {
+            match encoded_proof(engine.chain(), import.hash) {
+                Ok(Some(proof)) => announce(import.hash, Some(proof)),
+                Ok(None) => {
+                    tracing::debug!(block = ?import.hash, "Imported without a proof, not announced");
+                }
+                Err(error) => {
+                    tracing::warn!(block = ?import.hash, %error, "Block is not announced");
+                }
             }
         }
     }

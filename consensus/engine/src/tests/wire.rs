@@ -136,8 +136,8 @@ async fn a_malformed_request_costs_reputation() {
 #[tokio::test]
 async fn a_peer_that_asks_without_end_is_refused() {
     let request = vec![H256::zero()].encode();
-    // At 4 KiB each the burst of 16 MiB is gone after 4,096 requests, whatever comes back meanwhile in this short time.
+    // At 4 KiB each the burst of 16 MiB is gone after some 4,100 requests, and 20,000 take far less than the 8 s that would refill it.
     let answers = serve(MockChain::new(), vec![request; 20_000]).await;
-    assert!(answers[..4_096].iter().all(Option::is_some));
-    assert!(answers.last().unwrap().is_none() || answers.iter().any(Option::is_none));
+    assert!(answers[..4_000].iter().all(Option::is_some));
+    assert!(answers.iter().any(Option::is_none));
 }

@@ -109,16 +109,18 @@ async fn a_reorganisation_follows_work_and_equal_work_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_work_passes_the_finalised_block() {
+async fn finality_makes_its_branch_best_whatever_its_work_and_no_work_passes_it() {
     let (one, other) = (Node::new(), Node::mining_for(Sr25519Keyring::Bob));
     let ours = one.mine(2).await;
     let theirs = other.mine(6).await;
     let queue = one.queue(StoreOf::new(&other));
-    // The branch is known before finality cuts it off, and grows afterwards.
-    queue.import(vec![other.incoming(theirs[0])]).await.unwrap();
+    queue.import(theirs[..4].iter().map(|hash| other.incoming(*hash)).collect()).await.unwrap();
+    assert_eq!(one.client.info().best_hash, theirs[3], "four blocks against two");
     one.client.finalize_block(ours[1], None, true).unwrap();
-    for hash in &theirs[1..] {
-        let _ = queue.import(vec![other.incoming(*hash)]).await;
+    assert_eq!(one.client.info().best_hash, ours[1]);
+    // The branch that was cut off grows on elsewhere.
+    for hash in &theirs[4..] {
+        queue.import(vec![other.incoming(*hash)]).await.unwrap_err();
     }
     assert_eq!(one.client.info().best_hash, ours[1]);
     let next = one.mine(1).await;
@@ -151,21 +153,24 @@ async fn proofs_are_dropped_so_many_blocks_below_finality() {
     dropping.abort();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_opened_again_has_best_block_work_and_proof_and_mines_on() {
+#[test]
+fn a_node_opened_again_has_best_block_work_and_proof_and_mines_on() {
     let dir = node::folder();
-    let (best, work, proof) = {
+    // A database is closed with the last task that uses it: each run has a runtime of its own.
+    let (best, work, proof) = node::run(async {
         let node = Node::open(dir.clone(), Sr25519Keyring::Alice);
         let best = node.mine(3).await[2];
         let work = block_work(&*node.client, best).unwrap().unwrap();
         (best, work, block_proof(&*node.client, best).unwrap().unwrap())
-    };
-    let node = Node::reopen(dir, Sr25519Keyring::Alice).await;
-    assert_eq!(node.client.info().best_hash, best);
-    assert_eq!(block_work(&*node.client, best).unwrap().unwrap(), work);
-    assert_eq!(block_proof(&*node.client, best).unwrap().unwrap(), proof);
-    node.mine(1).await;
-    assert_eq!(node.client.info().best_number, 4);
+    });
+    node::run(async {
+        let node = Node::open(dir.clone(), Sr25519Keyring::Alice);
+        assert_eq!(node.client.info().best_hash, best);
+        assert_eq!(block_work(&*node.client, best).unwrap().unwrap(), work);
+        assert_eq!(block_proof(&*node.client, best).unwrap().unwrap(), proof);
+        node.mine(1).await;
+        assert_eq!(node.client.info().best_number, 4);
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

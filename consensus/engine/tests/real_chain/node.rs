@@ -101,13 +101,18 @@ pub fn folder() -> Arc<TempDir> {
     Arc::new(tempfile::tempdir().unwrap())
 }
 
+/// Runs a node's life on a runtime of its own; all its tasks have ended when this returns.
+pub fn run<T>(life: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(life)
+}
+
 /// The development chain at the lowest difficulty, with a half-life that a test does not feel.
 fn genesis() -> sp_core::storage::Storage {
     let code = labora_runtime::WASM_BINARY.expect("tests build the runtime's WASM");
     let caller = GenesisConfigBuilderRuntimeCaller::<SubstrateHostFunctions>::new(code);
     let mut preset = caller.get_named_preset(Some(&"development".to_string())).unwrap();
-    preset["work"]["initial_difficulty"] = serde_json::json!(format!("{DIFFICULTY:#x}"));
-    preset["work"]["half_life_ms"] = serde_json::json!(3_600_000);
+    preset["work"]["initialDifficulty"] = serde_json::json!(format!("{DIFFICULTY:#x}"));
+    preset["work"]["halfLifeMs"] = serde_json::json!(3_600_000);
     let mut storage = caller.get_storage_for_patch(preset).unwrap();
     storage.top.insert(sp_core::storage::well_known_keys::CODE.to_vec(), code.to_vec());
     storage
@@ -134,18 +139,6 @@ impl Node {
 
     pub fn open(folder: Arc<TempDir>, author: Sr25519Keyring) -> Self {
         Self::try_open(folder, author).unwrap()
-    }
-
-    /// Opens a folder that another node had open, once that one's last task is gone.
-    pub async fn reopen(folder: Arc<TempDir>, author: Sr25519Keyring) -> Self {
-        let deadline = std::time::Instant::now() + DEADLINE;
-        loop {
-            match Self::try_open(folder.clone(), author) {
-                Ok(node) => return node,
-                Err(error) if std::time::Instant::now() > deadline => panic!("{error}"),
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
     }
 
     fn try_open(folder: Arc<TempDir>, author: Sr25519Keyring) -> sp_blockchain::Result<Self> {
