@@ -73,6 +73,10 @@ pub fn parse_author(value: &str) -> Result<Author, ValueError> {
     if let Ok((account, _)) = AccountId32::from_ss58check_with_version(value) {
         return Ok(Author::Address(account));
     }
+    // As a secret URI, nothing at all is the root of the phrase that everyone knows.
+    if value.is_empty() {
+        return Err(ValueError::Author);
+    }
     let digits = value.strip_prefix("0x").unwrap_or(value);
     if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(ValueError::AmbiguousHex);
