@@ -246,8 +246,14 @@ pub fn measure(
 ) -> Result<Figures, DeviceError> {
     let mut times = [const { Vec::new() }; Kind::ALL.len()];
     for round in 0..=rounds.max(1) {
-        // Each round starts with another kind, so that none always comes after the same one.
+        // Each round starts with another kind, and every other round goes backwards: what one kind leaves in the caches
+        // for the next then helps none of them more than the others.
         for turn in 0..Kind::ALL.len() {
+            let turn = if round % 2 == 0 {
+                turn
+            } else {
+                Kind::ALL.len() - 1 - turn
+            };
             let at = (round + turn) % Kind::ALL.len();
             let took = rig.run(Kind::ALL[at])?;
             if round > 0 {
