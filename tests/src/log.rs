@@ -81,3 +81,31 @@ fn without_colours(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_taken_out_and_nothing_else() {
+        let line = "\u{1b}[2m2026-01-01\u{1b}[0m [\u{1b}[1;32mlabora\u{1b}[0m] addr=127.0.0.1:1, é";
+        assert_eq!(
+            without_colours(line),
+            "2026-01-01 [labora] addr=127.0.0.1:1, é"
+        );
+    }
+
+    #[test]
+    fn a_panic_in_the_log_is_found() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let log = Log::at(folder.path().join("log"));
+        fs::write(log.path(), "all is well\n")?;
+        log.assert_no_panic()?;
+        fs::write(
+            log.path(),
+            "all is well\nthread 'x' panicked at y.rs:1:2:\n",
+        )?;
+        assert!(log.assert_no_panic().is_err());
+        Ok(())
+    }
+}

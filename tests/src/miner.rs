@@ -117,6 +117,15 @@ pub async fn mine_badly(work: &Work, label: &str) -> Outcome<Found> {
     .await
 }
 
+/// A seal and proof that win for one work's header and not for the other's.
+pub async fn mine_for_one_only(work: &Work, other: &Work, label: &str) -> Outcome<Found> {
+    let (hash, aim) = (other.pre_hash, other.difficulty);
+    search(work, label, work.difficulty, move |seal, proof| {
+        verify(&hash, seal, proof, aim).is_err()
+    })
+    .await
+}
+
 async fn search(
     work: &Work,
     label: &str,

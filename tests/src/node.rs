@@ -214,7 +214,9 @@ impl Node {
 
     /// Where the GEMM endpoint listens on loopback.
     pub fn gemm_address(&self) -> Outcome<SocketAddr> {
-        let found = self.log.after_last("http://", &['/', ' ', ',', '"'])?;
+        let found = self
+            .log
+            .after_last("products are served at http://", &['/', ' ', ',', '"'])?;
         Ok(found.ok_or("the log names no GEMM endpoint")?.parse()?)
     }
 

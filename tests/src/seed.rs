@@ -60,3 +60,25 @@ impl Random {
         self.bytes(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_draws_from_zero_are_those_of_the_published_generator() {
+        let mut random = Random(0);
+        assert_eq!(random.next(), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(random.next(), 0x6E78_9E6A_A1B9_65F4);
+    }
+
+    #[test]
+    fn parts_differ_and_lengths_stay_in_bounds() {
+        let random = Random(1);
+        assert_ne!(random.part("a").next(), random.part("b").next());
+        let mut random = random.part("lengths");
+        let lengths: Vec<usize> = (0..1_000).map(|_| random.string(100).len()).collect();
+        assert!(lengths.iter().all(|length| *length <= 100));
+        assert!(lengths.contains(&0) && lengths.iter().any(|length| *length > 60));
+    }
+}

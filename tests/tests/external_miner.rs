@@ -5,7 +5,7 @@ use std::time::Duration;
 use labora_pouw::Seal;
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
-    miner::{Found, Work, mine, mine_badly, next_work, subscribe, verify_block},
+    miner::{Found, Work, mine, mine_badly, mine_for_one_only, next_work, subscribe, verify_block},
     rpc::{Refusal, hex_of},
     seed::Random,
     spec, wait_for,
@@ -32,10 +32,11 @@ async fn node_without_devices(machine: &Machine) -> Outcome<(TempDir, Node)> {
     Ok((folder, node))
 }
 
-/// Mines the node's newest work, and again if it changes meanwhile, until a seal is taken.
+/// Mines the node's newest work, and again if it is replaced or solved meanwhile, until a seal is taken.
 async fn mine_a_block(node: &Node, label: &str) -> Outcome<(Work, Found, String)> {
+    let mut news = subscribe(node.rpc()).await?;
     for attempt in 0..10 {
-        let work = next_work(&mut subscribe(node.rpc()).await?).await?;
+        let work = next_work(&mut news).await?;
         let found = mine(&work, &format!("{label}/{attempt}")).await?;
         match node
             .rpc()
@@ -43,17 +44,26 @@ async fn mine_a_block(node: &Node, label: &str) -> Outcome<(Work, Found, String)
             .await?
         {
             Ok(hash) => {
-                return Ok((
-                    work,
-                    found,
-                    hash.as_str().ok_or("a hash that is no text")?.to_owned(),
-                ));
+                let hash = hash.as_str().ok_or("a hash that is no text")?.to_owned();
+                return Ok((work, found, hash));
             }
-            Err(refusal) if refusal.code == STALE => {}
+            // Right after a block the work is still that block's, until the next one is built.
+            Err(refusal) if [STALE, DUPLICATE].contains(&refusal.code) => {}
             Err(refusal) => return Err(format!("an honest seal was refused: {refusal:?}").into()),
         }
     }
     Err("the work changed ten times before it was mined".into())
+}
+
+/// The work that follows the block at `number`.
+async fn work_after(node: &Node, number: u64) -> Outcome<Work> {
+    let mut news = subscribe(node.rpc()).await?;
+    loop {
+        let work = next_work(&mut news).await?;
+        if work.number > number {
+            return Ok(work);
+        }
+    }
 }
 
 async fn submit(node: &Node, parameters: [Value; 3]) -> Outcome<Refusal> {
@@ -98,8 +108,7 @@ async fn each_wrong_submission_has_a_code_of_its_own_and_changes_nothing() -> Ou
     assert_eq!(again.code, DUPLICATE, "{again:?}");
 
     let best = node.rpc().best_hash().await?;
-    let mut news = subscribe(node.rpc()).await?;
-    let now = next_work(&mut news).await?;
+    let now = work_after(&node, work.number).await?;
 
     let weak = submit(&node, mine_badly(&now, "weak").await?.submission(&now)).await?;
     assert_eq!(weak.code, WEAK, "{weak:?}");
@@ -115,8 +124,9 @@ async fn each_wrong_submission_has_a_code_of_its_own_and_changes_nothing() -> Ou
     .await?;
     assert_eq!(stale.code, STALE, "{stale:?}");
 
-    // A seal and proof that win for one header do not win for another: moved, they are weak.
-    let moved = submit(&node, mine(&elsewhere, "moved").await?.submission(&now)).await?;
+    // Moved to another header, a seal's tile makes another ticket: here one that does not win.
+    let moved = mine_for_one_only(&elsewhere, &now, "moved").await?;
+    let moved = submit(&node, moved.submission(&now)).await?;
     assert_eq!(moved.code, WEAK, "{moved:?}");
 
     let good = mine(&now, "good").await?;

@@ -68,7 +68,12 @@ async fn polkadot_js_reads_balances_and_sends_transfers_of_all_three_signature_s
     install_packages(&folder)?;
 
     let data = tempfile::tempdir()?;
-    let node = Node::start(&machine, &data.path().join("node"), &NodeOptions::dev()).await?;
+    // An account that neither sends nor receives has the subsidies and tips.
+    let options = NodeOptions {
+        author: "//Ferdie",
+        ..NodeOptions::dev()
+    };
+    let node = Node::start(&machine, &data.path().join("node"), &options).await?;
     let mut script = Command::new("node");
     script
         .arg("transfers.mjs")
