@@ -5,7 +5,7 @@ use labora_pouw::{Hash, RANK, Shape, TILE, reference};
 use zerocopy::IntoBytes;
 
 use super::{Isa, Rows};
-use crate::layout::{Buffer, Call, Entries, MAX_SUMMED_WINDOWS, Out, State, panel_bytes};
+use crate::layout::{Buffer, Call, Entries, MAX_SUMMED_WINDOWS, Out, State, WINDOW, panel_bytes};
 use crate::noise::Sparse;
 
 /// The paths to be tested; prints which those are.
@@ -43,7 +43,12 @@ fn product(
         isa.pack_panel(entries, Rows::new(rows, k, k), to);
     }
     let mut states = vec![[0; 12]; strips * panels];
-    let mut c = vec![0x5a5a_5a5a; strips * panels * TILE * TILE];
+    // C starts anywhere within a cache line, and what lies around it must stay as it is.
+    let (skew, len) = (
+        (k / WINDOW + 5 * panels + together) % TILE,
+        strips * panels * TILE * TILE,
+    );
+    let mut c = vec![0x5a5a_5a5a; skew + len + TILE];
     for strip in 0..strips {
         isa.pack_strip(
             entries,
@@ -59,7 +64,7 @@ fn product(
                 panels: count,
                 fix: None,
                 out: Some(Out {
-                    first: &mut c[(strip * panels * TILE + first) * TILE],
+                    first: c[skew + (strip * panels * TILE + first) * TILE..].as_mut_ptr(),
                     stride: panels * TILE,
                 }),
             };
@@ -68,7 +73,12 @@ fn product(
             unsafe { isa.multiply(entries, &call, fold.then_some(states)) };
         }
     }
-    (states, c)
+    let around = c[..skew].iter().chain(&c[skew + len..]);
+    assert!(
+        around.into_iter().all(|&entry| entry == 0x5a5a_5a5a),
+        "{isa} writes beside C"
+    );
+    (states, c[skew..skew + len].to_vec())
 }
 
 fn check(isa: Isa, entries: Entries, a: &[i8], bt: &[i8], shape: Shape, what: &str) {
