@@ -21,6 +21,8 @@ use crate::layout::{
 pub(super) const ROWS: usize = 4;
 /// What is added to narrow entries of A.
 pub(super) const NARROW_BIAS: i8 = 63;
+/// Lines of a panel that are fetched ahead of use: some eighty cycles, where the second-level cache takes fifteen.
+const AHEAD: usize = 8;
 /// Bytes of four rows' biases.
 pub(super) const ROW_BIAS: usize = 4 * ROWS;
 /// Bytes of a quarter's window, without and with biases.
@@ -193,6 +195,9 @@ unsafe fn full_window(a: *const u8, b: *const u8, sums: &mut Sums) {
         // SAFETY: 32 bytes of A and 64 of B a step.
         unsafe {
             let (a, b) = (a.add(steps * 2 * ROWS * STEP), b.add(steps * LINE));
+            for line in 0..4 {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((AHEAD + line) * LINE).cast());
+            }
             full_step(a, b, sums);
             full_step(a.add(2 * ROWS * STEP), b.add(LINE), sums);
             full_step(a.add(4 * ROWS * STEP), b.add(2 * LINE), sums);
@@ -236,6 +241,9 @@ unsafe fn narrow_window(a: *const u8, b: *const u8, sums: &mut Sums) {
         // SAFETY: 16 bytes of A and 64 of B a step.
         unsafe {
             let (a, b) = (a.add(steps * ROWS * STEP), b.add(steps * LINE));
+            for line in 0..4 {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((AHEAD + line) * LINE).cast());
+            }
             narrow_steps(a, b, sums);
             narrow_steps(a.add(2 * ROWS * STEP), b.add(2 * LINE), sums);
         }
