@@ -51,6 +51,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: os._exit(130))
     chosen = arguments()
+    # NumPy's products run on several of our threads at a time; its own would only fight with them and the node.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import session
 
     return session.run(chosen)

@@ -8,6 +8,7 @@ is: other matrices, other tickets, and an accuracy worth knowing.
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -32,8 +33,9 @@ COPIES = 6
 #: Standard deviations of the noise, where a pixel is in [0, 1]; one per pass, in turn.
 NOISE = (0.05, 0.1, 0.2, 0.3)
 
-#: Passes under way at a time: while one is compared here the node multiplies for another, and never runs dry.
-THREADS = 4
+#: Passes under way at a time: while one is compared here the node multiplies for another, and never runs dry. Each
+#: holds some 60 MB.
+THREADS = min(max(4, os.cpu_count() or 4), 16)
 
 #: Seconds between looks at the chain.
 LOOK_S = 0.5
@@ -93,6 +95,7 @@ class Job:
         self._data = data
         self._lock = threading.Lock()
         self._results = Results()
+        self._looked = 0.0
         self._origins: dict[tuple[bytes, bytes], Origin] = {}
         self._roots_of_weights = [_root(layer.weights.T) for layer in network.layers]
 
@@ -175,7 +178,7 @@ class Job:
     def _look(self, first: int) -> None:
         """Read the seals of blocks that were built upon since the last look, now and then."""
         now = time.monotonic()
-        if now - getattr(self, "_looked", 0.0) < LOOK_S:
+        if now - self._looked < LOOK_S:
             return
         self._looked = now
         self._read_seals(first, self._chain.best())

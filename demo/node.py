@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import signal
 import subprocess
@@ -55,7 +56,7 @@ class Node:
                     stderr=log,
                     # Ctrl-C is for us, who then stop the node in order; should we be killed, it ends too.
                     start_new_session=True,
-                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                    preexec_fn=_before_exec,
                 )
         except OSError as error:
             raise NodeError(f"{self._command[0]} cannot be started: {error.strerror}") from error
@@ -97,6 +98,9 @@ class Node:
         return "\n".join(self._log().splitlines()[-SHOWN_LINES:])
 
 
-def _end_with_parent() -> None:
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+def _before_exec() -> None:
+    # The node's filler uses every core it gets; the job that it is here for comes first.
+    os.nice(10)
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

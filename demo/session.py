@@ -39,6 +39,10 @@ def run(chosen: argparse.Namespace) -> int:
                 held = _job(node, chosen.deadline)
                 if held and not chosen.once:
                     _mine_on(node)
+            except (ChainError, labora.LaboraError):
+                # If the node is gone, the end of its log says more than a broken connection.
+                node.check()
+                raise
             finally:
                 # From here on nothing may keep the node from being stopped and the folder from being removed.
                 for number in SIGNALS:
@@ -55,9 +59,6 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _interrupt(*_: int | FrameType | None) -> None:
-    # The first interrupt ends what is going on; the others would only get into the way of that.
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
