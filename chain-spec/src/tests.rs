@@ -52,14 +52,18 @@ fn wallets_see_the_token_and_the_address_format() {
 
 #[test]
 fn a_spec_written_to_a_file_is_the_same_chain() {
-    for (spec, id, _) in all() {
-        for raw in [false, true] {
-            let written = file(&spec.as_json(raw).expect("a spec is JSON"));
-            let read = load_file(&written).expect("what was written can be read");
-            assert_eq!(read.id(), id);
-            let (was, is) = (spec.build_storage(), read.build_storage());
-            assert_eq!(was.expect("a genesis").top, is.expect("a genesis").top);
-        }
+    // One chain, since each genesis that is built compiles the WASM.
+    let spec = development().expect("built with its WASM");
+    let genesis = spec.build_storage().expect("a genesis").top;
+    for raw in [false, true] {
+        let written = file(&spec.as_json(raw).expect("a spec is JSON"));
+        let read = load_file(&written).expect("what was written can be read");
+        assert_eq!(read.id(), "labora_dev");
+        assert_eq!(
+            read.build_storage().expect("a genesis").top,
+            genesis,
+            "raw: {raw}"
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! The runtime as WASM, run as a node runs it.
 
+use std::sync::LazyLock;
+
 use frame_metadata::RuntimeMetadataPrefixed;
 use merkleized_metadata::{ExtraInfo, generate_metadata_digest};
 use parity_scale_codec::{Decode, Encode};
@@ -17,16 +19,19 @@ use sp_runtime::{
 use super::chain::genesis;
 use crate::*;
 
+/// One for all tests, since it keeps what it compiled: that takes seconds.
+static EXECUTOR: LazyLock<WasmExecutor<sp_io::SubstrateHostFunctions>> =
+    LazyLock::new(|| WasmExecutor::builder().build());
+
 /// Calls the WASM over `state`.
 fn call<R: Decode>(state: &mut TestExternalities, method: &str, data: &[u8]) -> R {
     let code = WASM_BINARY.expect("this test needs the WASM: build it without SKIP_WASM_BUILD");
-    let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
     let runtime_code = RuntimeCode {
         code_fetcher: &WrappedRuntimeCode(code.into()),
         heap_pages: None,
         hash: vec![1],
     };
-    let (answer, _) = executor.call(
+    let (answer, _) = EXECUTOR.call(
         &mut state.ext(),
         &runtime_code,
         method,

@@ -20,7 +20,9 @@ impl<T: Config> OnUnbalanced<CreditOf<T>> for FeesAndTips<T> {
                 Some(author) => T::Currency::resolve(&author, tip).err(),
                 None => Some(tip),
             };
-            nobodys.map(Pallet::<T>::burn);
+            if let Some(tip) = nobodys {
+                Pallet::<T>::burn(tip);
+            }
         }
     }
 

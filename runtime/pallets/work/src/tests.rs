@@ -346,7 +346,7 @@ fn the_author_is_the_one_in_the_digest() {
     let of = |items: &[DigestItem]| {
         Work::find_author(items.iter().filter_map(DigestItem::as_pre_runtime))
     };
-    assert_eq!(of(&[item.clone()]), Some(AUTHOR));
+    assert_eq!(of(core::slice::from_ref(&item)), Some(AUTHOR));
     let foreign = DigestItem::PreRuntime(*b"BABE", vec![1, 2, 3]);
     assert_eq!(of(&[foreign.clone(), item]), Some(AUTHOR));
     assert_eq!(of(&[foreign]), None);
