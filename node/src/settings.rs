@@ -1,12 +1,12 @@
 //! What of the SDK's configuration does not fit this chain, or is not what was asked for, between the command line and
 //! the node.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sc_network::{config::NetworkBackendType, multiaddr::Protocol};
 use sc_service::{ChainType, Configuration, config::Multiaddr};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, values::GemmListen};
 
 /// Changes the configuration that the SDK made of the command line.
 ///
@@ -38,17 +38,25 @@ pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
     if cli.run.rpc_params.rpc_port.is_some() {
         for endpoint in config.rpc.addr.iter_mut().flatten() {
             endpoint.retry_random_port = false;
-            let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
-            if std::net::TcpListener::bind(endpoint.listen_addr).is_err_and(|error| in_use(&error))
-            {
-                return Err(sc_cli::Error::Input(format!(
-                    "{} is in use; give another --rpc-port, or none for any free one",
-                    endpoint.listen_addr
-                )));
-            }
+            refuse_if_in_use(endpoint.listen_addr, "--rpc-port, or none for any free one")?;
         }
     }
+    // Found out here, before anything has started that would have to be ended again.
+    if let Some(GemmListen::At(address)) = cli.gemm.gemm_listen {
+        refuse_if_in_use(address, "--gemm-listen")?;
+    }
     Ok(())
+}
+
+/// Fails if another program has a port; `instead` is what to give the node.
+fn refuse_if_in_use(address: SocketAddr, instead: &str) -> sc_cli::Result<()> {
+    match std::net::TcpListener::bind(address) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(sc_cli::Error::Input(
+            format!("{address} is in use; give another {instead}"),
+        )),
+        // Whoever listens there for good reports what else is wrong.
+        _ => Ok(()),
+    }
 }
 
 /// The SDK's own default.

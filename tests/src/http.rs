@@ -75,6 +75,11 @@ impl Http {
         self.stream.flush().await
     }
 
+    /// Says that nothing more will be sent.
+    pub async fn end(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
     /// Sends a request without waiting for its answer.
     pub async fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> io::Result<()> {
         let head = format!(

@@ -22,13 +22,13 @@ impl Random {
     pub fn part(&self, label: &str) -> Self {
         let mut part = Self(self.0);
         for byte in label.bytes() {
-            part.0 = part.next() ^ u64::from(byte);
+            part.0 = part.bits() ^ u64::from(byte);
         }
         part
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -39,14 +39,14 @@ impl Random {
     /// A number in `low..=high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         assert!(low <= high, "{low} is above {high}");
-        low + self.next() % (high - low + 1)
+        low + self.bits() % (high - low + 1)
     }
 
     /// `length` random bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(length + 8);
         while out.len() < length {
-            out.extend_from_slice(&self.next().to_le_bytes());
+            out.extend_from_slice(&self.bits().to_le_bytes());
         }
         out.truncate(length);
         out
@@ -68,14 +68,14 @@ mod tests {
     #[test]
     fn the_first_draws_from_zero_are_those_of_the_published_generator() {
         let mut random = Random(0);
-        assert_eq!(random.next(), 0xE220_A839_7B1D_CDAF);
-        assert_eq!(random.next(), 0x6E78_9E6A_A1B9_65F4);
+        assert_eq!(random.bits(), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(random.bits(), 0x6E78_9E6A_A1B9_65F4);
     }
 
     #[test]
     fn parts_differ_and_lengths_stay_in_bounds() {
         let random = Random(1);
-        assert_ne!(random.part("a").next(), random.part("b").next());
+        assert_ne!(random.part("a").bits(), random.part("b").bits());
         let mut random = random.part("lengths");
         let lengths: Vec<usize> = (0..1_000).map(|_| random.string(100).len()).collect();
         assert!(lengths.iter().all(|length| *length <= 100));

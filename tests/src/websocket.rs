@@ -75,7 +75,7 @@ impl WebSocket {
                 frame.extend_from_slice(&(long as u64).to_be_bytes());
             }
         }
-        let mask = (self.masks.next() as u32).to_be_bytes();
+        let mask = (self.masks.bits() as u32).to_be_bytes();
         frame.extend_from_slice(&mask);
         frame.extend(
             payload
