@@ -11,11 +11,16 @@ interrupted before.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
-import sys
-from pathlib import Path
+
+# Until there is something to clean up an interrupt just ends this, also in the middle of the imports that follow.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(_number, lambda *_: os._exit(130))
+
+import argparse  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -47,9 +52,6 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    # Until there is something to clean up an interrupt just ends this, also in the middle of an import.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: os._exit(130))
     chosen = arguments()
     # NumPy's products run on several of our threads at a time; its own would only fight with them and the node.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -74,6 +74,8 @@ class Results:
     macs: int = 0
     padded_macs: int = 0
     mined_macs: int = 0
+    #: What the node multiplied meanwhile that nobody asked for.
+    filler_macs: int = 0
     seconds: float = 0.0
     seals: list[Seal] = field(default_factory=list)
     #: Those blocks that were mined on the network's own matrices, by number.
@@ -103,6 +105,7 @@ class Job:
         """Run the clean pass and :data:`PASSES` noisy ones, and more until a block stands on them or time is up."""
         results = self._results
         first = self._chain.best().number + 1
+        filler_before = self._filler_macs()
         started = time.monotonic()
         with tqdm(total=PASSES + 1, desc="passes", unit="pass", disable=None, leave=False) as bar:
             for done in self._passes(started + deadline_s):
@@ -112,6 +115,7 @@ class Job:
                 bar.set_postfix_str(f"{rate:.0f} GMAC/s, blocks {len(results.seals)}, own {len(results.own)}")
                 self._look(first)
         results.seconds = time.monotonic() - started
+        results.filler_macs = self._filler_macs() - filler_before
         self._settle(first)
         return results
 
@@ -174,6 +178,9 @@ class Job:
             self._results.padded_macs += product.macs
             self._results.mined_macs += product.mined_macs
         return product.c
+
+    def _filler_macs(self) -> int:
+        return int(self._miner.status()["worker"]["macs_filler"])
 
     def _look(self, first: int) -> None:
         """Read the seals of blocks that were built upon since the last look, now and then."""

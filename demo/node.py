@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -54,8 +55,6 @@ class Node:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    # Ctrl-C is for us, who then stop the node in order; should we be killed, it ends too.
-                    start_new_session=True,
                     preexec_fn=_before_exec,
                 )
         except OSError as error:
@@ -67,6 +66,7 @@ class Node:
             found = _RPC_LINE.findall(self._log())
             if found and socket.exists():
                 self.rpc_url = f"http://{found[-1]}"
+                self._yield_to_the_job()
                 return
             if time.monotonic() > deadline:
                 raise NodeError(f"the node does not answer after {START_S} s; the end of its log:\n{self._tail()}")
@@ -84,12 +84,24 @@ class Node:
         """Ask the node to end, and wait; kill it if it does not."""
         if self._process is None or self._process.poll() is not None:
             return
+        if not self.rpc_url:
+            # Still starting, and deaf until it has; nothing was promised to anybody, and its data bears a kill.
+            self._process.kill()
         self._process.terminate()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _yield_to_the_job(self) -> None:
+        """Lower the node's priority: its filler uses every core it gets, and the job comes first."""
+        if self._process is None or sys.platform != "linux":
+            return
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            # A thread may have ended meanwhile, which is as good.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), 10)
 
     def _log(self) -> str:
         return self.log_path.read_text(errors="replace")
@@ -99,8 +111,10 @@ class Node:
 
 
 def _before_exec() -> None:
-    # The node's filler uses every core it gets; the job that it is here for comes first.
-    os.nice(10)
+    # Ctrl-C is for us, who then stop the node in order. A group of its own is enough for that; in a session of its own
+    # Linux would weigh its priority against nothing (autogroups, sched(7)).
+    os.setpgrp()
     if sys.platform == "linux":
+        # Should we be killed, it ends too.
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -49,7 +49,7 @@ def results(found: Results, float_accuracy: float) -> None:
         ("  under noise of σ", ", ".join(noisy)),
         ("products", f"{found.products}, each equal to NumPy's in every entry"),
         ("multiply-accumulates", f"{found.macs / 1e9:.1f} G, {found.padded_macs / 1e9:.1f} G with padding"),
-        ("  of them mined", f"{found.mined_macs / 1e9:.1f} G"),
+        ("  of them mined", f"{found.mined_macs / 1e9:.1f} G, beside {found.filler_macs / 1e9:.1f} G of filler"),
         ("rate", f"{rate:.1f} GMAC/s over {found.seconds:.1f} s, comparison included"),
         ("blocks mined meanwhile", str(len(found.seals))),
         ("  on the network's matrices", str(len(found.own))),
