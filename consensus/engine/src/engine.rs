@@ -111,7 +111,8 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         proof: Arc<Proof>,
     ) -> Result<Verified, EngineError> {
         let difficulty = self.difficulty_after(sealed.parent)?;
-        self.verify(sealed, proof.clone(), difficulty, sealed.number).await?;
+        self.verify(sealed, proof.clone(), difficulty, sealed.number)
+            .await?;
         Ok(Verified {
             block: sealed.hash,
             difficulty,

@@ -70,10 +70,15 @@ where
 {
     let mut finality = client.finality_notification_stream();
     async move {
-        let KeepProofs::Finalised(keep) = keep else { return };
+        let KeepProofs::Finalised(keep) = keep else {
+            return;
+        };
         while let Some(notice) = finality.next().await {
-            let stale: Vec<_> =
-                notice.stale_blocks.iter().map(|block| proof_key(block.hash)).collect();
+            let stale: Vec<_> = notice
+                .stale_blocks
+                .iter()
+                .map(|block| proof_key(block.hash))
+                .collect();
             let stale: Vec<&[u8]> = stale.iter().map(Vec::as_slice).collect();
             let dropped = client
                 .insert_aux(&[], &stale)

@@ -217,10 +217,30 @@ pub(crate) mod testing {
         T: Stream + Unpin + Send + 'static,
         S: SyncOracle + Send + Sync + 'static,
     {
-        let Loop { engine, block_import, proposers, imports, transactions, sync, author, peers } = parts;
+        let Loop {
+            engine,
+            block_import,
+            proposers,
+            imports,
+            transactions,
+            sync,
+            author,
+            peers,
+        } = parts;
         let handle = MiningHandle::new(engine.clone(), block_import);
-        let builder = Builder { engine, proposers, author };
-        tokio::spawn(run(handle.clone(), builder, imports, transactions.fuse(), sync, peers));
+        let builder = Builder {
+            engine,
+            proposers,
+            author,
+        };
+        tokio::spawn(run(
+            handle.clone(),
+            builder,
+            imports,
+            transactions.fuse(),
+            sync,
+            peers,
+        ));
         handle
     }
 }

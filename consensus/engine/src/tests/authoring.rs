@@ -14,7 +14,7 @@ use sp_core::H256;
 use sp_runtime::traits::Header as _;
 use tokio::sync::watch;
 
-use super::mock::*;
+use super::{miner::*, mock::*};
 use crate::{
     MiningHandle, Peers, SubmitError, Template,
     authoring::testing::{Loop, spawn_loop},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Longest wait for a condition; only a failing test gets there.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 #[derive(Clone, Default)]
 struct Empty {
@@ -57,7 +57,11 @@ impl Proposer<Block> for EmptyBlock {
 
     fn propose(self, args: ProposeArgs<Block>) -> Self::Proposal {
         assert!(args.block_size_limit.is_some());
-        assert_eq!(args.inherent_data.len(), 2, "the time and the parent's header");
+        assert_eq!(
+            args.inherent_data.len(),
+            2,
+            "the time and the parent's header"
+        );
         let mut digest = args.inherent_digests;
         if self.spoil {
             digest.push(sp_runtime::DigestItem::Other(vec![1]));
@@ -69,8 +73,14 @@ impl Proposer<Block> for EmptyBlock {
             self.parent.hash(),
             digest,
         );
-        let block = Block { header, extrinsics: Vec::new() };
-        futures::future::ready(Ok(sp_consensus::Proposal { block, storage_changes: Default::default() }))
+        let block = Block {
+            header,
+            extrinsics: Vec::new(),
+        };
+        futures::future::ready(Ok(sp_consensus::Proposal {
+            block,
+            storage_changes: Default::default(),
+        }))
     }
 }
 
@@ -115,7 +125,14 @@ fn start(peers: Peers, net: Net) -> Mine {
         peers,
     });
     let templates = handle.templates();
-    Mine { node, net, proposers, handle, templates, imports }
+    Mine {
+        node,
+        net,
+        proposers,
+        handle,
+        templates,
+        imports,
+    }
 }
 
 fn start_alone() -> Mine {
@@ -125,7 +142,11 @@ fn start_alone() -> Mine {
 impl Mine {
     async fn wait(&mut self, wanted: impl FnMut(&Option<Template>) -> bool) -> Option<Template> {
         let template = tokio::time::timeout(DEADLINE, self.templates.wait_for(wanted));
-        template.await.expect("in time").expect("the loop runs").clone()
+        template
+            .await
+            .expect("in time")
+            .expect("the loop runs")
+            .clone()
     }
 
     async fn template(&mut self) -> Template {
@@ -146,7 +167,10 @@ fn find(template: &Template, wanted: impl Fn(bool) -> bool) -> reference::Winner
         .find_map(|attempt| {
             let (a, bt) = reference::matrices(&format!("authoring {attempt}"), shape);
             let proved = reference::prove(&template.pre_hash.0, &a, &bt, shape, all).unwrap();
-            proved.winners.into_iter().find(|found| wanted(real.wins(&found.ticket, shape.k())))
+            proved
+                .winners
+                .into_iter()
+                .find(|found| wanted(real.wins(&found.ticket, shape.k())))
         })
         .unwrap()
 }
@@ -157,12 +181,19 @@ async fn a_winner_becomes_the_best_block_with_its_proof_stored_and_a_new_templat
     let template = mine.template().await;
     assert_eq!((template.number, template.difficulty), (1, EASY.into()));
     let found = winner(&template);
-    let hash = mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await.unwrap();
+    let hash = mine
+        .handle
+        .submit(template.pre_hash, found.seal, found.proof.clone())
+        .await
+        .unwrap();
     assert_eq!(mine.node.chain.best().hash(), hash);
     let stored = encoded_proof(&*mine.node.chain, hash).unwrap().unwrap();
     assert_eq!(stored, found.proof.encode());
     mine.imports.unbounded_send(()).unwrap();
-    let next = mine.wait(|next| next.as_ref().is_some_and(|next| next.number == 2)).await.unwrap();
+    let next = mine
+        .wait(|next| next.as_ref().is_some_and(|next| next.number == 2))
+        .await
+        .unwrap();
     assert_eq!(next.parent, hash);
 }
 
@@ -170,10 +201,15 @@ async fn a_winner_becomes_the_best_block_with_its_proof_stored_and_a_new_templat
 async fn a_chain_of_blocks_is_mined_each_on_the_last() {
     let mut mine = start_alone();
     for number in 1..=5 {
-        let template =
-            mine.wait(|next| next.as_ref().is_some_and(|next| next.number == number)).await.unwrap();
+        let template = mine
+            .wait(|next| next.as_ref().is_some_and(|next| next.number == number))
+            .await
+            .unwrap();
         let found = winner(&template);
-        mine.handle.submit(template.pre_hash, found.seal, found.proof).await.unwrap();
+        mine.handle
+            .submit(template.pre_hash, found.seal, found.proof)
+            .await
+            .unwrap();
         mine.imports.unbounded_send(()).unwrap();
     }
     assert_eq!(mine.node.chain.best().number, 5);
@@ -184,9 +220,18 @@ async fn a_second_winner_of_a_template_is_a_duplicate() {
     let mut mine = start_alone();
     let template = mine.template().await;
     let found = winner(&template);
-    mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await.unwrap();
-    let again = mine.handle.submit(template.pre_hash, found.seal, found.proof).await;
-    assert!(matches!(again, Err(SubmitError::Duplicate { .. })), "{again:?}");
+    mine.handle
+        .submit(template.pre_hash, found.seal, found.proof.clone())
+        .await
+        .unwrap();
+    let again = mine
+        .handle
+        .submit(template.pre_hash, found.seal, found.proof)
+        .await;
+    assert!(
+        matches!(again, Err(SubmitError::Duplicate { .. })),
+        "{again:?}"
+    );
     assert_eq!(mine.node.chain.imports(), 1);
 }
 
@@ -195,9 +240,16 @@ async fn two_winners_submitted_together_make_one_block() {
     let mut mine = start_alone();
     let template = mine.template().await;
     let found = winner(&template);
-    let submit = || mine.handle.submit(template.pre_hash, found.seal, found.proof.clone());
+    let submit = || {
+        mine.handle
+            .submit(template.pre_hash, found.seal, found.proof.clone())
+    };
     let (one, other) = tokio::join!(submit(), submit());
-    assert_eq!(u8::from(one.is_ok()) + u8::from(other.is_ok()), 1, "{one:?} {other:?}");
+    assert_eq!(
+        u8::from(one.is_ok()) + u8::from(other.is_ok()),
+        1,
+        "{one:?} {other:?}"
+    );
     assert_eq!(mine.node.chain.imports(), 1);
 }
 
@@ -210,23 +262,44 @@ async fn weak_malformed_and_stale_submissions_are_told_apart_and_leave_the_templ
 
     let result = mine.handle.submit(pre_hash, weak.seal, weak.proof).await;
     assert!(matches!(result, Err(SubmitError::Weak { difficulty }) if difficulty == EASY.into()));
-    let result = mine.handle.submit(pre_hash, found.seal, flipped(&found.proof)).await;
-    assert!(matches!(result, Err(SubmitError::Malformed(_))), "{result:?}");
-    let result = mine.handle.submit(H256::repeat_byte(9), found.seal, found.proof.clone()).await;
-    assert!(matches!(result, Err(SubmitError::Stale { .. })), "{result:?}");
+    let result = mine
+        .handle
+        .submit(pre_hash, found.seal, flipped(&found.proof))
+        .await;
+    assert!(
+        matches!(result, Err(SubmitError::Malformed(_))),
+        "{result:?}"
+    );
+    let result = mine
+        .handle
+        .submit(H256::repeat_byte(9), found.seal, found.proof.clone())
+        .await;
+    assert!(
+        matches!(result, Err(SubmitError::Stale { .. })),
+        "{result:?}"
+    );
 
     let (seal, proof) = (found.seal.encode(), found.proof.encode());
     for (seal, proof) in [
         (&seal[1..], &proof[..]),
         (&seal[..], &proof[1..]),
         (&[][..], &[][..]),
-        (&seal[..], &vec![0; labora_pouw::Proof::MAX_ENCODED_LEN + 1][..]),
+        (
+            &seal[..],
+            &vec![0; labora_pouw::Proof::MAX_ENCODED_LEN + 1][..],
+        ),
     ] {
         let result = mine.handle.submit_encoded(pre_hash, seal, proof).await;
-        assert!(matches!(result, Err(SubmitError::Malformed(_))), "{result:?}");
+        assert!(
+            matches!(result, Err(SubmitError::Malformed(_))),
+            "{result:?}"
+        );
     }
     assert_eq!(seal.len(), Seal::ENCODED_LEN);
-    mine.handle.submit_encoded(pre_hash, &seal, &proof).await.unwrap();
+    mine.handle
+        .submit_encoded(pre_hash, &seal, &proof)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -236,8 +309,14 @@ async fn a_winner_for_an_older_best_block_is_stale() {
     let found = winner(&template);
     let genesis = mine.node.chain.best();
     mine.node.grow(&genesis).await;
-    let result = mine.handle.submit(template.pre_hash, found.seal, found.proof).await;
-    assert!(matches!(result, Err(SubmitError::Stale { .. })), "{result:?}");
+    let result = mine
+        .handle
+        .submit(template.pre_hash, found.seal, found.proof)
+        .await;
+    assert!(
+        matches!(result, Err(SubmitError::Stale { .. })),
+        "{result:?}"
+    );
     assert_eq!(mine.node.chain.imports(), 1);
 }
 
@@ -247,15 +326,30 @@ async fn a_failed_import_leaves_no_template_behind_and_is_followed_by_a_new_one(
     let template = mine.template().await;
     let found = winner(&template);
     mine.node.chain.set_failing(true);
-    let result = mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await;
+    let result = mine
+        .handle
+        .submit(template.pre_hash, found.seal, found.proof.clone())
+        .await;
     assert!(matches!(result, Err(SubmitError::Refused(_))), "{result:?}");
-    let again = mine.handle.submit(template.pre_hash, found.seal, found.proof.clone()).await;
-    assert!(matches!(again, Err(SubmitError::Stale { .. })), "it is gone: {again:?}");
+    let again = mine
+        .handle
+        .submit(template.pre_hash, found.seal, found.proof.clone())
+        .await;
+    assert!(
+        matches!(again, Err(SubmitError::Stale { .. })),
+        "it is gone: {again:?}"
+    );
     mine.node.chain.set_failing(false);
     let old = template.pre_hash;
-    let next = mine.wait(|next| next.as_ref().is_some_and(|next| next.pre_hash != old)).await.unwrap();
+    let next = mine
+        .wait(|next| next.as_ref().is_some_and(|next| next.pre_hash != old))
+        .await
+        .unwrap();
     let found = winner(&next);
-    mine.handle.submit(next.pre_hash, found.seal, found.proof).await.unwrap();
+    mine.handle
+        .submit(next.pre_hash, found.seal, found.proof)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -268,10 +362,20 @@ async fn nobody_mines_while_the_node_syncs_and_a_late_miner_is_told_so() {
     let template = mine.template().await;
     mine.net.syncing.store(true, Ordering::SeqCst);
     mine.wait(Option::is_none).await;
-    assert_eq!(*mine.handle.templates().borrow(), None, "a late subscriber sees the stop too");
+    assert_eq!(
+        *mine.handle.templates().borrow(),
+        None,
+        "a late subscriber sees the stop too"
+    );
     let found = winner(&template);
-    let result = mine.handle.submit(template.pre_hash, found.seal, found.proof).await;
-    assert!(matches!(result, Err(SubmitError::Stale { .. })), "{result:?}");
+    let result = mine
+        .handle
+        .submit(template.pre_hash, found.seal, found.proof)
+        .await;
+    assert!(
+        matches!(result, Err(SubmitError::Stale { .. })),
+        "{result:?}"
+    );
 }
 
 #[tokio::test]
@@ -299,7 +403,10 @@ async fn a_proposal_that_would_not_import_is_never_offered_and_does_not_make_the
         mine.imports.unbounded_send(()).unwrap();
     }
     mine.wait(Option::is_none).await;
-    assert!(mine.proposers.made.load(Ordering::SeqCst) - made <= 2, "a hundred events, one try");
+    assert!(
+        mine.proposers.made.load(Ordering::SeqCst) - made <= 2,
+        "a hundred events, one try"
+    );
     mine.proposers.spoil.store(false, Ordering::SeqCst);
     let next = mine.template().await;
     assert_eq!(next.number, template.number + 1);

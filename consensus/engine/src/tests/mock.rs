@@ -1,4 +1,4 @@
-//! A chain that is a table, an import that only writes into it, peers that are lists, and a miner.
+//! A chain that is a table, an import that only writes into it, peers that are lists, and the node made of them.
 
 use std::{
     collections::HashMap,
@@ -8,102 +8,22 @@ use std::{
     },
 };
 
-use labora_consensus_api::{PreDigest, pre_digest_item, seal_item};
-use labora_pouw::{Difficulty, Proof, Shape, reference};
+use labora_pouw::Proof;
 use parking_lot::Mutex;
 use sc_consensus::{
-    BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult, ImportedAux,
+    BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult,
+    ImportedAux, Verifier as _,
 };
 use sc_network_types::PeerId;
 use sp_consensus::{BlockOrigin, Error as ConsensusError};
-use sp_core::{H256, U256, crypto::AccountId32};
-use sp_runtime::{
-    Digest, DigestItem, OpaqueExtrinsic, generic,
-    traits::{BlakeTwo256, Header as _},
-};
+use sp_core::{H256, U256};
+use sp_runtime::{Digest, traits::Header as _};
 
+use super::miner::{Block, EASY, Header, Mined, NOW_MS, mine, time_at, unsealed};
 use crate::{
     Chain, Engine, PouwBlockImport, PouwVerifier, ProofSource, SealedHeader, Tips,
     exchange::{AskError, Lookahead, Offence},
 };
-
-pub(super) type Header = generic::Header<u32, BlakeTwo256>;
-pub(super) type Block = generic::Block<Header, OpaqueExtrinsic>;
-
-/// A ticket of the test products is worth 65,536: about one in two wins.
-pub(super) const EASY: u64 = 130_000;
-
-/// Time of the block at number n: genesis has none, and the clock of the tests stands a minute after the last.
-pub(super) fn time_at(number: u32) -> u64 {
-    1_800_000_000_000 + 12_000 * u64::from(number)
-}
-
-/// The tests' clock.
-pub(super) const NOW_MS: u64 = 1_800_000_000_000 + 100 * 12_000;
-
-pub(super) fn author() -> AccountId32 {
-    AccountId32::new([7; 32])
-}
-
-/// A header on `parent` without its seal; `salt` makes siblings differ.
-pub(super) fn unsealed(parent: &Header, timestamp_ms: u64, salt: u64) -> Header {
-    let pre = PreDigest { author: author(), timestamp_ms };
-    Header::new(
-        parent.number + 1,
-        H256::from_low_u64_be(salt),
-        H256::zero(),
-        parent.hash(),
-        Digest { logs: vec![pre_digest_item(&pre)] },
-    )
-}
-
-/// A sealed header and its proof.
-#[derive(Clone, Debug)]
-pub(super) struct Mined {
-    pub(super) header: Header,
-    pub(super) proof: Proof,
-}
-
-impl Mined {
-    pub(super) fn hash(&self) -> H256 {
-        self.header.hash()
-    }
-}
-
-/// Mines a header: products of new matrices until a tile wins.
-pub(super) fn mine(header: Header, difficulty: u64) -> Mined {
-    let shape = Shape::new(32, 32, 256).unwrap();
-    let difficulty = Difficulty::new(difficulty.into()).unwrap();
-    let pre_hash = header.hash();
-    let winner = (0..)
-        .find_map(|attempt| {
-            let (a, bt) = reference::matrices(&format!("engine {attempt}"), shape);
-            let proved = reference::prove(&pre_hash.0, &a, &bt, shape, difficulty).unwrap();
-            proved.winners.into_iter().next()
-        })
-        .unwrap();
-    let mut header = header;
-    header.digest.push(seal_item(&winner.seal));
-    Mined { header, proof: winner.proof }
-}
-
-/// As [`mine`], but a tile that is proved and does not win.
-pub(super) fn lose(header: Header, difficulty: u64) -> Mined {
-    let shape = Shape::new(32, 32, 256).unwrap();
-    let pre_hash = header.hash();
-    let all = Difficulty::new(U256::one()).unwrap();
-    let real = Difficulty::new(difficulty.into()).unwrap();
-    let loser = (0..)
-        .find_map(|attempt| {
-            let (a, bt) = reference::matrices(&format!("engine {attempt}"), shape);
-            let proved = reference::prove(&pre_hash.0, &a, &bt, shape, all).unwrap();
-            proved.winners.into_iter().find(|winner| !real.wins(&winner.ticket, shape.k()))
-        })
-        .unwrap();
-    let mut header = header;
-    header.digest.push(seal_item(&loser.seal));
-    Mined { header, proof: loser.proof }
-}
 
 /// The table.
 pub(super) struct MockChain {
@@ -138,7 +58,9 @@ impl MockChain {
             genesis: hash,
             ..Default::default()
         };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+        })
     }
 
     pub(super) fn best(&self) -> Header {
@@ -184,7 +106,11 @@ impl MockChain {
 impl Chain<Block> for MockChain {
     fn tips(&self) -> Tips {
         let state = self.state.lock();
-        Tips { best: state.best, finalised: state.finalised, genesis: state.genesis }
+        Tips {
+            best: state.best,
+            finalised: state.finalised,
+            genesis: state.genesis,
+        }
     }
 
     fn sealed_header(&self, block: H256) -> sp_blockchain::Result<Option<Header>> {
@@ -196,7 +122,14 @@ impl Chain<Block> for MockChain {
     }
 
     fn difficulty_at(&self, block: H256) -> sp_blockchain::Result<U256> {
-        Ok(self.state.lock().difficulties.get(&block).copied().unwrap_or(EASY).into())
+        Ok(self
+            .state
+            .lock()
+            .difficulties
+            .get(&block)
+            .copied()
+            .unwrap_or(EASY)
+            .into())
     }
 }
 
@@ -243,7 +176,10 @@ impl BlockImport<Block> for MockClient {
             state.best = hash;
         }
         state.imports += 1;
-        Ok(ImportResult::Imported(ImportedAux { is_new_best, ..Default::default() }))
+        Ok(ImportResult::Imported(ImportedAux {
+            is_new_best,
+            ..Default::default()
+        }))
     }
 }
 
@@ -272,11 +208,19 @@ impl MockPeers {
     }
 
     pub(super) fn of(peers: Vec<(PeerId, Answer)>) -> Arc<Self> {
-        Arc::new(Self { peers, ..Default::default() })
+        Arc::new(Self {
+            peers,
+            ..Default::default()
+        })
     }
 
     pub(super) fn holding(blocks: &[&Mined]) -> Answer {
-        Answer::Proofs(blocks.iter().map(|block| (block.hash(), block.proof.clone())).collect())
+        Answer::Proofs(
+            blocks
+                .iter()
+                .map(|block| (block.hash(), block.proof.clone()))
+                .collect(),
+        )
     }
 
     pub(super) fn asked_peers(&self) -> Vec<PeerId> {
@@ -292,13 +236,21 @@ impl ProofSource for MockPeers {
 
     async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
         self.asked.lock().push((peer, blocks.to_vec()));
-        match self.peers.iter().find(|(known, _)| *known == peer).map(|(_, answer)| answer) {
-            Some(Answer::Proofs(proofs)) => {
-                Ok(blocks.iter().map(|block| proofs.get(block).cloned()).collect())
+        match self
+            .peers
+            .iter()
+            .find(|(known, _)| *known == peer)
+            .map(|(_, answer)| answer)
+        {
+            Some(Answer::Proofs(proofs)) => Ok(blocks
+                .iter()
+                .map(|block| proofs.get(block).cloned())
+                .collect()),
+            Some(Answer::Malformed) => Err(crate::exchange::WireError::Answer {
+                got: 3,
+                asked: blocks.len(),
             }
-            Some(Answer::Malformed) => {
-                Err(crate::exchange::WireError::Answer { got: 3, asked: blocks.len() }.into())
-            }
+            .into()),
             Some(Answer::Silence) | None => Err(AskError::NoNetwork),
         }
     }
@@ -328,16 +280,30 @@ impl Node {
         let engine = Engine::new(chain.clone(), Arc::new(|| NOW_MS));
         let import = PouwBlockImport::new(MockClient(chain.clone()), engine.clone());
         let lookahead = Lookahead::new();
-        let verifier =
-            PouwVerifier::new(engine.clone(), peers, lookahead.clone()).impatient();
-        Self { chain, engine, import, lookahead, verifier, salt: AtomicU64::new(1) }
+        let verifier = PouwVerifier::new(engine.clone(), peers, lookahead.clone()).impatient();
+        Self {
+            chain,
+            engine,
+            import,
+            lookahead,
+            verifier,
+            salt: AtomicU64::new(1),
+        }
     }
 
     /// A block on `parent`, mined at the difficulty that its parent sets; not imported.
     pub(super) fn child(&self, parent: &Header) -> Mined {
-        let difficulty = self.engine.difficulty_after(parent.hash()).unwrap().get().as_u64();
+        let difficulty = self
+            .engine
+            .difficulty_after(parent.hash())
+            .unwrap()
+            .get()
+            .as_u64();
         let salt = self.salt.fetch_add(1, Ordering::Relaxed);
-        mine(unsealed(parent, time_at(parent.number + 1), salt), difficulty)
+        mine(
+            unsealed(parent, time_at(parent.number + 1), salt),
+            difficulty,
+        )
     }
 
     /// A block that sync brings.
@@ -355,12 +321,17 @@ impl Node {
             .verify(Self::from_sync(header))
             .await
             .map_err(SyncError::SenderBanned)?;
-        self.import.import_block(block).await.map_err(|error| SyncError::NotNow(error.to_string()))
+        self.import
+            .import_block(block)
+            .await
+            .map_err(|error| SyncError::NotNow(error.to_string()))
     }
 
     /// As [`sync`](Self::sync), with the proof heard before.
     pub(super) async fn hear_and_sync(&self, block: &Mined) -> Result<ImportResult, SyncError> {
-        self.engine.proofs.keep_unchecked(block.hash(), Arc::new(block.proof.clone()));
+        self.engine
+            .proofs
+            .keep_unchecked(block.hash(), Arc::new(block.proof.clone()));
         self.sync(&block.header).await
     }
 
@@ -377,8 +348,6 @@ impl Node {
     }
 }
 
-use sc_consensus::Verifier as _;
-
 /// How the import queue ends with a block.
 #[derive(Debug, PartialEq)]
 pub(super) enum SyncError {
@@ -386,18 +355,4 @@ pub(super) enum SyncError {
     SenderBanned(String),
     /// Import refused: sync tries again.
     NotNow(String),
-}
-
-/// A proof with one entry of a strip changed, still in range.
-pub(super) fn flipped(proof: &Proof) -> Proof {
-    let mut a = proof.a.entries().to_vec();
-    a[5] = if a[5] == 0 { 1 } else { 0 };
-    Proof::new(a, proof.a_path.clone(), proof.b.entries().to_vec(), proof.b_path.clone()).unwrap()
-}
-
-/// A header with one more digest item before the seal.
-pub(super) fn with_item(header: Header, item: DigestItem) -> Header {
-    let mut header = header;
-    header.digest.push(item);
-    header
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sc_consensus::{IncomingBlock, import_queue::RuntimeOrigin};
 use sc_network_types::PeerId;
 
-use super::mock::*;
+use super::{miner::*, mock::*};
 use crate::exchange::Offence;
 
 fn incoming(block: &Mined, sender: Option<RuntimeOrigin>) -> IncomingBlock<Block> {
@@ -24,11 +24,15 @@ fn incoming(block: &Mined, sender: Option<RuntimeOrigin>) -> IncomingBlock<Block
 }
 
 /// A node with these peers, and a chain of blocks that it has not seen.
-fn late_node(peers: impl FnOnce(&[Mined]) -> Vec<(PeerId, Answer)>) -> (Node, Arc<MockPeers>, Vec<Mined>) {
+fn late_node(
+    peers: impl FnOnce(&[Mined]) -> Vec<(PeerId, Answer)>,
+) -> (Node, Arc<MockPeers>, Vec<Mined>) {
     let elsewhere = Node::new();
     let mut blocks: Vec<Mined> = Vec::new();
     for _ in 0..3 {
-        let parent = blocks.last().map_or(elsewhere.chain.best(), |block| block.header.clone());
+        let parent = blocks
+            .last()
+            .map_or(elsewhere.chain.best(), |block| block.header.clone());
         blocks.push(elsewhere.child(&parent));
     }
     let peers = MockPeers::of(peers(&blocks));
@@ -50,7 +54,10 @@ async fn a_late_node_gets_the_proofs_of_a_batch_in_one_request() {
     assert_eq!(node.chain.best().hash(), blocks[2].hash());
     let asked = peers.asked.lock();
     assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].1, blocks.iter().map(Mined::hash).collect::<Vec<_>>());
+    assert_eq!(
+        asked[0].1,
+        blocks.iter().map(Mined::hash).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -66,7 +73,10 @@ async fn without_a_batch_each_proof_is_asked_for_by_itself() {
 async fn a_peer_with_a_wrong_proof_is_reported_and_the_next_one_asked() {
     let (liar, honest) = (PeerId::random(), PeerId::random());
     let (node, peers, blocks) = late_node(|blocks| {
-        let lie = Mined { header: blocks[0].header.clone(), proof: flipped(&blocks[0].proof) };
+        let lie = Mined {
+            header: blocks[0].header.clone(),
+            proof: flipped(&blocks[0].proof),
+        };
         vec![(liar, MockPeers::holding(&[&lie])), (honest, all(blocks))]
     });
     node.sync(&blocks[0].header).await.unwrap();
@@ -78,10 +88,16 @@ async fn a_peer_with_a_wrong_proof_is_reported_and_the_next_one_asked() {
 async fn a_proof_replayed_from_another_block_is_a_wrong_proof() {
     let liar = PeerId::random();
     let (node, peers, blocks) = late_node(|blocks| {
-        let lie = Mined { header: blocks[0].header.clone(), proof: blocks[1].proof.clone() };
+        let lie = Mined {
+            header: blocks[0].header.clone(),
+            proof: blocks[1].proof.clone(),
+        };
         vec![(liar, MockPeers::holding(&[&lie]))]
     });
-    assert!(matches!(node.sync(&blocks[0].header).await, Err(SyncError::NotNow(_))));
+    assert!(matches!(
+        node.sync(&blocks[0].header).await,
+        Err(SyncError::NotNow(_))
+    ));
     assert_eq!(*peers.reported.lock(), [(liar, Offence::WrongProof)]);
 }
 
@@ -97,9 +113,13 @@ async fn a_malformed_answer_is_reported() {
 async fn a_missing_proof_keeps_the_block_out_and_bans_nobody_who_may_be_honest() {
     let silent = PeerId::random();
     let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Silence)]);
-    node.lookahead.remember(&[incoming(&blocks[0], Some(silent))]);
+    node.lookahead
+        .remember(&[incoming(&blocks[0], Some(silent))]);
     let error = node.sync(&blocks[0].header).await.unwrap_err();
-    assert!(matches!(&error, SyncError::NotNow(why) if why.contains("1 peers were asked")), "{error:?}");
+    assert!(
+        matches!(&error, SyncError::NotNow(why) if why.contains("1 peers were asked")),
+        "{error:?}"
+    );
     assert!(!node.chain.has(blocks[0].hash()));
 }
 
@@ -108,8 +128,12 @@ async fn a_sender_who_cannot_prove_its_own_block_is_banned() {
     let (sender, other) = (PeerId::random(), PeerId::random());
     let nothing = || MockPeers::holding(&[]);
     let (node, peers, blocks) = late_node(|_| vec![(other, nothing()), (sender, nothing())]);
-    node.lookahead.remember(&[incoming(&blocks[0], Some(sender))]);
-    assert!(matches!(node.sync(&blocks[0].header).await, Err(SyncError::SenderBanned(_))));
+    node.lookahead
+        .remember(&[incoming(&blocks[0], Some(sender))]);
+    assert!(matches!(
+        node.sync(&blocks[0].header).await,
+        Err(SyncError::SenderBanned(_))
+    ));
     assert_eq!(peers.asked_peers(), [sender, other], "the sender first");
 }
 

@@ -12,8 +12,8 @@ use super::mock::*;
 use crate::{
     ProofRequestHandler,
     exchange::{
-        MAX_ANSWER_BYTES, MAX_HASHES, MAX_REQUEST_BYTES, decode_answer, decode_request, encode_answer,
-        protocol_name,
+        MAX_ANSWER_BYTES, MAX_HASHES, MAX_REQUEST_BYTES, decode_answer, decode_request,
+        encode_answer, protocol_name,
     },
 };
 
@@ -23,7 +23,10 @@ struct Noise(u64);
 impl Noise {
     fn byte(&mut self) -> u8 {
         // Knuth's constants for a 64-bit linear congruential generator (MMIX).
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 56) as u8
     }
 
@@ -40,7 +43,12 @@ fn requests_hold_one_to_sixteen_hashes_and_nothing_else() {
         assert!(bytes.len() <= MAX_REQUEST_BYTES);
         assert_eq!(decode_request(&bytes).unwrap(), hashes(count));
     }
-    for wrong in [hashes(0).encode(), hashes(MAX_HASHES + 1).encode(), vec![], vec![0xff; 4]] {
+    for wrong in [
+        hashes(0).encode(),
+        hashes(MAX_HASHES + 1).encode(),
+        vec![],
+        vec![0xff; 4],
+    ] {
         assert!(decode_request(&wrong).is_err());
     }
     let mut trailing = hashes(2).encode();
@@ -54,21 +62,30 @@ fn an_answer_is_cut_off_where_it_no_longer_fits() {
     let answer = encode_answer(std::iter::repeat_n(Some(longest), MAX_HASHES));
     assert!(answer.len() <= MAX_ANSWER_BYTES);
     // The list's length is its first byte, times four.
-    assert_eq!(usize::from(answer[0] >> 2), MAX_ANSWER_BYTES / Proof::MAX_ENCODED_LEN);
+    assert_eq!(
+        usize::from(answer[0] >> 2),
+        MAX_ANSWER_BYTES / Proof::MAX_ENCODED_LEN
+    );
 }
 
 #[test]
 fn answers_decode_to_what_was_encoded_and_never_to_more_than_was_asked() {
     let block = Node::new().child(&MockChain::new().best());
     let answer = encode_answer([None, Some(block.proof.encode())].into_iter());
-    assert_eq!(decode_answer(&answer, 2).unwrap(), [None, Some(block.proof.clone())]);
+    assert_eq!(
+        decode_answer(&answer, 2).unwrap(),
+        [None, Some(block.proof.clone())]
+    );
     assert_eq!(decode_answer(&answer, 16).unwrap().len(), 2);
     assert!(decode_answer(&answer, 1).is_err());
     let mut trailing = answer.clone();
     trailing.push(0);
     assert!(decode_answer(&trailing, 2).is_err());
     assert!(decode_answer(&answer[..answer.len() - 1], 2).is_err());
-    assert_eq!(decode_answer(&encode_answer(std::iter::empty()), 1).unwrap(), []);
+    assert_eq!(
+        decode_answer(&encode_answer(std::iter::empty()), 1).unwrap(),
+        []
+    );
 }
 
 #[test]
@@ -79,7 +96,10 @@ fn ten_thousand_random_strings_decode_to_nothing_and_harm_nothing() {
         let bytes = noise.bytes(len);
         let _ = decode_request(&bytes);
         if let Ok(proofs) = decode_answer(&bytes, MAX_HASHES) {
-            assert!(proofs.iter().all(Option::is_none), "no string of 765 bytes holds a proof");
+            assert!(
+                proofs.iter().all(Option::is_none),
+                "no string of 765 bytes holds a proof"
+            );
         }
     }
 }
@@ -88,8 +108,14 @@ fn ten_thousand_random_strings_decode_to_nothing_and_harm_nothing() {
 fn the_protocol_is_named_after_the_chain() {
     let genesis = H256::repeat_byte(0xab);
     let hex = "ab".repeat(32);
-    assert_eq!(&*protocol_name(genesis, None), format!("/{hex}/pouw/proofs/1"));
-    assert_eq!(&*protocol_name(genesis, Some("f")), format!("/{hex}/f/pouw/proofs/1"));
+    assert_eq!(
+        &*protocol_name(genesis, None),
+        format!("/{hex}/pouw/proofs/1")
+    );
+    assert_eq!(
+        &*protocol_name(genesis, Some("f")),
+        format!("/{hex}/f/pouw/proofs/1")
+    );
 }
 
 /// Sends payloads to a server and gives its answers back; `None` where it refused.
@@ -99,12 +125,23 @@ async fn serve(chain: Arc<MockChain>, payloads: Vec<Vec<u8>>) -> Vec<Option<Outg
     let mut answers = Vec::new();
     for payload in payloads {
         let (pending_response, answer) = futures::channel::oneshot::channel();
-        sender.send(IncomingRequest { peer, payload, pending_response }).await.unwrap();
+        sender
+            .send(IncomingRequest {
+                peer,
+                payload,
+                pending_response,
+            })
+            .await
+            .unwrap();
         answers.push(answer);
     }
     drop(sender);
     ProofRequestHandler::over(chain, requests).run().await;
-    futures::future::join_all(answers).await.into_iter().map(Result::ok).collect()
+    futures::future::join_all(answers)
+        .await
+        .into_iter()
+        .map(Result::ok)
+        .collect()
 }
 
 #[tokio::test]
@@ -124,7 +161,11 @@ async fn the_server_gives_stored_proofs_in_the_order_asked() {
 
 #[tokio::test]
 async fn a_malformed_request_costs_reputation() {
-    let answers = serve(MockChain::new(), vec![vec![1, 2, 3], vec![0; MAX_REQUEST_BYTES + 1]]).await;
+    let answers = serve(
+        MockChain::new(),
+        vec![vec![1, 2, 3], vec![0; MAX_REQUEST_BYTES + 1]],
+    )
+    .await;
     for answer in answers {
         let answer = answer.unwrap();
         assert!(answer.result.is_err());

@@ -1,6 +1,9 @@
 //! The engine over a real chain: the runtime's WASM, RocksDB, the SDK's pool and proposer, its import queue.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod node;
+mod sync;
 
 use std::sync::Arc;
 
@@ -20,7 +23,8 @@ use sp_core::{H256, U256};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::traits::Header as _;
 
-use node::{DIFFICULTY, Node, StoreOf, Unreachable};
+use node::{DIFFICULTY, Node};
+use sync::{StoreOf, Unreachable};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mined_blocks_are_executed_and_their_work_is_what_the_state_says() {
@@ -32,12 +36,26 @@ async fn mined_blocks_are_executed_and_their_work_is_what_the_state_says() {
         let record = block_work(&*node.client, *hash).unwrap().unwrap();
         sum += record.difficulty;
         assert_eq!(record.work, sum);
-        assert_eq!(node.client.runtime_api().accumulated_work(*hash).unwrap(), sum);
+        assert_eq!(
+            node.client.runtime_api().accumulated_work(*hash).unwrap(),
+            sum
+        );
         assert!(block_proof(&*node.client, *hash).unwrap().is_some());
     }
-    assert_eq!(block_work(&*node.client, blocks[0]).unwrap().unwrap().difficulty, DIFFICULTY.into());
+    assert_eq!(
+        block_work(&*node.client, blocks[0])
+            .unwrap()
+            .unwrap()
+            .difficulty,
+        DIFFICULTY.into()
+    );
     // The state learns of a seal one block later.
-    let seal = node.client.runtime_api().seal_of(blocks[4], 4).unwrap().unwrap();
+    let seal = node
+        .client
+        .runtime_api()
+        .seal_of(blocks[4], 4)
+        .unwrap()
+        .unwrap();
     assert_eq!(seal.block, blocks[3]);
 }
 
@@ -48,7 +66,11 @@ async fn an_announced_block_is_followed_by_a_second_node_without_asking_for_anyt
     let announce: Announce = Arc::new(move |hash, data| {
         let _ = sender.unbounded_send((hash, data));
     });
-    tokio::spawn(announce_imported(miner.client.clone(), miner.engine.clone(), announce));
+    tokio::spawn(announce_imported(
+        miner.client.clone(),
+        miner.engine.clone(),
+        announce,
+    ));
     let mut validator = PouwAnnounceValidator::new(follower.engine.clone(), Arc::new(Unreachable));
     let queue = follower.queue(Arc::new(Unreachable));
     for hash in miner.mine(3).await {
@@ -67,10 +89,16 @@ async fn an_announced_block_is_followed_by_a_second_node_without_asking_for_anyt
 async fn a_late_node_syncs_with_proofs_from_a_peers_store_and_not_without() {
     let miner = Node::new();
     let blocks = miner.mine(20).await;
-    let batch = || blocks.iter().map(|hash| miner.incoming(*hash)).collect::<Vec<_>>();
+    let batch = || {
+        blocks
+            .iter()
+            .map(|hash| miner.incoming(*hash))
+            .collect::<Vec<_>>()
+    };
 
     let alone = Node::new();
-    let unbound = NetworkProofs::<node::Block>::new(protocol_name(alone.client.info().genesis_hash, None));
+    let unbound =
+        NetworkProofs::<node::Block>::new(protocol_name(alone.client.info().genesis_hash, None));
     alone.queue(unbound).import(batch()).await.unwrap_err();
     assert_eq!(alone.client.info().best_number, 0);
 
@@ -99,13 +127,20 @@ async fn a_reorganisation_follows_work_and_equal_work_changes_nothing() {
     let work = |hash| accumulated_work::<node::Block>(&*one.client, hash).unwrap();
     // Which of two branches of the same length has more work depends on their times; the rule does not.
     for (hash, best) in theirs.iter().zip(&imports) {
-        let expected = if work(*hash) > work(ours[1]) { *hash } else { ours[1] };
+        let expected = if work(*hash) > work(ours[1]) {
+            *hash
+        } else {
+            ours[1]
+        };
         assert_eq!(*best, expected);
     }
     assert_eq!(one.client.info().best_hash, theirs[2]);
     // A block on the new branch is mined and executed on its state.
     let next = one.mine(1).await;
-    assert_eq!(*one.client.header(next[0]).unwrap().unwrap().parent_hash(), theirs[2]);
+    assert_eq!(
+        *one.client.header(next[0]).unwrap().unwrap().parent_hash(),
+        theirs[2]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,8 +149,20 @@ async fn finality_makes_its_branch_best_whatever_its_work_and_no_work_passes_it(
     let ours = one.mine(2).await;
     let theirs = other.mine(6).await;
     let queue = one.queue(StoreOf::new(&other));
-    queue.import(theirs[..4].iter().map(|hash| other.incoming(*hash)).collect()).await.unwrap();
-    assert_eq!(one.client.info().best_hash, theirs[3], "four blocks against two");
+    queue
+        .import(
+            theirs[..4]
+                .iter()
+                .map(|hash| other.incoming(*hash))
+                .collect(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        one.client.info().best_hash,
+        theirs[3],
+        "four blocks against two"
+    );
     one.client.finalize_block(ours[1], None, true).unwrap();
     assert_eq!(one.client.info().best_hash, ours[1]);
     // The branch that was cut off grows on elsewhere.
@@ -124,7 +171,10 @@ async fn finality_makes_its_branch_best_whatever_its_work_and_no_work_passes_it(
     }
     assert_eq!(one.client.info().best_hash, ours[1]);
     let next = one.mine(1).await;
-    assert_eq!(*one.client.header(next[0]).unwrap().unwrap().parent_hash(), ours[1]);
+    assert_eq!(
+        *one.client.header(next[0]).unwrap().unwrap().parent_hash(),
+        ours[1]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,13 +185,27 @@ async fn proofs_are_dropped_so_many_blocks_below_finality() {
         let has = |hash: &&H256| block_proof(&*node.client, **hash).unwrap().is_some();
         blocks.iter().filter(has).count()
     };
-    assert_eq!(drop_proofs::<node::Block, _>(&*node.client, 0, 3).unwrap(), 0);
+    assert_eq!(
+        drop_proofs::<node::Block, _>(&*node.client, 0, 3).unwrap(),
+        0
+    );
     assert_eq!(held(), 10);
-    assert_eq!(drop_proofs::<node::Block, _>(&*node.client, 8, 3).unwrap(), 4, "blocks 1 to 4");
+    assert_eq!(
+        drop_proofs::<node::Block, _>(&*node.client, 8, 3).unwrap(),
+        4,
+        "blocks 1 to 4"
+    );
     assert_eq!(held(), 6);
     assert!(block_proof(&*node.client, blocks[4]).unwrap().is_some());
-    assert_eq!(drop_proofs::<node::Block, _>(&*node.client, 8, 3).unwrap(), 0, "once");
-    assert!(block_work(&*node.client, blocks[0]).unwrap().is_some(), "work stays");
+    assert_eq!(
+        drop_proofs::<node::Block, _>(&*node.client, 8, 3).unwrap(),
+        0,
+        "once"
+    );
+    assert!(
+        block_work(&*node.client, blocks[0]).unwrap().is_some(),
+        "work stays"
+    );
 
     let dropping = drop_proofs_on_finality(node.client.clone(), KeepProofs::Finalised(0));
     let dropping = tokio::spawn(dropping);
@@ -161,7 +225,11 @@ fn a_node_opened_again_has_best_block_work_and_proof_and_mines_on() {
         let node = Node::open(dir.clone(), Sr25519Keyring::Alice);
         let best = node.mine(3).await[2];
         let work = block_work(&*node.client, best).unwrap().unwrap();
-        (best, work, block_proof(&*node.client, best).unwrap().unwrap())
+        (
+            best,
+            work,
+            block_proof(&*node.client, best).unwrap().unwrap(),
+        )
     });
     node::run(async {
         let node = Node::open(dir.clone(), Sr25519Keyring::Alice);
@@ -178,15 +246,25 @@ async fn a_transaction_enters_the_next_template_and_the_block_mined_on_it() {
     let node = Node::new();
     let handle = node.start(Peers::NotRequired);
     let mut templates = handle.templates();
-    let first = templates.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    let first = templates
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
     let transfer = node.transfer(Sr25519Keyring::Alice, Sr25519Keyring::Bob, 5);
     node.submit(transfer.clone()).await;
-    let newer = templates.wait_for(|next| next.as_ref().is_some_and(|next| *next != first)).await;
+    let newer = templates
+        .wait_for(|next| next.as_ref().is_some_and(|next| *next != first))
+        .await;
     let newer = newer.unwrap().clone().unwrap();
     assert_eq!(newer.parent, first.parent);
     let hash = node.seal(&handle, &newer).await.unwrap();
     let body = node.client.block_body(hash).unwrap().unwrap();
-    assert!(body.iter().any(|extrinsic| extrinsic.encode() == transfer.encode()));
+    assert!(
+        body.iter()
+            .any(|extrinsic| extrinsic.encode() == transfer.encode())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,9 +272,18 @@ async fn an_older_template_of_the_same_parent_still_counts() {
     let node = Node::new();
     let handle = node.start(Peers::NotRequired);
     let mut templates = handle.templates();
-    let first = templates.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-    node.submit(node.transfer(Sr25519Keyring::Alice, Sr25519Keyring::Bob, 5)).await;
-    templates.wait_for(|next| next.as_ref().is_some_and(|next| *next != first)).await.unwrap();
+    let first = templates
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
+    node.submit(node.transfer(Sr25519Keyring::Alice, Sr25519Keyring::Bob, 5))
+        .await;
+    templates
+        .wait_for(|next| next.as_ref().is_some_and(|next| *next != first))
+        .await
+        .unwrap();
     let hash = node.seal(&handle, &first).await.unwrap();
     assert_eq!(node.client.info().best_hash, hash);
 }
@@ -206,17 +293,34 @@ async fn a_runtime_upgrade_is_mined_through_and_followed() {
     let (node, follower) = (Node::new(), Node::new());
     let handle = node.start(Peers::NotRequired);
     let mut templates = handle.templates();
-    let first = templates.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    let first = templates
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
     node.submit(node.upgrade()).await;
-    let newer = templates.wait_for(|next| next.as_ref().is_some_and(|next| *next != first)).await;
+    let newer = templates
+        .wait_for(|next| next.as_ref().is_some_and(|next| *next != first))
+        .await;
     let newer = newer.unwrap().clone().unwrap();
     let upgrade = node.seal(&handle, &newer).await.unwrap();
     let header = node.client.header(upgrade).unwrap().unwrap();
-    assert_eq!(header.digest().logs().len(), 3, "author, upgrade, seal: {:?}", header.digest());
-    let next = templates.wait_for(|next| next.as_ref().is_some_and(|next| next.number == 2)).await;
+    assert_eq!(
+        header.digest().logs().len(),
+        3,
+        "author, upgrade, seal: {:?}",
+        header.digest()
+    );
+    let next = templates
+        .wait_for(|next| next.as_ref().is_some_and(|next| next.number == 2))
+        .await;
     let next = next.unwrap().clone().unwrap();
     let after = node.seal(&handle, &next).await.unwrap();
     let queue = follower.queue(StoreOf::new(&node));
-    queue.import(vec![node.incoming(upgrade), node.incoming(after)]).await.unwrap();
+    queue
+        .import(vec![node.incoming(upgrade), node.incoming(after)])
+        .await
+        .unwrap();
     assert_eq!(follower.client.info().best_hash, after);
 }

@@ -3,39 +3,31 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use futures::{channel::mpsc, future::BoxFuture, StreamExt};
+use futures::future::BoxFuture;
 use labora_consensus::{
-    AuthoringParams, Engine, MiningHandle, Peers, PouwBlockImport, ProofSource, SubmitError, Template,
-    block_proof,
-    exchange::{AskError, Offence},
-    import_queue, start_authoring, system_clock,
+    AuthoringParams, Engine, MiningHandle, Peers, PouwBlockImport, ProofSource, SubmitError,
+    Template, import_queue, start_authoring, system_clock,
 };
-use labora_pouw::{Difficulty, Proof, Shape, reference};
+use labora_pouw::{Difficulty, Shape, reference};
 use labora_runtime::{
-    BalancesCall, Runtime, RuntimeCall, SystemCall, TxExtension, UncheckedExtrinsic, apis::RuntimeApi,
+    BalancesCall, Runtime, RuntimeCall, SystemCall, TxExtension, UncheckedExtrinsic,
+    apis::RuntimeApi,
 };
 use parity_scale_codec::Encode;
-use parking_lot::Mutex;
 use sc_chain_spec::{GenesisBlockBuilder, GenesisConfigBuilderRuntimeCaller};
 use sc_client_api::{BlockBackend, execution_extensions::ExecutionExtensions};
 use sc_client_db::{BlocksPruning, DatabaseSettings, DatabaseSource, PruningMode};
-use sc_consensus::{
-    BlockImportError, BlockImportStatus, ImportQueue, IncomingBlock, Link,
-};
+use sc_consensus::IncomingBlock;
 use sc_executor::WasmExecutor;
-use sc_network_types::PeerId;
 use sc_service::{TFullBackend, TFullClient};
 use sc_transaction_pool::BasicPool;
 use sc_transaction_pool_api::{TransactionPool, TransactionSource};
 use sp_blockchain::HeaderBackend;
-use sp_consensus::{BlockOrigin, NoNetwork};
+use sp_consensus::NoNetwork;
 use sp_core::{
     H256, Pair,
     traits::{SpawnEssentialNamed, SpawnNamed},
@@ -45,13 +37,15 @@ use sp_keyring::Sr25519Keyring;
 use sp_runtime::{MultiAddress, MultiSignature, OpaqueExtrinsic, generic};
 use tempfile::TempDir;
 
+use crate::sync::Queue;
+
 pub use labora_runtime::opaque::Block;
 
 /// Difficulty of block 1: the lowest there is, one product of the smallest shape.
 pub const DIFFICULTY: u64 = 32 * 32 * 256;
 
 /// Longest wait for a condition; only a failing test gets there.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 type Executor = WasmExecutor<SubstrateHostFunctions>;
 pub type Client = TFullClient<Block, RuntimeApi, Executor>;
@@ -106,15 +100,23 @@ pub fn run<T>(life: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(life)
 }
 
+/// One for all nodes of a test, so that the runtime is compiled once.
+static EXECUTOR: LazyLock<Executor> = LazyLock::new(|| Executor::builder().build());
+
 /// The development chain at the lowest difficulty, with a half-life that a test does not feel.
 fn genesis() -> sp_core::storage::Storage {
     let code = labora_runtime::WASM_BINARY.expect("tests build the runtime's WASM");
     let caller = GenesisConfigBuilderRuntimeCaller::<SubstrateHostFunctions>::new(code);
-    let mut preset = caller.get_named_preset(Some(&"development".to_string())).unwrap();
+    let mut preset = caller
+        .get_named_preset(Some(&"development".to_string()))
+        .unwrap();
     preset["work"]["initialDifficulty"] = serde_json::json!(format!("{DIFFICULTY:#x}"));
     preset["work"]["halfLifeMs"] = serde_json::json!(3_600_000);
     let mut storage = caller.get_storage_for_patch(preset).unwrap();
-    storage.top.insert(sp_core::storage::well_known_keys::CODE.to_vec(), code.to_vec());
+    storage.top.insert(
+        sp_core::storage::well_known_keys::CODE.to_vec(),
+        code.to_vec(),
+    );
     storage
 }
 
@@ -146,12 +148,15 @@ impl Node {
         let backend: Arc<TFullBackend<Block>> = sc_service::new_db_backend(DatabaseSettings {
             trie_cache_maximum_size: Some(16 << 20),
             state_pruning: Some(PruningMode::ArchiveAll),
-            source: DatabaseSource::RocksDb { path: folder.path().into(), cache_size: 16 },
+            source: DatabaseSource::RocksDb {
+                path: folder.path().into(),
+                cache_size: 16,
+            },
             blocks_pruning: BlocksPruning::KeepAll,
             pruning_filters: Vec::new(),
             metrics_registry: None,
         })?;
-        let executor = Executor::builder().build();
+        let executor = EXECUTOR.clone();
         let genesis = GenesisBlockBuilder::new_with_storage(
             genesis(),
             true,
@@ -179,7 +184,15 @@ impl Node {
         ));
         let engine = Engine::new(client.clone(), system_clock());
         let import = PouwBlockImport::new(client.clone(), engine.clone());
-        Ok(Self { client, engine, import, pool, spawner, author, _folder: folder })
+        Ok(Self {
+            client,
+            engine,
+            import,
+            pool,
+            spawner,
+            author,
+            _folder: folder,
+        })
     }
 
     /// Starts the authoring loop.
@@ -211,7 +224,8 @@ impl Node {
         let mut mined = Vec::new();
         for _ in 0..blocks {
             let number = self.client.info().best_number + 1;
-            let wanted = |next: &Option<Template>| next.as_ref().is_some_and(|next| next.number == number);
+            let wanted =
+                |next: &Option<Template>| next.as_ref().is_some_and(|next| next.number == number);
             let template = tokio::time::timeout(DEADLINE, templates.wait_for(wanted)).await;
             let template = template.expect("in time").unwrap().clone().unwrap();
             mined.push(self.seal(&handle, &template).await.unwrap());
@@ -235,7 +249,9 @@ impl Node {
                 proved.winners.into_iter().next()
             })
             .unwrap();
-        handle.submit(template.pre_hash, winner.seal, winner.proof).await
+        handle
+            .submit(template.pre_hash, winner.seal, winner.proof)
+            .await
     }
 
     /// A block as sync hands it to an import queue.
@@ -258,12 +274,15 @@ impl Node {
     /// The import queue, running.
     pub fn queue(&self, source: Arc<dyn ProofSource>) -> Queue {
         let import = Box::new(self.import.clone());
-        let queue =
-            import_queue(self.engine.clone(), source, import, None, &self.spawner, None);
-        let service = Mutex::new(queue.service());
-        let (sender, results) = mpsc::unbounded();
-        tokio::spawn(async move { queue.run(&Results(sender)).await });
-        Queue { service, results: tokio::sync::Mutex::new(results) }
+        let queue = import_queue(
+            self.engine.clone(),
+            source,
+            import,
+            None,
+            &self.spawner,
+            None,
+        );
+        Queue::run(queue)
     }
 
     fn signed(&self, call: RuntimeCall, signer: Sr25519Keyring) -> OpaqueExtrinsic {
@@ -302,7 +321,12 @@ impl Node {
     }
 
     /// A signer's first transaction: a transfer of so many of the smallest units above what keeps an account.
-    pub fn transfer(&self, from: Sr25519Keyring, to: Sr25519Keyring, value: u128) -> OpaqueExtrinsic {
+    pub fn transfer(
+        &self,
+        from: Sr25519Keyring,
+        to: Sr25519Keyring,
+        value: u128,
+    ) -> OpaqueExtrinsic {
         let call = BalancesCall::transfer_keep_alive {
             dest: MultiAddress::Id(to.to_account_id()),
             value,
@@ -312,8 +336,12 @@ impl Node {
 
     /// Root's first transaction: the same code again.
     pub fn upgrade(&self) -> OpaqueExtrinsic {
-        let code = labora_runtime::WASM_BINARY.expect("tests build the runtime's WASM").to_vec();
-        let call = Box::new(RuntimeCall::System(SystemCall::set_code_without_checks { code }));
+        let code = labora_runtime::WASM_BINARY
+            .expect("tests build the runtime's WASM")
+            .to_vec();
+        let call = Box::new(RuntimeCall::System(SystemCall::set_code_without_checks {
+            code,
+        }));
         // Computing a blob's version takes longer than a transaction's default weight tells: root says so.
         let weight = Default::default();
         let call = pallet_sudo::Call::sudo_unchecked_weight { call, weight };
@@ -323,7 +351,10 @@ impl Node {
     /// Puts a transaction into the pool.
     pub async fn submit(&self, transaction: OpaqueExtrinsic) {
         let at = self.client.info().best_hash;
-        self.pool.submit_one(at, TransactionSource::Local, transaction).await.unwrap();
+        self.pool
+            .submit_one(at, TransactionSource::Local, transaction)
+            .await
+            .unwrap();
     }
 
     /// Waits until a condition holds.
@@ -334,84 +365,12 @@ impl Node {
         Box::pin(async move {
             let deadline = std::time::Instant::now() + DEADLINE;
             while !holds() {
-                assert!(std::time::Instant::now() < deadline, "the condition does not come to hold");
+                assert!(
+                    std::time::Instant::now() < deadline,
+                    "the condition does not come to hold"
+                );
                 tokio::task::yield_now().await;
             }
         })
-    }
-}
-
-type Processed = Vec<(Result<BlockImportStatus<u32>, BlockImportError>, H256)>;
-
-struct Results(mpsc::UnboundedSender<Processed>);
-
-impl Link<Block> for Results {
-    fn blocks_processed(&self, _: usize, _: usize, results: Processed) {
-        let _ = self.0.unbounded_send(results);
-    }
-}
-
-pub struct Queue {
-    service: Mutex<Box<dyn sc_consensus::import_queue::ImportQueueService<Block>>>,
-    results: tokio::sync::Mutex<mpsc::UnboundedReceiver<Processed>>,
-}
-
-impl Queue {
-    /// Imports a batch; the first error if any.
-    pub async fn import(&self, blocks: Vec<IncomingBlock<Block>>) -> Result<(), BlockImportError> {
-        self.service.lock().import_blocks(BlockOrigin::NetworkBroadcast, blocks);
-        let processed = tokio::time::timeout(DEADLINE, async { self.results.lock().await.next().await });
-        let processed = processed.await.expect("in time").expect("the queue runs");
-        processed.into_iter().try_for_each(|(result, _)| result.map(drop))
-    }
-}
-
-/// Peers that nobody may ask.
-pub struct Unreachable;
-
-#[async_trait::async_trait]
-impl ProofSource for Unreachable {
-    async fn peers(&self, number: u32) -> Vec<PeerId> {
-        panic!("the proof of block {number} was asked for")
-    }
-
-    async fn ask(&self, _: PeerId, _: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
-        Err(AskError::NoNetwork)
-    }
-
-    fn report(&self, _: PeerId, _: Offence) {}
-}
-
-/// One peer: another node's store.
-pub struct StoreOf {
-    client: Arc<Client>,
-    peer: PeerId,
-    requests: AtomicUsize,
-}
-
-impl StoreOf {
-    pub fn new(node: &Node) -> Arc<Self> {
-        let client = node.client.clone();
-        Arc::new(Self { client, peer: PeerId::random(), requests: AtomicUsize::new(0) })
-    }
-
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
-}
-
-#[async_trait::async_trait]
-impl ProofSource for StoreOf {
-    async fn peers(&self, _: u32) -> Vec<PeerId> {
-        vec![self.peer]
-    }
-
-    async fn ask(&self, _: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
-        self.requests.fetch_add(1, Ordering::SeqCst);
-        Ok(blocks.iter().map(|hash| block_proof(&*self.client, *hash).unwrap()).collect())
-    }
-
-    fn report(&self, _: PeerId, offence: Offence) {
-        panic!("a true store was reported for {offence:?}")
     }
 }
