@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh build python
 . scripts/paths.sh
-"$LABORA_PYTHON" -m pip install -q --disable-pip-version-check onnxruntime onnx ||
+if "$LABORA_PYTHON" -m pip install -q --disable-pip-version-check onnxruntime onnx; then
+    export LABORA_ONNX_PYTHON=$LABORA_PYTHON
+else
     echo "bench: onnxruntime could not be installed; its ratios are left out"
+fi
 cargo bench -p labora-pouw -p labora-kernels
