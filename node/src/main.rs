@@ -1,8 +1,5 @@
 //! `labora`: the node. See [`cli`] for what it can be asked to do, and [`service`] for how a running node is put together.
 
-// The SDK's error is large and comes once, at the end.
-#![allow(clippy::result_large_err)]
-
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmark;
 mod cli;
