@@ -93,11 +93,11 @@ impl Plan {
     }
 
     /// How many pieces there are; at least one.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.left.len() * self.right.len() * self.depth.len()
     }
 
-    /// The piece at `index`, below [`Plan::len`]; in this order they are best computed.
+    /// The piece at `index`, below [`Plan::count`]; in this order they are best computed.
     pub fn piece(&self, index: usize) -> Piece {
         let left = index % self.left.len();
         let rest = index / self.left.len();

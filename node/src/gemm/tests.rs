@@ -21,7 +21,7 @@ fn plain(a: &[i8], bt: &[i8], k: usize) -> Vec<i64> {
 fn device(a: &Packed, bt: &Packed) -> Vec<i32> {
     assert_eq!(a.k, bt.k);
     assert!(
-        (256..=16_384).contains(&a.k) && a.k % 64 == 0,
+        (256..=16_384).contains(&a.k) && a.k.is_multiple_of(64),
         "k = {}",
         a.k
     );
@@ -42,7 +42,7 @@ fn device(a: &Packed, bt: &Packed) -> Vec<i32> {
 }
 
 fn pieces(plan: &Plan) -> impl Iterator<Item = Piece> + '_ {
-    (0..plan.len()).map(|index| plan.piece(index))
+    (0..plan.count()).map(|index| plan.piece(index))
 }
 
 fn multiply(
@@ -65,7 +65,7 @@ fn multiply(
             .add(&plan, piece, &device(&a, &bt))
             .expect("the device's answer has the right length");
     }
-    (assembly.finish(), plan.len())
+    (assembly.finish(), plan.count())
 }
 
 fn assert_exact(m: usize, n: usize, k: usize, a: Vec<i8>, bt: Vec<i8>) {
@@ -87,7 +87,7 @@ fn entries(count: usize, k: usize, sparse: usize) -> Vec<i8> {
         .map(|at| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let value = (state >> 24) as i8;
-            if (at / k) % sparse == 0 {
+            if (at / k).is_multiple_of(sparse) {
                 value
             } else {
                 value / 3
@@ -167,7 +167,7 @@ fn entries_within_63_take_one_piece_that_is_the_matrix_itself() {
         .collect();
     let dimensions = Dimensions::new(48, 48, 320).expect("valid");
     let plan = Plan::new(Product::new(dimensions, data.clone(), data.clone()).expect("valid"));
-    assert_eq!(plan.len(), 1);
+    assert_eq!(plan.count(), 1);
     assert_eq!(
         plan.pack_a(plan.piece(0)),
         Packed {

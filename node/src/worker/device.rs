@@ -252,11 +252,10 @@ impl Feeder {
     fn settle(&mut self, flight: InFlight) {
         let outcome = flight.outcome.wait();
         self.queue.ran(flight.run);
-        let purpose = match flight.what {
-            What::Filler => Purpose::Filler,
-            What::Piece { .. } => Purpose::Request,
-        };
-        let outcome = match (outcome, flight.what) {
+        match (outcome, flight.what) {
+            (Ok(mut outcome), What::Filler) => {
+                self.settle_mining(Purpose::Filler, flight.pre_hash, &mut outcome);
+            }
             (
                 Ok(mut outcome),
                 What::Piece {
@@ -265,21 +264,41 @@ impl Feeder {
                     operands,
                 },
             ) => {
+                self.settle_mining(Purpose::Request, flight.pre_hash, &mut outcome);
                 self.settle_piece(active, piece, &operands, &outcome);
                 if let Some(product) = outcome.product.take() {
                     self.device.recycle(product);
                 }
-                outcome
             }
-            (Ok(outcome), What::Filler) => outcome,
-            (Err(error), What::Piece { active, .. }) => return self.give_up(active, error.into()),
+            (Err(error), What::Piece { active, .. }) => self.give_up(active, error.into()),
             (Err(error), What::Filler) => {
                 tracing::warn!(target: "labora", device = %self.name, %error, "filler failed; resting for a moment");
-                return self.queue.rest_until(Instant::now() + REST_AFTER_FAILURE);
+                self.queue.rest_until(Instant::now() + REST_AFTER_FAILURE);
             }
-        };
+        }
+    }
+
+    /// Counts, and hands winners on. Before the product is put together: a block cannot wait, and whoever has an answer
+    /// finds it counted.
+    fn settle_mining(&self, purpose: Purpose, pre_hash: Option<[u8; 32]>, outcome: &mut Outcome) {
         self.stats.macs(purpose, outcome.macs, outcome.mined);
-        self.send_winners(purpose, flight.pre_hash, outcome);
+        let Some(pre_hash) = pre_hash else { return };
+        for winner in outcome.winners.drain(..) {
+            let device = Arc::clone(&self.name);
+            // Waits while the engine is busy. It fails only when the runtime is gone, and the chain with it.
+            if self
+                .winners
+                .blocking_send(Found {
+                    pre_hash,
+                    winner,
+                    purpose,
+                    device,
+                })
+                .is_err()
+            {
+                return;
+            }
+        }
     }
 
     fn settle_piece(
@@ -315,26 +334,6 @@ impl Feeder {
                 tracing::warn!(target: "labora", device = %self.name, %error, "a product failed");
             }
             active.fail(error);
-        }
-    }
-
-    fn send_winners(&self, purpose: Purpose, pre_hash: Option<[u8; 32]>, outcome: Outcome) {
-        let Some(pre_hash) = pre_hash else { return };
-        for winner in outcome.winners {
-            let device = Arc::clone(&self.name);
-            // Waits while the engine is busy. It fails only when the runtime is gone, and the chain with it.
-            if self
-                .winners
-                .blocking_send(Found {
-                    pre_hash,
-                    winner,
-                    purpose,
-                    device,
-                })
-                .is_err()
-            {
-                return;
-            }
         }
     }
 }

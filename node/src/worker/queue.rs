@@ -183,7 +183,7 @@ impl Queue {
         let mut state = self.state.lock();
         let id = state.next_run;
         state.next_run += 1;
-        let template = state.template.clone();
+        let template = state.template;
         if let Some((_, parent)) = template {
             state.running.push(Running {
                 id,

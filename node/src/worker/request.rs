@@ -96,7 +96,7 @@ impl Active {
 
     /// The next piece with its operands, or `None` if all were started.
     pub fn start_piece(&mut self) -> Result<Option<(Piece, Matrix, Matrix)>, MultiplyError> {
-        if self.started == self.plan.len() {
+        if self.started == self.plan.count() {
             return Ok(None);
         }
         let piece = self.plan.piece(self.started);
@@ -135,7 +135,7 @@ impl Active {
 
     /// Whether every piece is in.
     pub fn is_done(&self) -> bool {
-        self.settled == self.plan.len()
+        self.settled == self.plan.count()
     }
 
     /// Whether nobody waits for it any more.

@@ -13,7 +13,7 @@ use labora_pouw::{Difficulty, Proof, Seal, Shape};
 use parking_lot::{Condvar, Mutex};
 use sp_core::{H256, U256};
 
-use super::{queue::MAX_QUEUED_REQUESTS, *};
+use super::{queue::MAX_QUEUED_REQUESTS, request::Roots, *};
 use crate::gemm::{Dimensions, Product};
 
 /// Longest that a test waits for a condition; none takes a tenth of it on a busy machine.
@@ -134,7 +134,7 @@ fn template(number: u32, difficulty: u64) -> Option<Template> {
 /// Two small matrices of all of int8, and their product.
 fn product(seed: i64) -> (Product, Vec<i32>) {
     let (m, n, k) = (5, 7, 300);
-    let entry = |at: usize| (at as i64 * 2_654_435_761 + seed * 977 >> 7) as i8;
+    let entry = |at: usize| ((at as i64 * 2_654_435_761 + seed * 977) >> 7) as i8;
     let a: Vec<i8> = (0..m * k).map(entry).collect();
     let bt: Vec<i8> = (0..n * k).map(|at| entry(at + 10_000)).collect();
     let dot = |x: &[i8], y: &[i8]| {
@@ -182,41 +182,41 @@ async fn a_product_under_a_template_is_exact_and_its_block_stands_on_its_matrice
         engine,
         templates,
     } = setup();
-    // Held until the template is there, so that the product surely runs under it; no filler can come first.
-    let (asked, expected) = product(2);
-    let asking = tokio::spawn({
+    let ask = |seed| {
         let worker = worker.clone();
-        async move { worker.multiply(asked).await }
-    });
-    until("the product waits", || {
-        worker.stats().queue_length == 1 || gate.state.lock().waiting > 0
-    })
-    .await;
+        tokio::spawn(async move { worker.multiply(product(seed).0).await })
+    };
+    // The first is held at the gate, without a template. The second waits behind it until there is one, and is then
+    // run before any filler: the one seal of that template is its.
+    let first = ask(2);
+    tokio::task::block_in_place(|| gate.wait_until_reached());
+    let second = ask(3);
+    until("the second waits", || worker.stats().queue_length == 1).await;
     templates.send_replace(template(1, 1));
     until("the template is known", || worker.stats().is_mining).await;
     gate.open();
-    let answer = asking.await.expect("no panic").expect("a product");
-    assert_eq!(answer.product, expected);
-    let (asked, expected) = product(3);
-    let answer = worker.multiply(asked).await.expect("a product");
-    assert_eq!(answer.product, expected);
-    assert_eq!(answer.mined_macs, answer.macs);
-    let [roots] = answer.roots[..] else {
-        panic!("one piece, so one pair of roots")
+    let first = first.await.expect("no panic").expect("a product");
+    assert_eq!((first.product, first.roots), (product(2).1, vec![]));
+    let second = second.await.expect("no panic").expect("a product");
+    assert_eq!(
+        (&second.product, second.mined_macs),
+        (&product(3).1, second.macs)
+    );
+    until("a block was mined on it", || {
+        worker.stats().blocks_useful == 1
+    })
+    .await;
+    let taken = engine.taken.lock().clone();
+    let [(pre_hash, seal, proof)] = &taken[..] else {
+        panic!("one seal settles a template")
     };
-    let is_ours = |seal: &Seal| (*seal.root_a(), *seal.root_b()) == (roots.a, roots.bt);
-    let taken = || engine.taken.lock().clone();
-    // At difficulty 1 every tile wins, and the first of each template is submitted: take a template that only our
-    // product can have settled.
-    if !taken().iter().any(|(_, seal, _)| is_ours(seal)) {
-        templates.send_replace(None);
-        until("mining stopped", || !worker.stats().is_mining).await;
-    }
-    until("something was submitted", || !taken().is_empty()).await;
-    for (pre_hash, seal, proof) in taken() {
-        let difficulty = Difficulty::new(U256::one()).expect("not zero");
-        labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty).expect("a valid proof");
-    }
+    let roots = Roots {
+        a: *seal.root_a(),
+        bt: *seal.root_b(),
+    };
+    assert_eq!(second.roots, vec![roots]);
+    let difficulty = Difficulty::new(U256::one()).expect("not zero");
+    labora_pouw::verify(&pre_hash.0, seal, proof, difficulty).expect("a valid proof");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,7 +303,6 @@ async fn shutdown_finishes_what_was_taken_and_takes_no_more() {
         templates,
         ..
     } = setup();
-    templates.send_replace(template(1, u64::MAX));
     let asked: Vec<_> = (0..10)
         .map(|seed| {
             let worker = worker.clone();
@@ -311,8 +310,10 @@ async fn shutdown_finishes_what_was_taken_and_takes_no_more() {
         })
         .collect();
     tokio::task::block_in_place(|| gate.wait_until_reached());
-    // The device holds either the first product or filler that came before.
-    until("the others wait", || worker.stats().queue_length >= 9).await;
+    until("the others wait", || worker.stats().queue_length == 9).await;
+    // Filler is never started once products wait; that it is not mined on after the end is told by `is_mining`.
+    templates.send_replace(template(1, u64::MAX));
+    until("the template is known", || worker.stats().is_mining).await;
     let ending = tokio::spawn({
         let worker = worker.clone();
         async move { worker.shutdown().await }
