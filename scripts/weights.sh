@@ -8,6 +8,5 @@ export CARGO_TARGET_DIR=$LABORA_TARGET/benchmarks
 cargo build --release --workspace --features labora/runtime-benchmarks
 for pallet in work rewards; do
     "$CARGO_TARGET_DIR/release/labora" benchmark pallet --chain dev --pallet "pallet_$pallet" --extrinsic '*' \
-        --steps 50 --repeat 20 --wasm-execution compiled --output "runtime/pallets/$pallet/src/weights.rs" \
-        --template scripts/weights.hbs
+        --steps 50 --repeat 20 --wasm-execution compiled --output "runtime/pallets/$pallet/src/weights.rs"
 done
