@@ -39,18 +39,38 @@ impl Assembly {
 
     /// Adds one piece. `product`: the device's answer for the piece's packed operands, row-major.
     ///
-    /// Fails if the answer has not as many entries as the packed operands ask for.
-    pub fn add(&mut self, plan: &Plan, piece: Piece, product: &[i32]) -> Result<(), GemmError> {
+    /// Gives the answer's memory back, for the device to use again, unless the answer became the product itself. Fails if
+    /// the answer has not as many entries as the packed operands ask for.
+    pub fn add(
+        &mut self,
+        plan: &Plan,
+        piece: Piece,
+        mut product: Vec<i32>,
+    ) -> Result<Option<Vec<i32>>, GemmError> {
         let (left, right) = (plan.left(piece), plan.right(piece));
         let stride = right.packed_rows();
         let expected = left.packed_rows() * stride;
         if product.len() != expected {
+            let (name, got) = ("the device's product", product.len());
             return Err(GemmError::Length {
-                name: "the device's product",
-                got: product.len(),
+                name,
+                got,
                 expected,
             });
         }
+        // Most products: one piece without limbs and without padding but for rows at the end.
+        if plan.count() == 1 && stride == self.columns && left.wide.is_empty() {
+            product.truncate(left.rows.len() * stride);
+            self.sums = Sums::Narrow(product);
+            return Ok(None);
+        }
+        self.add_rows(plan, piece, &product);
+        Ok(Some(product))
+    }
+
+    fn add_rows(&mut self, plan: &Plan, piece: Piece, product: &[i32]) {
+        let (left, right) = (plan.left(piece), plan.right(piece));
+        let stride = right.packed_rows();
         let packed_row = |row: usize| &product[row * stride..(row + 1) * stride];
         let mut wide = left.wide.iter().enumerate().peekable();
         for row in 0..left.rows.len() {
@@ -81,7 +101,6 @@ impl Assembly {
                 }
             }
         }
-        Ok(())
     }
 
     /// The product, m×n, row-major, once all pieces were added.

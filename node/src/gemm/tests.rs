@@ -62,7 +62,7 @@ fn multiply(
             u64::from(a.rows) * u64::from(bt.rows) * u64::from(a.k)
         );
         assembly
-            .add(&plan, piece, &device(&a, &bt))
+            .add(&plan, piece, device(&a, &bt))
             .expect("the device's answer has the right length");
     }
     (assembly.finish(), plan.count())
@@ -263,5 +263,33 @@ fn an_answer_of_the_wrong_size_is_refused() {
     let dimensions = Dimensions::new(1, 1, 1).expect("valid");
     let plan = Plan::new(Product::new(dimensions, vec![1], vec![1]).expect("valid"));
     let mut assembly = Assembly::new(&plan);
-    assert!(assembly.add(&plan, plan.piece(0), &[0; 32 * 31]).is_err());
+    assert!(
+        assembly
+            .add(&plan, plan.piece(0), vec![0; 32 * 31])
+            .is_err()
+    );
+}
+
+#[test]
+fn an_answer_that_is_the_product_is_taken_as_it_is() {
+    // (m, n): rows may be padded, since those stand at the end; columns may not.
+    for (m, n, is_taken) in [(32, 48, true), (33, 48, true), (32, 47, false)] {
+        let a: Vec<i8> = entries(m * 300, 300, 1)
+            .iter()
+            .map(|value| value / 3)
+            .collect();
+        let bt: Vec<i8> = entries(n * 300, 300, 1)
+            .iter()
+            .map(|value| value / 3)
+            .collect();
+        assert_exact(m, n, 300, a.clone(), bt.clone());
+        let dimensions = Dimensions::new(m as u64, n as u64, 300).expect("valid");
+        let plan = Plan::new(Product::new(dimensions, a, bt).expect("valid"));
+        let piece = plan.piece(0);
+        let answer = device(&plan.pack_a(piece), &plan.pack_bt(piece));
+        let spare = Assembly::new(&plan)
+            .add(&plan, piece, answer)
+            .expect("the right length");
+        assert_eq!(spare.is_none(), is_taken, "m {m}, n {n}");
+    }
 }

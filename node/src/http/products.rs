@@ -204,7 +204,11 @@ fn bytes_of(
             if chunk.is_empty() {
                 return None;
             }
-            let bytes: Vec<u8> = chunk.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+            // Written so that it compiles to a copy where int32 is little-endian already.
+            let mut bytes = vec![0; 4 * chunk.len()];
+            for (to, entry) in bytes.chunks_exact_mut(4).zip(chunk) {
+                to.copy_from_slice(&entry.to_le_bytes());
+            }
             Some((Ok(Bytes::from(bytes)), (product, end, reserved)))
         },
     )

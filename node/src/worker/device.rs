@@ -265,10 +265,7 @@ impl Feeder {
                 },
             ) => {
                 self.settle_mining(Purpose::Request, flight.pre_hash, &mut outcome);
-                self.settle_piece(active, piece, &operands, &outcome);
-                if let Some(product) = outcome.product.take() {
-                    self.device.recycle(product);
-                }
+                self.settle_piece(active, piece, &operands, outcome);
             }
             (Err(error), What::Piece { active, .. }) => self.give_up(active, error.into()),
             (Err(error), What::Filler) => {
@@ -306,14 +303,16 @@ impl Feeder {
         key: u64,
         piece: Piece,
         operands: &(Matrix, Matrix),
-        outcome: &Outcome,
+        outcome: Outcome,
     ) {
         // None: an earlier piece failed, and the asker knows.
         let Some(active) = self.active.get_mut(&key) else {
             return;
         };
-        if let Err(error) = active.settle_piece(piece, operands, outcome) {
-            return self.give_up(key, error);
+        match active.settle_piece(piece, operands, outcome) {
+            Ok(Some(spare)) => self.device.recycle(spare),
+            Ok(None) => {}
+            Err(error) => return self.give_up(key, error),
         }
         if active.is_done() {
             if let Some(active) = self.active.remove(&key) {

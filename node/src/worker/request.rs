@@ -109,15 +109,15 @@ impl Active {
         Ok(Some((piece, matrix(self.plan.pack_a(piece))?, bt)))
     }
 
-    /// Takes in a device's answer to one piece.
+    /// Takes in a device's answer to one piece; gives its memory back if it is not needed.
     pub fn settle_piece(
         &mut self,
         piece: Piece,
         operands: &(Matrix, Matrix),
-        outcome: &Outcome,
-    ) -> Result<(), MultiplyError> {
-        let product = outcome.product.as_deref().ok_or(MultiplyError::Lost)?;
-        self.assembly.add(&self.plan, piece, product)?;
+        outcome: Outcome,
+    ) -> Result<Option<Vec<i32>>, MultiplyError> {
+        let product = outcome.product.ok_or(MultiplyError::Lost)?;
+        let spare = self.assembly.add(&self.plan, piece, product)?;
         self.settled += 1;
         let macs = self.plan.piece_macs(piece);
         self.macs += macs;
@@ -130,7 +130,7 @@ impl Active {
                 });
             }
         }
-        Ok(())
+        Ok(spare)
     }
 
     /// Whether every piece is in.
