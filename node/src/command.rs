@@ -42,9 +42,14 @@ impl SubstrateCli for Cli {
     }
 }
 
+/// The SDK's proposer tells of every template at `info`; here one is made every few seconds and most are never sealed.
+const QUIET: &str = "basic-authorship=warn,sc_basic_authorship=warn";
+
 /// Reads the command line and does it.
 pub fn run() -> sc_cli::Result<ExitCode> {
-    let cli = Cli::from_args();
+    let mut cli = Cli::from_args();
+    // First, so that what the user asks for with --log still wins.
+    cli.run.shared_params.log.insert(0, QUIET.into());
     match &cli.subcommand {
         None => run_node(&cli)?,
         Some(Subcommand::Pouw(command)) => return pouw::run(command),

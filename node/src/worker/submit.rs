@@ -82,8 +82,8 @@ pub(super) fn start<S: SubmitSeal>(submit: S, stats: Arc<Stats>) -> mpsc::Sender
                     imported = Some(pre_hash);
                     stats.block(purpose);
                     let source = source(purpose);
-                    tracing::info!(target: "labora", block = ?hash, source, %device, "mined a block");
-                    tracing::debug!(target: "labora", block = ?hash, root_a, root_b, "mined on these matrices");
+                    // The engine has told of the block; here is on what it was mined.
+                    tracing::debug!(target: "labora", block = ?hash, source, %device, root_a, root_b, "mined a block");
                 }
                 Verdict::TooLate => stats.too_late(),
                 Verdict::Refused(reason) => {
