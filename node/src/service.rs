@@ -213,7 +213,9 @@ pub async fn new_full(
                 author,
                 peers: options.peers,
             });
-        task_manager.spawn_essential_handle().spawn_blocking(
+        // Not as a blocking task: those outlive tokio's clock when the node ends, and asking that clock for the next tick
+        // is then a panic. The proposer builds blocks on blocking threads by itself.
+        task_manager.spawn_essential_handle().spawn(
             "pouw-authoring",
             Some("block-authoring"),
             authoring,
