@@ -86,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
-    # A Unix socket refuses at once what does not fit into its backlog, and five is the default: as many as a node takes.
+    # A Unix socket refuses at once what does not fit into its backlog, five by default: as many as a node takes.
     request_queue_size = 128
 
 
