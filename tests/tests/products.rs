@@ -1,6 +1,11 @@
 //! The GEMM endpoint: always exact, bounded, and paid in blocks.
 
-use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
@@ -11,7 +16,7 @@ use labora_tests::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 /// Connections at once that ask for a product: more than may wait (64).
 const CROWD: usize = 100;
@@ -318,33 +323,64 @@ async fn a_users_product_mines_a_block_and_the_state_names_its_matrices() -> Out
         &NodeOptions::of_spec(&spec),
     )
     .await?;
-    let mut http = Http::tcp(node.gemm_address()?).await?;
+    let address = node.gemm_address()?;
     let mut random = Random::of_test(0x0047_454D_4D35);
-    let product = Product::random(&mut random, [512, 512, 512], -63, 63);
+    let product = Product::random(&mut random, [768, 768, 1_024], -63, 63);
+    let expected = product.by_definition();
 
-    let (mut checked, rpc) = (0u64, node.rpc());
-    let deadline = std::time::Instant::now() + BLOCK_LIMIT;
-    while std::time::Instant::now() < deadline {
-        let answer = product.assert_exact_from(&mut http).await?;
-        let roots = answer.field("labora-roots").unwrap_or_default().to_owned();
-        let best = rpc.best_number().await?;
-        // The state knows of a block from the next one on.
-        for number in checked + 1..best {
-            let record: Value = rpc.call("pouw_sealOf", &[number.into()]).await?;
-            let root = |name: &str| {
-                record[name]
-                    .as_str()
-                    .unwrap_or_default()
-                    .trim_start_matches("0x")
-                    .to_owned()
-            };
-            let pair = format!("{}:{}", root("rootA"), root("rootB"));
-            if !roots.is_empty() && roots.split(',').any(|listed| listed == pair) {
-                println!("block {number} was mined on the product: {record}");
-                return node.log().assert_no_panic();
+    // Two who ask again and again, so that the device has hardly a moment for filler. Each product has a fresh row: the
+    // same matrices under the same template would only give the same tickets again.
+    let roots = Arc::new(Mutex::new(HashSet::new()));
+    let mut asking = JoinSet::new();
+    for lane in ["one", "other"] {
+        let (roots, mut random) = (roots.clone(), random.part(lane));
+        let (mut product, mut expected) = (product.clone(), expected.clone());
+        asking.spawn(async move {
+            let mut http = Http::tcp(address).await?;
+            loop {
+                let row = Product::random(&mut random, [1, 1, product.k], -63, 63);
+                product.a[..product.k].copy_from_slice(&row.a);
+                let first = Product {
+                    m: 1,
+                    a: row.a,
+                    bt: product.bt.clone(),
+                    ..row
+                };
+                expected[..product.n].copy_from_slice(&first.by_definition());
+                let answer = product.ask(&mut http).await?;
+                if answer.status != 200 || entries_of(&answer.body)? != expected {
+                    return Outcome::<()>::Err(
+                        format!("{}: not the product", answer.status).into(),
+                    );
+                }
+                let listed = answer.field("labora-roots").unwrap_or_default();
+                let mut roots = roots.lock().unwrap_or_else(PoisonError::into_inner);
+                roots.extend(listed.split(',').map(str::to_owned));
             }
-            checked = number;
-        }
+        });
     }
-    Err(format!("none of {checked} blocks was mined on the product").into())
+
+    let (rpc, mut sealed) = (node.rpc(), Vec::new());
+    let search = async {
+        loop {
+            // The state knows of a block from the next one on; an answer may come after the block that it led to.
+            for number in sealed.len() as u64 + 1..rpc.best_number().await? {
+                let record: Value = rpc.call("pouw_sealOf", &[number.into()]).await?;
+                let root = |name: &str| record[name].as_str().unwrap_or_default().replace("0x", "");
+                sealed.push((format!("{}:{}", root("rootA"), root("rootB")), record));
+            }
+            let roots = roots.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((_, record)) = sealed.iter().find(|(pair, _)| roots.contains(pair)) {
+                println!("mined on one of {} products: {record}", roots.len());
+                return Outcome::Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        found = timeout(BLOCK_LIMIT, search) => found.map_err(|_| "no block was mined on a product")??,
+        Some(ended) = asking.join_next() => ended??,
+    }
+    asking.abort_all();
+    node.log().assert_no_panic()
 }
