@@ -294,7 +294,7 @@ async fn a_node_interrupted_while_it_starts_starts_the_next_time() -> Outcome {
     let base = folder.path().join("data");
     let options = NodeOptions::dev();
     fs::create_dir_all(&base)?;
-    for round in 0..8 {
+    for round in 0..6 {
         let path = base.join(format!("interrupted.{round}"));
         let file = fs::File::create(&path)?;
         let mut child = Command::new(binary::labora()?)
@@ -304,7 +304,7 @@ async fn a_node_interrupted_while_it_starts_starts_the_next_time() -> Outcome {
             .stderr(file)
             .spawn()?;
         // The moment is the point: anywhere between the first instruction and a node that mines.
-        tokio::time::sleep(Duration::from_millis(random.between(0, 2_500))).await;
+        tokio::time::sleep(Duration::from_millis(random.between(0, 5_000))).await;
         Command::new("kill")
             .args(["-INT", &child.id().to_string()])
             .status()?;
@@ -323,7 +323,7 @@ async fn a_node_interrupted_while_it_starts_starts_the_next_time() -> Outcome {
     let node = Node::start(&machine, &base, &options).await?;
     let rpc = node.rpc();
     wait_for(
-        "a block after eight interrupted starts",
+        "a block after six interrupted starts",
         REFUSAL_LIMIT,
         || async move { Ok((rpc.best_number().await? > 0).then_some(())) },
     )

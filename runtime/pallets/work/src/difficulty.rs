@@ -45,9 +45,9 @@ pub struct Parameters {
 /// Why figures make no parameters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ParametersError {
-    /// The time between blocks is outside [`MIN_TARGET_BLOCK_TIME_MS`]..=[`MAX_TARGET_BLOCK_TIME_MS`].
+    /// The time between blocks is outside `MIN_TARGET_BLOCK_TIME_MS..=MAX_TARGET_BLOCK_TIME_MS`.
     TargetBlockTime,
-    /// The half-life is shorter than the time between blocks, or above [`MAX_HALF_LIFE_MS`].
+    /// The half-life is shorter than the time between blocks, or above `MAX_HALF_LIFE_MS`.
     HalfLife,
 }
 
