@@ -1,5 +1,5 @@
 # Where scripts keep what outlives a clone; sourced by each of them.
-LABORA_CACHE=${LABORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/labora}
+export LABORA_CACHE=${LABORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/labora}
 LABORA_VENV=${LABORA_VENV:-$LABORA_CACHE/venv}
 # A fresh clone in CI would compile a thousand crates again; elsewhere cargo's own default stands.
 if [ -n "${CI:-}" ]; then

@@ -10,7 +10,7 @@ TARGET=wasm32v1-none
 TOOLCHAIN=labora-wasm
 DEBIAN_PACKAGES=(rustc-web cargo-web rust-web-src)
 RUSTUP_WAIT_S=120
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/labora"
+cache="${LABORA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/labora}"
 env_file="$cache/wasm.env"
 from="${LABORA_WASM_FROM:-any}"
 

@@ -5,9 +5,8 @@ cd "$(dirname "$0")/.."
 bash scripts/build.sh
 bash scripts/setup.sh python js
 . scripts/paths.sh
-echo "test: Rust, all crates"
+# The Python client's tests among them: `foreign_clients` runs pytest against a real node.
+echo "test: all crates, real processes, foreign clients"
 cargo test --release --workspace
-echo "test: the Python client"
-"$LABORA_PYTHON" -m pytest -q clients/python
 echo "test: the main job, once"
 ONCE=1 bash scripts/run.sh
