@@ -49,6 +49,7 @@ pub fn development() -> Result<ChainSpec, Error> {
         .with_name("Labora Development")
         .with_id("labora_dev")
         .with_chain_type(ChainType::Development)
+        .with_protocol_id("labora-dev")
         .with_genesis_config_preset_name(presets::DEVELOPMENT)
         .build())
 }
@@ -59,6 +60,7 @@ pub fn local() -> Result<ChainSpec, Error> {
         .with_name("Labora Local Testnet")
         .with_id("labora_local")
         .with_chain_type(ChainType::Local)
+        .with_protocol_id("labora-local")
         .with_genesis_config_preset_name(presets::LOCAL_TESTNET)
         .build())
 }

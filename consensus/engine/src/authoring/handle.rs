@@ -187,6 +187,19 @@ impl<B: BlockT<Hash = H256>> Shared<B> {
         self.publish(None);
     }
 
+    /// No more is mined on `parent`, of which a child is being imported; who comes now waits for what stands on that.
+    fn retire(&self, parent: H256) {
+        self.templates.send_if_modified(|current| {
+            let solved = current
+                .as_ref()
+                .is_some_and(|template| template.parent == parent);
+            if solved {
+                *current = None;
+            }
+            solved
+        });
+    }
+
     async fn submit(&self, pre_hash: H256, seal: Seal, proof: Proof) -> Result<H256, SubmitError> {
         let (template, mut header) = match self.proposals.lock().lookup(pre_hash) {
             Lookup::Open(template, header) => (template, header),
@@ -203,6 +216,7 @@ impl<B: BlockT<Hash = H256>> Shared<B> {
         let Some(proposal) = self.proposals.lock().take(pre_hash) else {
             return Err(SubmitError::Duplicate { pre_hash });
         };
+        self.retire(template.parent);
         match self.import(proposal.payload, &sealed, verified).await {
             Ok(hash) => {
                 tracing::info!(

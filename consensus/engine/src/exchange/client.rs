@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, sync::OnceLock, time::Duration};
 
+use futures::future::{Either, select};
+use futures_timer::Delay;
 use labora_pouw::Proof;
 use parity_scale_codec::Encode;
 use sc_network::{
@@ -105,9 +107,8 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     let asked = peers.len();
     let mut sender_failed = false;
     for peer in peers {
-        let answer = tokio::time::timeout(ASK_TIMEOUT, source.ask(peer, &blocks)).await;
-        let without_proof = match answer {
-            Ok(Ok(proofs)) => {
+        let without_proof = match in_time(source.ask(peer, &blocks)).await {
+            Some(Ok(proofs)) => {
                 let mut proofs = proofs.into_iter();
                 match proofs.next().flatten() {
                     None => true,
@@ -129,16 +130,16 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
                     },
                 }
             }
-            Ok(Err(AskError::Wire(error))) => {
+            Some(Err(AskError::Wire(error))) => {
                 tracing::debug!(%peer, %error, "Peer gave a malformed answer");
                 source.report(peer, Offence::MalformedAnswer);
                 true
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer did not answer");
                 false
             }
-            Err(_) => false,
+            None => false,
         };
         sender_failed |= without_proof && Some(peer) == hints.sender;
     }
@@ -147,6 +148,15 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
         asked,
         sender_failed,
     })
+}
+
+/// What `answer` resolves to within [`ASK_TIMEOUT`]. By a clock that does not end with the node's runtime: the import
+/// queue, which waits here, is a blocking task and outlives tokio's.
+async fn in_time<T>(answer: impl Future<Output = T> + Unpin) -> Option<T> {
+    match select(answer, Delay::new(ASK_TIMEOUT)).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(_) => None,
+    }
 }
 
 /// The network as a source of proofs. The import queue is made before the network, so this is bound to it later.

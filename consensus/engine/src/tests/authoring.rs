@@ -236,6 +236,25 @@ async fn a_second_winner_of_a_template_is_a_duplicate() {
 }
 
 #[tokio::test]
+async fn a_sealed_template_is_offered_to_nobody_anymore() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let found = winner(&template);
+    mine.handle
+        .submit(template.pre_hash, found.seal, found.proof)
+        .await
+        .unwrap();
+    // The loop has not been told of the import; it may have noticed by itself.
+    let offered = mine.handle.templates().borrow().clone();
+    assert!(
+        offered
+            .as_ref()
+            .is_none_or(|next| next.parent != template.parent),
+        "{offered:?}"
+    );
+}
+
+#[tokio::test]
 async fn two_winners_submitted_together_make_one_block() {
     let mut mine = start_alone();
     let template = mine.template().await;

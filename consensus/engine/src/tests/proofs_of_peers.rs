@@ -145,3 +145,13 @@ async fn a_wrong_proof_heard_earlier_does_not_condemn_the_block() {
     node.sync(&blocks[0].header).await.unwrap();
     assert_eq!(node.chain.best().hash(), blocks[0].hash());
 }
+
+#[test]
+fn verification_asks_no_clock_that_ends_with_the_runtime() {
+    // The import queue's blocking task goes on while the runtime ends; a runtime without a clock stands for that.
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let silent = PeerId::random();
+    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Silence)]);
+    let result = runtime.block_on(node.sync(&blocks[0].header));
+    assert!(matches!(result, Err(SyncError::NotNow(_))), "{result:?}");
+}

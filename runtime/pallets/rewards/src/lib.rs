@@ -19,6 +19,7 @@ extern crate alloc;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+mod era;
 mod fees;
 #[cfg(test)]
 mod mock;
@@ -27,6 +28,7 @@ mod schedule;
 mod tests;
 pub mod weights;
 
+pub use era::{Era, Parameters};
 pub use fees::{Dust, FeesAndTips};
 pub use pallet::*;
 pub use schedule::{MAX_SUBSIDY, Schedule, ScheduleError};
@@ -48,72 +50,6 @@ use sp_runtime::{
 
 /// The token's credit, in the account type of the runtime.
 pub type CreditOf<T> = Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
-
-/// Everything about emission that governance can change.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Decode,
-    DecodeWithMemTracking,
-    Encode,
-    Eq,
-    MaxEncodedLen,
-    PartialEq,
-    TypeInfo,
-)]
-pub struct Parameters {
-    /// How much a block issues.
-    pub schedule: Schedule,
-    /// Share of the author.
-    pub author_share: Perbill,
-    /// Share of the staking account; the research account has the rest.
-    pub staking_share: Perbill,
-}
-
-/// The parameters in force, and since when.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Decode,
-    DecodeWithMemTracking,
-    Encode,
-    Eq,
-    MaxEncodedLen,
-    PartialEq,
-    TypeInfo,
-)]
-pub struct Era {
-    /// What holds.
-    pub parameters: Parameters,
-    /// First block under these parameters.
-    pub since_block: u32,
-    /// Issued by all blocks before it, in the token's smallest unit.
-    pub minted_before: u128,
-}
-
-impl Era {
-    /// Issued by all blocks up to and including `block`; `None` if that lies before the era and its eve.
-    pub fn minted_by(&self, block: u32) -> Option<u128> {
-        let blocks = block.checked_add(1)?.checked_sub(self.since_block)?;
-        self.minted_before
-            .checked_add(self.parameters.schedule.total(blocks))
-    }
-}
-
-/// A missing schedule in storage reads as one that pays nothing.
-fn nothing() -> Era {
-    Era {
-        parameters: Parameters {
-            schedule: Schedule::NOTHING,
-            author_share: Perbill::zero(),
-            staking_share: Perbill::zero(),
-        },
-        since_block: 0,
-        minted_before: 0,
-    }
-}
 
 #[frame_support::pallet]
 pub mod pallet {
@@ -162,7 +98,7 @@ pub mod pallet {
     pub struct NoEra;
     impl Get<Era> for NoEra {
         fn get() -> Era {
-            nothing()
+            Era::NOTHING
         }
     }
 
@@ -191,7 +127,7 @@ pub mod pallet {
                 schedule,
                 author_share,
                 staking_share,
-            } = nothing().parameters;
+            } = Era::NOTHING.parameters;
             Self {
                 initial_subsidy: schedule.initial_subsidy(),
                 half_life_blocks: schedule.half_life_blocks(),
@@ -315,14 +251,6 @@ pub mod pallet {
             Self::deposit_event(Event::ParametersChanged { parameters });
             Ok(())
         }
-    }
-}
-
-impl Parameters {
-    /// Whether author and staking together get at most the whole.
-    pub fn shares_fit(&self) -> bool {
-        u64::from(self.author_share.deconstruct()) + u64::from(self.staking_share.deconstruct())
-            <= u64::from(Perbill::one().deconstruct())
     }
 }
 
