@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use labora_pouw::{Difficulty, Hash, Proof, Seal, Shape};
 
 use crate::error::DeviceError;
@@ -90,7 +90,24 @@ impl Cancel {
 #[derive(Debug)]
 pub struct Pending(pub(crate) Receiver<Result<Outcome, DeviceError>>);
 
+/// The device's end of a [`Pending`] outcome. Dropped without an outcome, it says [`DeviceError::Gone`].
+#[derive(Debug)]
+pub struct Promise(Sender<Result<Outcome, DeviceError>>);
+
+impl Promise {
+    /// Gives the outcome. Nobody may be waiting any more, which is no error.
+    pub fn keep(self, outcome: Result<Outcome, DeviceError>) {
+        let _ = self.0.send(outcome);
+    }
+}
+
 impl Pending {
+    /// An outcome to come, and the end from which it comes: for devices outside this crate.
+    pub fn promised() -> (Promise, Self) {
+        let (sender, receiver) = bounded(1);
+        (Promise(sender), Pending(receiver))
+    }
+
     /// Waits for the outcome.
     pub fn wait(self) -> Result<Outcome, DeviceError> {
         self.0.recv().unwrap_or(Err(DeviceError::Gone))

@@ -91,7 +91,19 @@ pub enum DeviceError {
         "the device stumbled over a defect of its own ({0}); please report this. It takes further jobs"
     )]
     Panicked(String),
+    /// The device went away in the middle of its work. It may come back, and another one can do the work meanwhile.
+    #[error(
+        "the device was lost ({0}); it is tried again until it is back: see the system's log for why"
+    )]
+    Lost(String),
     /// The device's thread has ended.
     #[error("the device has been shut down")]
     Gone,
+}
+
+impl DeviceError {
+    /// Whether the fault is the device's and not the job's: another device, or this one later, can do the job.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Lost(_))
+    }
 }

@@ -33,7 +33,9 @@ mod noise;
 pub use cpu::{
     CpuDevice, MAX_PANEL_CACHE_BYTES, MAX_PRODUCT_BYTES, MAX_QUEUED, MAX_THREADS, MAX_WINNERS,
 };
-pub use device::{Cancel, Device, DeviceInfo, Job, Outcome, Pending, Template, Want, Winner};
+pub use device::{
+    Cancel, Device, DeviceInfo, Job, Outcome, Pending, Promise, Template, Want, Winner,
+};
 pub use error::{DeviceError, MatrixError};
 pub use filler::Filler;
 pub use isa::Isa;

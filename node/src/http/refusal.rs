@@ -84,9 +84,9 @@ impl Refusal {
                     StatusCode::BAD_REQUEST
                 }
             }
-            Self::Multiply(MultiplyError::NoDevice | MultiplyError::ShuttingDown) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Multiply(
+                MultiplyError::NoDevice | MultiplyError::DevicesLost | MultiplyError::ShuttingDown,
+            ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Multiply(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::{
     DevicesSpec, MultiplyError,
     queue::{Purpose, Queue, Take, Work},
-    request::{Active, Request},
+    request::Active,
     stats::Stats,
     submit::Found,
 };
@@ -31,7 +31,7 @@ const DEPTH: usize = 2;
 /// a Unix socket with a megabyte each way takes about this long; it costs filler as much once per burst.
 const LINGER: Duration = Duration::from_millis(3);
 
-/// How long a device rests after filler failed on it.
+/// How long a device rests after filler failed on it, and after it was lost.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Opens what the specification names.
@@ -67,6 +67,17 @@ pub(super) struct Feeder {
     current: Option<u64>,
     next_active: u64,
     filler_after: Option<Instant>,
+    presence: Presence,
+}
+
+/// Whether the device is there.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Presence {
+    Here,
+    /// It failed by itself since it was last tried.
+    JustLost,
+    /// It is being tried again.
+    Missed,
 }
 
 struct InFlight {
@@ -111,6 +122,7 @@ impl Feeder {
             current: None,
             next_active: 0,
             filler_after: None,
+            presence: Presence::Here,
         }
     }
 
@@ -119,8 +131,14 @@ impl Feeder {
         // Also when this thread panics: those who wait must be told.
         let _gone = Gone(Arc::clone(&self.queue));
         loop {
+            if self.presence == Presence::JustLost {
+                self.sit_out();
+            }
             let mut started = Started::Something;
-            while self.in_flight.len() < DEPTH && matches!(started, Started::Something) {
+            while self.in_flight.len() < DEPTH
+                && matches!(started, Started::Something)
+                && self.presence != Presence::JustLost
+            {
                 started = self.start_next();
             }
             match (self.in_flight.pop_front(), started) {
@@ -150,17 +168,52 @@ impl Feeder {
             Take::RequestNow
         };
         match self.queue.next(take) {
-            Work::Request(request) => self.begin(request),
+            Work::Request(request) => self.begin(Active::new(request)),
+            Work::Resume(active) => self.begin(*active),
             Work::Filler => self.start_filler(),
             Work::Nothing => Started::Nothing,
             Work::Stop => Started::Stop,
         }
     }
 
-    fn begin(&mut self, request: Request) -> Started {
+    /// After a loss: gives all that was begun to whichever device is free, and waits before the device is tried again.
+    fn sit_out(&mut self) {
+        // What is in flight fails too, or was done before.
+        while let Some(flight) = self.in_flight.pop_front() {
+            self.settle(flight);
+        }
+        self.current = None;
+        for (_, mut active) in self.active.drain() {
+            if active.survives_loss() {
+                self.queue.give_back(Box::new(active));
+            } else {
+                self.stats.failed();
+                active.fail(MultiplyError::DevicesLost);
+            }
+        }
+        self.presence = Presence::Missed;
+        self.queue.wait_until(Instant::now() + REST_AFTER_FAILURE);
+    }
+
+    /// Notes that the device went away, and says so the first time.
+    fn is_lost(&mut self, error: &DeviceError) {
+        if self.presence == Presence::Here {
+            tracing::error!(target: "labora", device = %self.name, %error, "a device is lost; what it was doing goes to another");
+        }
+        self.presence = Presence::JustLost;
+    }
+
+    fn is_here(&mut self) {
+        if self.presence == Presence::Missed {
+            tracing::info!(target: "labora", device = %self.name, "the device is back");
+            self.presence = Presence::Here;
+        }
+    }
+
+    fn begin(&mut self, active: Active) -> Started {
         let key = self.next_active;
         self.next_active += 1;
-        self.active.insert(key, Active::new(request));
+        self.active.insert(key, active);
         self.current = Some(key);
         self.start_piece(key)
     }
@@ -193,7 +246,7 @@ impl Feeder {
         };
         match self.start(Purpose::Request, a, bt, what) {
             Ok(()) => {}
-            Err(error) => self.give_up(key, error.into()),
+            Err(error) => self.piece_failed(key, piece, error),
         }
         Started::Something
     }
@@ -203,10 +256,27 @@ impl Feeder {
         match self.start(Purpose::Filler, a, bt, What::Filler) {
             Ok(()) => Started::Something,
             Err(error) => {
-                tracing::warn!(target: "labora", device = %self.name, %error, "filler failed; resting for a moment");
-                self.queue.rest_until(Instant::now() + REST_AFTER_FAILURE);
+                self.filler_failed(&error);
                 Started::Nothing
             }
+        }
+    }
+
+    fn filler_failed(&mut self, error: &DeviceError) {
+        if error.is_loss() {
+            return self.is_lost(error);
+        }
+        tracing::warn!(target: "labora", device = %self.name, %error, "filler failed; resting for a moment");
+        self.queue.rest_until(Instant::now() + REST_AFTER_FAILURE);
+    }
+
+    fn piece_failed(&mut self, key: u64, piece: Piece, error: DeviceError) {
+        match self.active.get_mut(&key) {
+            Some(active) if error.is_loss() => {
+                active.put_back(piece);
+                self.is_lost(&error);
+            }
+            _ => self.give_up(key, error.into()),
         }
     }
 
@@ -252,6 +322,9 @@ impl Feeder {
     fn settle(&mut self, flight: InFlight) {
         let outcome = flight.outcome.wait();
         self.queue.ran(flight.run);
+        if outcome.is_ok() {
+            self.is_here();
+        }
         match (outcome, flight.what) {
             (Ok(mut outcome), What::Filler) => {
                 self.settle_mining(Purpose::Filler, flight.pre_hash, &mut outcome);
@@ -267,11 +340,10 @@ impl Feeder {
                 self.settle_mining(Purpose::Request, flight.pre_hash, &mut outcome);
                 self.settle_piece(active, piece, &operands, outcome);
             }
-            (Err(error), What::Piece { active, .. }) => self.give_up(active, error.into()),
-            (Err(error), What::Filler) => {
-                tracing::warn!(target: "labora", device = %self.name, %error, "filler failed; resting for a moment");
-                self.queue.rest_until(Instant::now() + REST_AFTER_FAILURE);
+            (Err(error), What::Piece { active, piece, .. }) => {
+                self.piece_failed(active, piece, error)
             }
+            (Err(error), What::Filler) => self.filler_failed(&error),
         }
     }
 

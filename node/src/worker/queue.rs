@@ -8,7 +8,7 @@ use labora_kernels::{Cancel, Template};
 use labora_pouw::Difficulty;
 use parking_lot::{Condvar, Mutex};
 
-use super::request::{MultiplyError, Request};
+use super::request::{Active, MultiplyError, Request};
 
 /// Most products that wait for a device. Their memory is bounded by whoever reads them in (`http::MAX_IN_FLIGHT_BYTES`);
 /// this bounds the wait: 64 typical layers of 0.5 GMAC are half a second on a laptop.
@@ -18,6 +18,8 @@ pub const MAX_QUEUED_REQUESTS: usize = 64;
 pub(super) enum Work {
     /// Somebody waits for this.
     Request(Request),
+    /// Somebody waits for this, and a device was lost that had begun it.
+    Resume(Box<Active>),
     /// Nobody asks for anything: mine.
     Filler,
     /// Nothing at the moment; only for a thread that did not ask to wait.
@@ -59,12 +61,16 @@ pub(super) struct Queue {
 }
 
 struct State {
+    /// What lost devices had begun; it was taken before anything in `requests`. At most one a device.
+    returned: VecDeque<Box<Active>>,
     requests: VecDeque<Request>,
     template: Option<(Template, [u8; 32])>,
     running: Vec<Running>,
     next_run: u64,
     devices: usize,
     is_closed: bool,
+    /// Closed, and what waited was refused.
+    is_abandoned: bool,
 }
 
 struct Running {
@@ -77,12 +83,14 @@ struct Running {
 impl Queue {
     pub fn new(devices: usize) -> Self {
         let state = State {
+            returned: VecDeque::new(),
             requests: VecDeque::new(),
             template: None,
             running: Vec::new(),
             next_run: 0,
             devices,
             is_closed: false,
+            is_abandoned: false,
         };
         Self {
             state: Mutex::new(state),
@@ -104,8 +112,21 @@ impl Queue {
         }
         state.requests.push_back(request);
         state.cancel_where(|run| run.purpose == Purpose::Filler);
-        self.changed.notify_one();
+        // Of several devices that wait, one may be waiting for itself to come back, and takes nothing.
+        self.changed.notify_all();
         Ok(())
+    }
+
+    /// Takes back what a lost device had begun, for whichever device is free first.
+    pub fn give_back(&self, active: Box<Active>) {
+        let mut state = self.state.lock();
+        if state.is_abandoned {
+            active.fail(MultiplyError::ShuttingDown);
+            return;
+        }
+        state.returned.push_back(active);
+        state.cancel_where(|run| run.purpose == Purpose::Filler);
+        self.changed.notify_all();
     }
 
     /// Replaces the template. Work on another parent is cancelled at once, since its block has lost; work on the same
@@ -135,6 +156,11 @@ impl Queue {
     pub fn next(&self, take: Take) -> Work {
         let mut state = self.state.lock();
         loop {
+            while let Some(active) = state.returned.pop_front() {
+                if !active.is_given_up() {
+                    return Work::Resume(active);
+                }
+            }
             while let Some(request) = state.requests.pop_front() {
                 // Whoever gave up waiting needs no product.
                 if !request.reply.is_closed() {
@@ -149,9 +175,7 @@ impl Queue {
                 Take::Wait {
                     filler_after: Some(moment),
                 } if state.template.is_some() => {
-                    if self.changed.wait_until(&mut state, moment).timed_out()
-                        && state.requests.is_empty()
-                    {
+                    if self.changed.wait_until(&mut state, moment).timed_out() && state.is_idle() {
                         return if state.template.is_some() {
                             Work::Filler
                         } else {
@@ -170,7 +194,17 @@ impl Queue {
     /// Waits until `moment`, or less if a product comes or the queue closes.
     pub fn rest_until(&self, moment: Instant) {
         let mut state = self.state.lock();
-        while !state.is_closed && state.requests.is_empty() {
+        while !state.is_closed && state.is_idle() {
+            if self.changed.wait_until(&mut state, moment).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until `moment` whatever comes, for a device that can do nothing; less if nothing waits and nothing will.
+    pub fn wait_until(&self, moment: Instant) {
+        let mut state = self.state.lock();
+        while !(state.is_closed && state.is_idle()) {
             if self.changed.wait_until(&mut state, moment).timed_out() {
                 return;
             }
@@ -193,7 +227,7 @@ impl Queue {
             });
         }
         // A request that came between this filler's choice and now must not wait for it.
-        if purpose == Purpose::Filler && !state.requests.is_empty() {
+        if purpose == Purpose::Filler && !state.is_idle() {
             cancel.cancel();
         }
         (id, template.map(|(template, _)| template))
@@ -216,7 +250,18 @@ impl Queue {
     /// Closes, and refuses what waits.
     pub fn abandon(&self) {
         self.close();
-        let waiting = std::mem::take(&mut self.state.lock().requests);
+        let (returned, waiting) = {
+            let mut state = self.state.lock();
+            state.is_abandoned = true;
+            self.changed.notify_all();
+            (
+                std::mem::take(&mut state.returned),
+                std::mem::take(&mut state.requests),
+            )
+        };
+        for active in returned {
+            active.fail(MultiplyError::ShuttingDown);
+        }
         for request in waiting {
             let _ = request.reply.send(Err(MultiplyError::ShuttingDown));
         }
@@ -237,13 +282,18 @@ impl Queue {
     pub fn observe(&self) -> Observed {
         let state = self.state.lock();
         Observed {
-            length: state.requests.len(),
+            length: state.returned.len() + state.requests.len(),
             is_mining: state.template.is_some() && state.devices > 0,
         }
     }
 }
 
 impl State {
+    /// Whether nobody waits for a product that no device has.
+    fn is_idle(&self) -> bool {
+        self.returned.is_empty() && self.requests.is_empty()
+    }
+
     fn cancel_where(&self, is_in_the_way: impl Fn(&Running) -> bool) {
         self.running
             .iter()

@@ -10,6 +10,10 @@ use crate::gemm::{Assembly, GemmError, Packed, Piece, Plan, Product};
 /// largest that is taken (8,192×8,192×16,384) has four, or sixteen if all entries need two limbs.
 pub const MAX_ROOTS_LISTED: usize = 64;
 
+/// Devices that may be lost with one product before it is refused: a product that brings every device down must not go
+/// round for ever, and one device that is lost for longer than this, a second each, is not worth waiting for.
+pub const MAX_LOSSES: u32 = 16;
+
 /// BLAKE3 roots of the matrices that one piece of a product was mined on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Roots {
@@ -53,6 +57,11 @@ pub enum MultiplyError {
     /// The device took operands that it should have refused, or the reverse: a defect.
     #[error("the device refused packed operands ({0}); please report this")]
     Operands(#[from] labora_kernels::MatrixError),
+    /// One device after the other went away over it.
+    #[error(
+        "devices were lost {MAX_LOSSES} times over this product; try again when they are back (see the node's log)"
+    )]
+    DevicesLost,
     /// The device thread went away.
     #[error("the device's thread ended before the product was done; please report this")]
     Lost,
@@ -71,6 +80,10 @@ pub(super) struct Active {
     reply: oneshot::Sender<Result<Answer, MultiplyError>>,
     started: usize,
     settled: usize,
+    /// Pieces that were started on a device that was lost.
+    returned: Vec<Piece>,
+    /// How often a device was lost with it.
+    losses: u32,
     /// The last piece's Bt, for the next to share.
     bt: Option<(Piece, Matrix)>,
     macs: u64,
@@ -87,6 +100,8 @@ impl Active {
             reply: request.reply,
             started: 0,
             settled: 0,
+            returned: Vec::new(),
+            losses: 0,
             bt: None,
             macs: 0,
             mined_macs: 0,
@@ -96,16 +111,19 @@ impl Active {
 
     /// The next piece with its operands, or `None` if all were started.
     pub fn start_piece(&mut self) -> Result<Option<(Piece, Matrix, Matrix)>, MultiplyError> {
-        if self.started == self.plan.count() {
-            return Ok(None);
-        }
-        let piece = self.plan.piece(self.started);
+        let piece = match self.returned.pop() {
+            Some(piece) => piece,
+            None if self.started == self.plan.count() => return Ok(None),
+            None => {
+                self.started += 1;
+                self.plan.piece(self.started - 1)
+            }
+        };
         let bt = match &self.bt {
             Some((earlier, bt)) if earlier.shares_bt(&piece) => bt.clone(),
             _ => matrix(self.plan.pack_bt(piece))?,
         };
         self.bt = Some((piece, bt.clone()));
-        self.started += 1;
         Ok(Some((piece, matrix(self.plan.pack_a(piece))?, bt)))
     }
 
@@ -131,6 +149,17 @@ impl Active {
             }
         }
         Ok(spare)
+    }
+
+    /// Takes back a piece whose device was lost, to be started anew.
+    pub fn put_back(&mut self, piece: Piece) {
+        self.returned.push(piece);
+    }
+
+    /// Counts a lost device; whether the product is worth another try.
+    pub fn survives_loss(&mut self) -> bool {
+        self.losses += 1;
+        self.losses <= MAX_LOSSES
     }
 
     /// Whether every piece is in.

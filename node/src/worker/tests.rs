@@ -16,6 +16,8 @@ use sp_core::{H256, U256};
 use super::{queue::MAX_QUEUED_REQUESTS, request::Roots, *};
 use crate::gemm::{Dimensions, Product};
 
+mod lost;
+
 /// Longest that a test waits for a condition; none takes a tenth of it on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
