@@ -2,10 +2,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use frame_benchmarking::{
-    BenchmarkBatch, BenchmarkConfig, BenchmarkList, Benchmarking, add_benchmark, define_benchmarks,
-    list_benchmark,
-};
+use frame_benchmarking::{BenchmarkBatch, BenchmarkConfig, BenchmarkList, define_benchmarks};
 use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKeys};
 use frame_system_benchmarking::{
     Pallet as SystemBench, extensions::Pallet as SystemExtensionsBench,
@@ -16,6 +13,7 @@ use crate::*;
 
 impl frame_system_benchmarking::Config for Runtime {}
 impl frame_benchmarking::baseline::Config for Runtime {}
+impl pallet_transaction_payment::BenchmarkConfig for Runtime {}
 
 define_benchmarks!(
     [frame_benchmarking, frame_benchmarking::baseline::Pallet::<Runtime>]
