@@ -1,0 +1,1 @@
+//! Runs the CUDA kernels of `pouw-kernels/cuda` on the host, thread block by thread block, for tests.
