@@ -21,20 +21,19 @@
 //   the lanes of a tile are put together once, when its ticket is due, and not in every window.
 #pragma once
 
-#include "base.cuh"
+#include "types.cuh"
 #include "sha256.cuh"
 
-// Words of a tile's transcript (labora_pouw::WORDS), and how far a word turns when it is met again.
-#define TRANSCRIPT_WORDS 12
-#define TRANSCRIPT_TURN 13
-// Transcript of all tiles of a warp in shared memory: word-major, one u32 a lane, so that the 32 lanes
-// of a warp meet 32 banks.
-#define TRANSCRIPT_U32S (TRANSCRIPT_WORDS * 32)
+// How far a word turns when it is met again.
+const u32 TURN = 13;
+// Transcripts of all tiles of a warp in shared memory: word-major, one u32 a lane, so that the 32 lanes
+// of a warp meet 32 banks. 1,536 bytes.
+const u32 TRANSCRIPT_U32S = WORDS * 32;
 
 // Folds the eight accumulators of each tile that this lane holds. After it the accumulators are free:
 // the next window's product may be issued before `fold_warp`.
 template <u32 TILES>
-DEVICE void fold_lanes(const i32 (&acc)[TILES * 8], u32 (&x)[TILES]) {
+LABORA_DEVICE void fold_lanes(const i32 (&acc)[TILES * 8], u32 (&x)[TILES]) {
 #pragma unroll
     for (u32 t = 0; t < TILES; t++) {
         // In triples, as LOP3 takes them.
@@ -49,7 +48,7 @@ DEVICE void fold_lanes(const i32 (&acc)[TILES * 8], u32 (&x)[TILES]) {
 // One step of the transposing butterfly: of COUNT·2 values a lane, COUNT are left. Lanes whose bit
 // SPAN is set keep the upper half and send the lower, the others the reverse.
 template <u32 TILES, u32 COUNT, u32 SPAN>
-DEVICE void butterfly(u32 (&x)[TILES], u32 here) {
+LABORA_DEVICE void butterfly(u32 (&x)[TILES], u32 here) {
     const u32 upper = (here / SPAN) & 1;
 #pragma unroll
     for (u32 t = 0; t < COUNT; t++) {
@@ -66,22 +65,22 @@ DEVICE void butterfly(u32 (&x)[TILES], u32 here) {
 // Spreads the lanes' folds over the warp, lane l getting a part of tile l·TILES/32, and turns it into
 // word `word` (window number mod 12) of the transcript. Called by a whole warp; TILES a power of two.
 template <u32 TILES>
-DEVICE void fold_warp(u32 (&x)[TILES], u32 *transcript, u32 word) {
+LABORA_DEVICE void fold_warp(u32 (&x)[TILES], u32 *transcript, u32 word) {
     static_assert(TILES >= 1 && TILES <= 32 && (TILES & (TILES - 1)) == 0, "a power of two up to 32");
-    const u32 here = lane();
+    const u32 here = lane_index();
     if constexpr (TILES > 1) {
         butterfly<TILES, TILES / 2, 16>(x, here);
     }
     u32 *const kept = transcript + word * 32 + here;
-    *kept = rotate_left(*kept, TRANSCRIPT_TURN) ^ x[0];
+    *kept = rotate_left(*kept, TURN) ^ x[0];
 }
 
 // Starts the transcript of a warp's next tiles. Each lane clears what it alone touches until the
 // tickets, so no barrier is needed after it.
-DEVICE void clear_transcript(u32 *transcript) {
+LABORA_DEVICE void clear_transcript(u32 *transcript) {
 #pragma unroll
-    for (u32 word = 0; word < TRANSCRIPT_WORDS; word++) {
-        transcript[word * 32 + lane()] = 0;
+    for (u32 word = 0; word < WORDS; word++) {
+        transcript[word * 32 + lane_index()] = 0;
     }
 }
 
@@ -89,17 +88,17 @@ DEVICE void clear_transcript(u32 *transcript) {
 // product shares (`midstate`) and the transcript. The big-endian words of the digest. One lane a tile;
 // the warp's transcript must be visible to it (a barrier after the last `fold_warp`).
 template <u32 TILES>
-DEVICE void tile_ticket(const u32 *transcript, u32 tile, const u32 *midstate, u32 (&ticket)[8]) {
+LABORA_DEVICE void tile_ticket(const u32 *transcript, u32 tile, const u32 *midstate, u32 (&ticket)[8]) {
     u32 block[16];
 #pragma unroll
-    for (u32 word = 0; word < TRANSCRIPT_WORDS; word++) {
+    for (u32 word = 0; word < WORDS; word++) {
         u32 whole = 0;
 #pragma unroll
         for (u32 part = 0; part < 32 / TILES; part++) {
             whole ^= transcript[word * 32 + tile * (32 / TILES) + part];
         }
         // The transcript is hashed as little-endian bytes, SHA-256 reads big-endian words.
-        block[word] = byte_swap(whole);
+        block[word] = swap_bytes(whole);
     }
     block[12] = 0x80000000u;
     block[13] = 0;
@@ -113,7 +112,7 @@ DEVICE void tile_ticket(const u32 *transcript, u32 tile, const u32 *midstate, u3
 }
 
 // Whether ticket ≤ target, both as big-endian words.
-DEVICE bool wins(const u32 (&ticket)[8], const u32 *target) {
+LABORA_DEVICE bool wins(const u32 (&ticket)[8], const u32 *target) {
     bool less = false, equal = true;
 #pragma unroll
     for (u32 i = 0; i < 8; i++) {
@@ -125,12 +124,12 @@ DEVICE bool wins(const u32 (&ticket)[8], const u32 *target) {
 
 // Puts tile (row, column) on the winners' list if its ticket wins. The count goes on past the list's
 // end, so that the host sees that entries were dropped.
-DEVICE void offer(const u32 (&ticket)[8], const u32 *target, u32 row, u32 column, Winners *winners) {
+LABORA_DEVICE void offer(const u32 (&ticket)[8], const u32 *target, u32 row, u32 column, Winners *winners) {
     if (!wins(ticket, target)) {
         return;
     }
     const u32 place = atomic_add(&winners->count, 1);
-    if (place < MAX_WINNERS) {
+    if (place < LABORA_MAX_WINNERS) {
         Winner *const entry = &winners->list[place];
         entry->row = row;
         entry->column = column;
