@@ -31,3 +31,11 @@
 #define LABORA_MMA_TILE_N 256
 #define LABORA_MMA_SHARED 86016
 #define LABORA_MMA_SHARED_TURING 61440
+
+// labora_product_wgmma_*: a persistent grid of any size, one block an SM. Boxes of the tensor maps: 128 bytes by LABORA_WGMMA_BOX_ROWS
+// rows, for A', Bt' and the correction's operands alike. Shared memory as summed up in WgmmaPlan (product_wgmma.cu).
+#define LABORA_WGMMA_THREADS 384
+#define LABORA_WGMMA_TILE_M 128
+#define LABORA_WGMMA_TILE_N 256
+#define LABORA_WGMMA_BOX_ROWS 128
+#define LABORA_WGMMA_SHARED 221312
