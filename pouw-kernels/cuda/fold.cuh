@@ -49,12 +49,13 @@ LABORA_DEVICE void fold_lanes(const i32 (&acc)[TILES * 8], u32 (&x)[TILES]) {
 // SPAN is set keep the upper half and send the lower, the others the reverse.
 template <u32 TILES, u32 COUNT, u32 SPAN>
 LABORA_DEVICE void butterfly(u32 (&x)[TILES], u32 here) {
-    const u32 upper = (here / SPAN) & 1;
+    // 1 and -1 in lanes of the upper half, else 0; told apart so that the compiler negates no product.
+    const u32 upper = here / SPAN & 1, minus_upper = (u32)((i32)(here * (0x80000000u / SPAN)) >> 31);
 #pragma unroll
     for (u32 t = 0; t < COUNT; t++) {
         const u32 difference = x[t] - x[t + COUNT];
         const u32 sent = x[t + COUNT] + difference * upper;
-        const u32 kept = x[t] - difference * upper;
+        const u32 kept = x[t] + difference * minus_upper;
         x[t] = kept ^ shuffle_xor(sent, SPAN);
     }
     if constexpr (COUNT > 1) {

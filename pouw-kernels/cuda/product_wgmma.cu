@@ -28,9 +28,9 @@ const u32 WGMMA_GROUP = 16;
 const u32 WGMMA_CONSUMERS = 2;
 const u32 WGMMA_CONSUMER_WARPS = 4 * WGMMA_CONSUMERS;
 const u32 WGMMA_TICKET_WARPS = 3;
-// A multiple of eight each, and 2·208 + 88 = 504 = 3·168, what 384 threads get at launch.
-const u32 WGMMA_CONSUMER_REGISTERS = 208;
-const u32 WGMMA_PRODUCER_REGISTERS = 88;
+// A multiple of eight each, and 2·224 + 56 = 504 = 3·168, what 384 threads get at launch.
+const u32 WGMMA_CONSUMER_REGISTERS = 224;
+const u32 WGMMA_PRODUCER_REGISTERS = 56;
 // 16 KB of A' (128 rows of 128 bytes), 32 KB of Bt' in two boxes.
 const u32 WGMMA_STAGE = 3 * BOX_BYTES;
 // Stages of the correction's operands: 320 columns, the last 64 of the third one beyond the matrix.
