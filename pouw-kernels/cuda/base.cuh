@@ -68,11 +68,18 @@ LABORA_DEVICE Quad load16(const void* at) {
 }
 LABORA_DEVICE Quad load16_once(const void* at) { return load16(at); }
 LABORA_DEVICE void store16(void* at, Quad q) { labora_emulation::copy16(at, &q); }
+LABORA_DEVICE void store8(i32* at, i32 x, i32 y) {
+    labora_emulation::aligned(at, 8);
+    at[0] = x;
+    at[1] = y;
+}
+LABORA_DEVICE u32 select_bytes(u32 low, u32 high, u32 selector) { return labora_emulation::select_bytes(low, high, selector); }
+LABORA_DEVICE i32 dot4(u32 a, u32 b, i32 c) { return labora_emulation::dot4(a, b, c); }
 LABORA_DEVICE void block_sync() { labora_emulation::barrier_sync(0, labora_emulation::current_block->count); }
 LABORA_DEVICE void warp_sync() { labora_emulation::warp_sync(); }
 LABORA_DEVICE u32 shuffle(u32 x, u32 lane) { return labora_emulation::shuffle(x, lane); }
 LABORA_DEVICE u32 shuffle_xor(u32 x, u32 mask) { return labora_emulation::shuffle(x, lane_index() ^ mask); }
-LABORA_DEVICE u32 ballot(bool vote) { return labora_emulation::ballot(vote); }
+LABORA_DEVICE u32 vote_warp(bool vote) { return labora_emulation::ballot(vote); }
 LABORA_DEVICE u32 atomic_add(u32* at, u32 x) { return __atomic_fetch_add(at, x, __ATOMIC_RELAXED); }
 LABORA_DEVICE void load_matrices(u32 (&out)[4], u32 address) { labora_emulation::load_matrices(out, address); }
 LABORA_DEVICE void copy_async(u32 address, const void* from, bool there) {
@@ -95,7 +102,7 @@ LABORA_DEVICE u32 lane_index() {
 // All shared memory is dynamic: its size stands in tiles.h, and the host passes it. Aligned for the
 // 128-byte swizzle, whose pattern repeats every 1,024 bytes.
 LABORA_DEVICE u8* dynamic_shared() {
-    extern __shared__ alignas(1024) u8 labora_shared[];
+    extern __shared__ __align__(1024) u8 labora_shared[];
     return labora_shared;
 }
 // Address in the window of shared memory, as ldmatrix, cp.async and descriptors want it.
@@ -113,11 +120,19 @@ LABORA_DEVICE Quad load16_once(const void* at) {
     return q;
 }
 LABORA_DEVICE void store16(void* at, Quad q) { *(uint4*)at = make_uint4(q.x, q.y, q.z, q.w); }
+LABORA_DEVICE void store8(i32* at, i32 x, i32 y) { *(int2*)at = make_int2(x, y); }
+// prmt: byte i of the result is the one of the eight bytes of high:low whose number is digit i of the selector.
+LABORA_DEVICE u32 select_bytes(u32 low, u32 high, u32 selector) { return __byte_perm(low, high, selector); }
+// c plus the sum of the products of four signed bytes.
+LABORA_DEVICE i32 dot4(u32 a, u32 b, i32 c) {
+    asm("dp4a.s32.s32 %0, %1, %2, %0;" : "+r"(c) : "r"(a), "r"(b));
+    return c;
+}
 LABORA_DEVICE void block_sync() { __syncthreads(); }
 LABORA_DEVICE void warp_sync() { __syncwarp(); }
 LABORA_DEVICE u32 shuffle(u32 x, u32 lane) { return __shfl_sync(FULL_WARP, x, (int)lane); }
 LABORA_DEVICE u32 shuffle_xor(u32 x, u32 mask) { return __shfl_xor_sync(FULL_WARP, x, (int)mask); }
-LABORA_DEVICE u32 ballot(bool vote) { return __ballot_sync(FULL_WARP, vote); }
+LABORA_DEVICE u32 vote_warp(bool vote) { return __ballot_sync(FULL_WARP, vote); }
 LABORA_DEVICE u32 atomic_add(u32* at, u32 x) { return atomicAdd(at, x); }
 
 // ldmatrix x4: four matrices of 8 rows by 16 bytes. Lane l gives the address of row l % 8 of matrix l / 8 and gets

@@ -3,6 +3,7 @@
 #include "shim.h"
 #if __has_include("hopper.h")
 #include "hopper.h"
+#define LABORA_HAS_WGMMA
 #endif
 
 namespace LABORA_NAMESPACE {

@@ -86,7 +86,10 @@ u32 shared_address(const void* at);
 // The `bytes` bytes at an address; fails where they do not lie inside shared memory or the address is no multiple of `align`.
 u8* shared_at(u32 address, u32 bytes, u32 align);
 
+void aligned(const void* at, u32 bytes);
 void copy16(void* to, const void* from);
+u32 select_bytes(u32 low, u32 high, u32 selector);
+i32 dot4(u32 a, u32 b, i32 c);
 void warp_sync();
 u32 shuffle(u32 x, u32 lane);
 u32 ballot(bool vote);

@@ -79,10 +79,31 @@ void copy(const PendingCopy& pending) {
 
 }  // namespace
 
+void aligned(const void* at, u32 bytes) {
+    if ((uintptr_t)at % bytes != 0) fail("an access of %u bytes that is not aligned", bytes);
+}
+
 void copy16(void* to, const void* from) {
-    // One of the two is a local variable.
-    if ((uintptr_t)to % 16 != 0 || (uintptr_t)from % 16 != 0) fail("an access of 16 bytes that is not aligned");
+    // One of the two is a local variable, and aligned.
+    aligned(to, 16);
+    aligned(from, 16);
     memcpy(to, from, 16);
+}
+
+u32 select_bytes(u32 low, u32 high, u32 selector) {
+    const u64 bytes = (u64)high << 32 | low;
+    u32 out = 0;
+    for (u32 i = 0; i < 4; ++i) {
+        const u32 digit = selector >> 4 * i & 15;
+        if (digit > 7) fail("prmt with a replicated sign, which is not emulated");
+        out |= (u32)(bytes >> 8 * digit & 255) << 8 * i;
+    }
+    return out;
+}
+
+i32 dot4(u32 a, u32 b, i32 c) {
+    for (u32 i = 0; i < 4; ++i) c += (signed char)(a >> 8 * i) * (signed char)(b >> 8 * i);
+    return c;
 }
 
 void warp_sync() { meet_warp(nullptr, "warp", nothing); }
