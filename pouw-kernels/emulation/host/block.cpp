@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
+#include "hopper.h"
 #include "shim.h"
 
 #if !defined(__x86_64__) || defined(LABORA_UCONTEXT)
@@ -110,7 +111,7 @@ void fibre() {
     machine->run(machine->arguments);
     if (current->pending_count != 0) fail("thread %u ended with copies that it never waited for", current->number);
     current->done = true;
-    --machine->live;
+    if (--machine->live == 0) hopper_end();
     yield();
     abort();  // a thread that is done is never resumed
 }
