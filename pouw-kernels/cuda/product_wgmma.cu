@@ -69,7 +69,7 @@ struct WgmmaPlan {
 
 // A place in the ring of stages, and the parity of its barriers' present phase.
 template <u32 STAGES>
-struct Ring {
+struct WgmmaRing {
     u32 slot = 0, parity = 0;
     LABORA_MEMBER void next() {
         slot++;
@@ -112,7 +112,7 @@ LABORA_DEVICE void wgmma_produce(const TensorMap* map_a, const TensorMap* map_b,
     using Plan = WgmmaPlan<MODE>;
     const u32 stages = (args.k + 127) / 128;
     const u32 all = stages + (Plan::CORRECTS ? WGMMA_CORRECTION_STAGES : 0);
-    Ring<Plan::STAGES> ring;
+    WgmmaRing<Plan::STAGES> ring;
     for (WgmmaWalk walk(args); !walk.done(); walk.next()) {
         for (u32 s = 0; s < all; s++) {
             const bool inner = !Plan::CORRECTS || s < stages;
@@ -297,7 +297,7 @@ LABORA_DEVICE void wgmma_consume(const ProductArgs& args, const WgmmaConsumer& m
     using Plan = WgmmaPlan<MODE>;
     const u32 windows = args.k / RANK;
     i32 acc[128];
-    Ring<Plan::STAGES> ring;
+    WgmmaRing<Plan::STAGES> ring;
     u32 count = 0;
     if (Plan::FOLDS && me.group == 1) {
         named_arrive(WGMMA_TURN, WGMMA_CONSUMERS * 128);
@@ -317,7 +317,7 @@ LABORA_DEVICE void wgmma_consume(const ProductArgs& args, const WgmmaConsumer& m
             wgmma_plain<MODE>(me, windows, ring, acc);
         }
         if constexpr (Plan::STORES) {
-            const Ring<Plan::STAGES> first = ring;
+            const WgmmaRing<Plan::STAGES> first = ring;
             if constexpr (Plan::CORRECTS) {
                 for (u32 s = 0; s < WGMMA_CORRECTION_STAGES; s++) {
                     mbarrier_wait(Plan::full(me.base, ring.slot), ring.parity);
