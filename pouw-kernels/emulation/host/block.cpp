@@ -48,6 +48,10 @@ namespace {
 // A fibre's stack and, below it, a page that faults.
 const size_t STACK = 64 << 10;
 const size_t GUARD = 4 << 10;
+// Most dynamic shared memory of a block on any target, and what lies behind it, so that writes past a block's own share are seen.
+const u32 MAX_SHARED = 227 << 10;
+const u32 SHARED = 256 << 10;
+const u8 UNWRITTEN = 0xa5;
 
 struct Machine {
     Thread threads[MAX_THREADS];
@@ -55,6 +59,7 @@ struct Machine {
     u32 place[MAX_THREADS];  // its inverse
     Block block;
     u8* stacks;
+    u8* shared;
     u32 live;
     void (*run)(void* const*);
     void* const* arguments;
@@ -169,7 +174,7 @@ void run_block(Index index) {
     Block& block = m.block;
     block.index = index;
     block.extension = nullptr;
-    memset(block.shared, 0xa5, block.shared_bytes);
+    memset(block.shared, UNWRITTEN, block.shared_bytes);
     for (Meeting& meeting : block.warps) meeting.arrived = 0;
     for (Meeting& meeting : block.barriers) meeting.arrived = 0;
     for (u32 i = 0; i < block.count; ++i) {
@@ -199,11 +204,14 @@ Machine* new_machine() {
         return nullptr;
     }
     m->stacks = (u8*)stacks;
+    m->shared = (u8*)aligned_alloc(1024, SHARED);
+    if (!m->shared) abort();
     for (u32 i = 0; i < MAX_THREADS; ++i) mprotect(m->stacks + i * (STACK + GUARD), GUARD, PROT_NONE);
     return m;
 }
 
 void free_machine(Machine* m) {
+    free(m->shared);
     munmap(m->stacks, MAX_THREADS * (STACK + GUARD));
     munmap(m, sizeof(Machine));
 }
@@ -302,25 +310,29 @@ const char* launch(void (*run)(void* const*), Index grid, Index threads, u32 sha
     const u64 count = (u64)threads.x * threads.y * threads.z;
     if (count == 0 || count > MAX_THREADS) return "a block has 1 to 1,024 threads";
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return "an empty grid";
-    if (shared_bytes > 227u << 10) return "more than 227 KB of shared memory";
+    if (shared_bytes > MAX_SHARED) return "more than 227 KB of shared memory";
     Machine& m = *machine;
-    void* shared = aligned_alloc(1024, (shared_bytes + 2047) / 1024 * 1024);
-    if (!shared) return "no memory for a block's shared memory";
+    memset(m.shared + shared_bytes, UNWRITTEN, SHARED - shared_bytes);
     m.failed = false;
     m.run = run;
     m.arguments = arguments;
     m.block.threads = threads;
     m.block.grid = grid;
     m.block.count = (u32)count;
-    m.block.shared = (u8*)shared;
+    m.block.shared = m.shared;
     m.block.shared_bytes = shared_bytes;
     current_block = &m.block;
     for (u32 z = 0; z < grid.z && !m.failed; ++z)
         for (u32 y = 0; y < grid.y && !m.failed; ++y)
             for (u32 x = 0; x < grid.x && !m.failed; ++x) run_block({x, y, z});
-    free(shared);
     current_block = nullptr;
     current = nullptr;
+    for (u32 i = shared_bytes; i < SHARED && !m.failed; ++i) {
+        if (m.shared[i] != UNWRITTEN) {
+            m.failed = true;
+            snprintf(m.message, sizeof m.message, "byte %u of %u bytes of shared memory was written", i, shared_bytes);
+        }
+    }
     return m.failed ? m.message : nullptr;
 }
 
