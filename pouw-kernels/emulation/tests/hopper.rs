@@ -65,7 +65,11 @@ fn launch(
     let correction = tile("LABORA_CORRECTION ");
     let mut c = Buffer::new(4 * (m * n) as usize);
     let mut list = new_winners();
-    let mut words: Vec<u32> = limit.0.iter().flat_map(|x| [*x as u32, (*x >> 32) as u32]).collect();
+    let mut words: Vec<u32> = limit
+        .0
+        .iter()
+        .flat_map(|x| [*x as u32, (*x >> 32) as u32])
+        .collect();
     words.reverse();
     let mut target = Buffer::of(&words[..]);
     let [a, b] = [operands.a.at(), operands.b.at()];
@@ -90,15 +94,24 @@ fn launch(
         k,
         mode,
     };
-    let mut arguments: Vec<*const c_void> = maps.iter().map(|map| (&raw const *map).cast()).collect();
+    let mut arguments: Vec<*const c_void> =
+        maps.iter().map(|map| (&raw const *map).cast()).collect();
     arguments.push((&raw const args).cast());
     let kernel = format!("labora_product_wgmma_{mode}");
     let threads = [tile("LABORA_WGMMA_THREADS "), 1, 1];
     let shared = tile("LABORA_WGMMA_SHARED ");
     // SAFETY: four maps and ProductArgs are the kernel's parameters, and the buffers are as large as
     // m, n and k say; guards around them tell if the kernel leaves them.
-    let end: Result<(), LaunchError> =
-        unsafe { launch_on(Target::Hopper, &kernel, [grid, 1, 1], threads, shared, &arguments) };
+    let end: Result<(), LaunchError> = unsafe {
+        launch_on(
+            Target::Hopper,
+            &kernel,
+            [grid, 1, 1],
+            threads,
+            shared,
+            &arguments,
+        )
+    };
     end.unwrap_or_else(|error| panic!("{m}×{n}×{k}, mode {mode}: {error}"));
     let (count, tickets) = winners(&list);
     (c.i32s(), count, tickets)
@@ -138,7 +151,12 @@ fn check(mode: u32) {
         let what = format!("{m}×{n}×{k}, mode {mode}, {grid} blocks");
         let width = tile("LABORA_CORRECTION ");
         let mut bytes = |len: u32| -> Vec<i8> { (0..len).map(|_| numbers.next() as i8).collect() };
-        let (a, b, left, right) = (bytes(m * k), bytes(n * k), bytes(m * width), bytes(n * width));
+        let (a, b, left, right) = (
+            bytes(m * k),
+            bytes(n * k),
+            bytes(m * width),
+            bytes(n * width),
+        );
         let (mut root_a, mut root_b) = (Buffer::of(&[1_u8; 32]), Buffer::of(&[2_u8; 32]));
         let seeds = CARD.seeds(&mut root_a, &mut root_b, &[3; 32], shape);
         let mut operands = Operands {
@@ -161,13 +179,25 @@ fn check(mode: u32) {
                 let shares = product(&left, &right, width, 0..high);
                 let rest = product(&left, &right, width, high..width);
                 for ((entry, share), rest) in expected.iter_mut().zip(shares).zip(rest) {
-                    *entry = entry.wrapping_sub(share.wrapping_mul(256)).wrapping_sub(rest);
+                    *entry = entry
+                        .wrapping_sub(share.wrapping_mul(256))
+                        .wrapping_sub(rest);
                 }
             }
-            let wrong = c.iter().zip(&expected).position(|(found, expected)| found != expected);
-            assert_eq!(wrong.map(|at| (at / n as usize, at % n as usize)), None, "{what}: entry of C");
+            let wrong = c
+                .iter()
+                .zip(&expected)
+                .position(|(found, expected)| found != expected);
+            assert_eq!(
+                wrong.map(|at| (at / n as usize, at % n as usize)),
+                None,
+                "{what}: entry of C"
+            );
         } else {
-            assert!(c.iter().all(|entry| *entry == 0x5c5c_5c5c), "{what}: C was written");
+            assert!(
+                c.iter().all(|entry| *entry == 0x5c5c_5c5c),
+                "{what}: C was written"
+            );
         }
 
         if mode & FOLD == 0 {
@@ -180,12 +210,19 @@ fn check(mode: u32) {
             for (column, b) in (0..).zip(b.chunks_exact(16 * k)) {
                 let digest = ticket(&seed_a, &tile_state(a, b));
                 if U256::from_big_endian(&digest) <= limit {
-                    expected.push(Ticket { row, column, digest });
+                    expected.push(Ticket {
+                        row,
+                        column,
+                        digest,
+                    });
                 }
             }
         }
         assert_eq!(count as usize, expected.len(), "{what}");
-        assert!(expected.len() <= tile("LABORA_MAX_WINNERS ") as usize, "{what}: choose a harder target");
+        assert!(
+            expected.len() <= tile("LABORA_MAX_WINNERS ") as usize,
+            "{what}: choose a harder target"
+        );
         assert!(tickets == expected, "{what}: winners");
     }
 }
@@ -222,7 +259,10 @@ fn winners_past_the_end_of_the_list_are_counted_and_dropped() {
     };
     let (_, count, tickets) = launch(&mut operands, [272, 272, 64], U256::MAX, (FOLD, 2));
     assert_eq!(count, 17 * 17);
-    let mut places: Vec<_> = tickets.iter().map(|ticket| (ticket.row, ticket.column)).collect();
+    let mut places: Vec<_> = tickets
+        .iter()
+        .map(|ticket| (ticket.row, ticket.column))
+        .collect();
     places.dedup();
     assert_eq!(places.len(), tile("LABORA_MAX_WINNERS ") as usize);
     assert!(places.iter().all(|(row, column)| *row < 17 && *column < 17));
@@ -256,17 +296,29 @@ fn every_vector_comes_out_equal() {
         let left = CARD.onto(&mut a_at, k, &mut sparse_b, &mut dense_a, 0);
         let right = CARD.onto(&mut noised_b, k, &mut sparse_a, &mut dense_b, 1);
         let midstate = Buffer::of(&seeds.bytes()[64..]);
-        let mut operands = Operands { a: noised_a, b: noised_b, left, right, midstate };
+        let mut operands = Operands {
+            a: noised_a,
+            b: noised_b,
+            left,
+            right,
+            midstate,
+        };
         let mode = (FOLD | STORE | CORRECT, 3);
         let (c, _, tickets) = launch(&mut operands, [m, n, k], difficulty.target(k), mode);
 
         let name = text("seed");
         assert!(c == multiply(&a, &bt, shape), "{name}: C");
         let bytes: Vec<u8> = c.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-        assert_eq!(blake3::hash(&bytes).to_hex().to_string(), text("product_blake3"), "{name}");
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().to_string(),
+            text("product_blake3"),
+            "{name}"
+        );
         let found: Vec<_> = tickets
             .iter()
-            .map(|winner| serde_json::json!([winner.row, winner.column, hex::encode(winner.digest)]))
+            .map(|winner| {
+                serde_json::json!([winner.row, winner.column, hex::encode(winner.digest)])
+            })
             .collect();
         assert_eq!(serde_json::Value::from(found), vector["winners"], "{name}");
         seen += 1;
