@@ -1,0 +1,611 @@
+//! One job on its way through the device: sent, prepared, multiplied band by band, fetched.
+
+use std::collections::VecDeque;
+
+use labora_pouw::{Hash, Seal, Shape, TILE, U256, reference, tree};
+use rayon::prelude::*;
+use zerocopy::IntoBytes;
+
+use super::Ask;
+use super::driver::{Address, Copied, Event, Fault, Stream, Tiled};
+use super::kernels::{
+    self, Bound, CORRECTION, How, MAX_LISTED, Mode, Noising, Onto, Product, Side, WINNER_BYTES, WINNERS_BYTES,
+};
+use super::machine::{Machine, Places, unmined};
+use super::memory::{Block, Key};
+use super::plan::{
+    LIST_STRIDE, Layout, PARAMS_BYTES, PRE_HASH, Panels, Plan, ROOT_A, ROOT_B, TARGET, band_rows,
+};
+use crate::cpu::MAX_WINNERS;
+use crate::device::{Outcome, Want, Winner};
+use crate::error::DeviceError;
+use crate::matrix::Matrix;
+
+/// Winners of a launch that are expected at most. Under an easy difficulty more tickets win than are listed, and which ones
+/// would be chance; a lower target leaves those that an outcome names. Of a target by which 64 are expected, fewer than 16
+/// or more than 256 come with a chance below 1e-12.
+const EXPECTED_WINNERS: u64 = 64;
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Moved,
+    /// For the device.
+    Waiting,
+    Done,
+}
+
+/// How far a job is.
+pub(super) enum Stage {
+    /// Operands yet to be sent, and how far the first of them is.
+    Upload {
+        rest: VecDeque<(Matrix, Address)>,
+        offset: usize,
+    },
+    /// Sent.
+    Ready,
+    /// Bands launched so far.
+    Bands { launched: u32 },
+    /// All launched.
+    Running,
+    /// The product's pieces, asked for and come.
+    Fetch { asked: usize, come: usize },
+}
+
+impl Stage {
+    pub(super) fn is_launched(&self) -> bool {
+        matches!(self, Stage::Running | Stage::Fetch { .. })
+    }
+}
+
+/// A job in flight.
+pub(super) struct Flight {
+    pub ask: Ask,
+    pub stage: Stage,
+    plan: Plan,
+    layout: Layout,
+    panels: Panels,
+    slot: usize,
+    arena: Block,
+    places: Places,
+    /// Rows of one launch, and launches.
+    band: u32,
+    bands: u32,
+    /// Launches that were left out, the job being cancelled.
+    left_out: u32,
+    /// Whether the cancellation was seen before the last launch.
+    cancelled: bool,
+    product: Option<Vec<i32>>,
+}
+
+impl Flight {
+    pub(super) fn new(
+        ask: Ask,
+        plan: Plan,
+        slot: usize,
+        arena: Block,
+        places: Places,
+        machine: &Machine<'_>,
+    ) -> Self {
+        let layout = plan.layout();
+        let mut rest = VecDeque::new();
+        if plan.own_a {
+            rest.push_back((ask.job.a.clone(), arena.at + layout.a));
+        } else if let (true, Some(kept)) = (places.fresh_a, &places.a) {
+            rest.push_back((ask.job.a.clone(), kept.block.at));
+        }
+        if plan.send_bt {
+            rest.push_back((ask.job.bt.clone(), arena.at + layout.bt));
+        }
+        let tiling = &machine.tiling;
+        // Four rounds of blocks, so that the last one's idle multiprocessors hardly count.
+        let across = plan.n.div_ceil(tiling.columns).max(1);
+        let grid = machine.grids[plan.mode as usize];
+        let least = grid.saturating_mul(4).div_ceil(across).saturating_mul(tiling.rows);
+        let least = least.min(machine.settings.least_band_rows.unwrap_or(u32::MAX));
+        let band = band_rows(
+            (plan.m, plan.n, plan.k),
+            machine.tuned.macs_per_ms,
+            machine.settings.band_ms,
+            least,
+            tiling.rows,
+        );
+        Flight {
+            panels: Panels::new(plan.n, plan.k),
+            product: (plan.mode != Mode::Tickets)
+                .then(|| machine.shared.take_spare(plan.m as usize * plan.n as usize)),
+            bands: plan.m.div_ceil(band),
+            ask,
+            stage: Stage::Upload { rest, offset: 0 },
+            plan,
+            layout,
+            slot,
+            arena,
+            places,
+            band,
+            left_out: 0,
+            cancelled: false,
+        }
+    }
+
+    /// What the first job in flight waits for.
+    pub(super) fn awaited(&self, machine: &Machine<'_>) -> Option<Event> {
+        let slot = &machine.slots[self.slot];
+        match self.stage {
+            Stage::Bands { launched } => Some(slot.banded[launched as usize % 2]),
+            Stage::Running => Some(slot.done),
+            Stage::Upload { .. } | Stage::Ready | Stage::Fetch { .. } => None,
+        }
+    }
+
+    /// Address of a part of the arena.
+    fn at(&self, offset: u64) -> Address {
+        self.arena.at + offset
+    }
+
+    fn param(&self, offset: usize) -> Address {
+        self.at(self.layout.params) + offset as u64
+    }
+
+    /// Address of A's entries.
+    fn a(&self) -> Address {
+        match &self.places.a {
+            Some(kept) => kept.block.at,
+            None => self.at(self.layout.a),
+        }
+    }
+
+    /// Address of a part of noised Bt's block; 0 where nothing is mined.
+    fn panel(&self, offset: u64) -> Address {
+        self.places.panels.as_ref().map_or(0, |kept| kept.block.at + offset)
+    }
+
+    /// Sends a piece of the operands.
+    pub(super) fn upload(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+        let Stage::Upload { rest, offset } = &mut self.stage else {
+            return Ok(Step::Waiting);
+        };
+        let Some((matrix, to)) = rest.front() else {
+            machine.driver.record(machine.slots[self.slot].uploaded, Stream::Up)?;
+            self.stage = Stage::Ready;
+            return Ok(Step::Moved);
+        };
+        let data = &matrix.data().as_bytes()[*offset..];
+        let piece = &data[..data.len().min(machine.settings.piece_bytes)];
+        let staging = machine.up[machine.turn];
+        machine.turn = (machine.turn + 1) % machine.up.len();
+        machine.driver.write(staging, 0, piece)?;
+        machine.driver.upload(Copied {
+            stream: Stream::Up,
+            host: staging,
+            offset: 0,
+            device: to + *offset as u64,
+            bytes: piece.len(),
+        })?;
+        if piece.len() == data.len() {
+            rest.pop_front();
+            *offset = 0;
+        } else {
+            *offset += piece.len();
+        }
+        Ok(Step::Moved)
+    }
+
+    /// Queues all that comes before the product: commitments, seeds, noise, the correction's operands.
+    pub(super) fn prepare(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+        if self.ask.cancel.is_cancelled() && self.ask.job.want == Want::TicketsOnly {
+            self.left_out = self.bands;
+            self.cancelled = true;
+            return self.close(machine);
+        }
+        let uploaded = machine.slots[self.slot].uploaded;
+        machine.driver.hold(Stream::Compute, uploaded)?;
+        self.stage = Stage::Bands { launched: 0 };
+        if self.plan.mode == Mode::Plain {
+            return Ok(Step::Moved);
+        }
+        self.send_params(machine)?;
+        let lists = u64::from(self.bands) * LIST_STRIDE as u64;
+        machine.driver.clear(Stream::Compute, self.at(self.layout.winners), lists)?;
+        let (m, n, k) = (self.plan.m, self.plan.n, self.plan.k);
+        if self.plan.commit_a {
+            let bytes = u64::from(m) * u64::from(k);
+            self.commit(machine, self.a(), bytes, self.param(ROOT_A))?;
+        }
+        if self.plan.commit_b {
+            let bytes = u64::from(n) * u64::from(k);
+            self.commit(machine, self.at(self.layout.bt), bytes, self.param(ROOT_B))?;
+        }
+        for launch in self.preparations() {
+            machine.driver.launch(&launch)?;
+        }
+        self.name_kept(machine);
+        Ok(Step::Moved)
+    }
+
+    /// From seeds to the correction's operands.
+    fn preparations(&self) -> Vec<kernels::Launch> {
+        let (m, n, k) = (self.plan.m, self.plan.n, self.plan.k);
+        let exact = self.plan.mode == Mode::Exact;
+        let seeds = self.at(self.layout.seeds);
+        let (seed_a, seed_b) = (seeds, seeds + 32);
+        let (sparse_a, sparse_b) = (self.at(self.layout.sparse_a), self.panel(self.panels.sparse));
+        let noised_bt = self.panel(self.panels.noised);
+        let dense_a = if exact { self.at(self.layout.dense_a) } else { 0 };
+        let bound = Bound {
+            root_a: self.param(ROOT_A),
+            root_b: self.param(ROOT_B),
+            pre_hash: self.param(PRE_HASH),
+            m,
+            n,
+            k,
+        };
+        let mut launches = vec![
+            kernels::seeds(&bound, seeds),
+            kernels::sparse(seed_a, k, sparse_a),
+            kernels::noise(&Noising {
+                from: self.a(),
+                to: self.at(self.layout.noised_a),
+                rows: m,
+                k,
+                seed: seed_a,
+                sparse: sparse_a,
+                dense: dense_a,
+            }),
+        ];
+        if self.places.fresh_panels {
+            launches.push(kernels::sparse(seed_b, k, sparse_b));
+            launches.push(kernels::noise(&Noising {
+                from: self.at(self.layout.bt),
+                to: noised_bt,
+                rows: n,
+                k,
+                seed: seed_b,
+                sparse: sparse_b,
+                // Kept for exact products that may come.
+                dense: self.panel(self.panels.dense),
+            }));
+        }
+        if exact {
+            launches.push(kernels::onto(&Onto {
+                from: self.a(),
+                rows: m,
+                k,
+                sparse: sparse_b,
+                dense: dense_a,
+                side: Side::Left,
+                to: self.at(self.layout.left),
+            }));
+            launches.push(kernels::onto(&Onto {
+                from: noised_bt,
+                rows: n,
+                k,
+                sparse: sparse_a,
+                dense: self.panel(self.panels.dense),
+                side: Side::Right,
+                to: self.at(self.layout.right),
+            }));
+        }
+        launches
+    }
+
+    /// Sends roots, header hash and target, and the chunk by which A differs from what is there.
+    fn send_params(&self, machine: &mut Machine<'_>) -> Result<(), Fault> {
+        let Some(template) = self.plan.template else {
+            return Ok(());
+        };
+        let (a, bt) = (&self.ask.job.a, &self.ask.job.bt);
+        let mut params = [0; PARAMS_BYTES];
+        // A root that is not known is written by `commit`.
+        params[ROOT_A..][..32].copy_from_slice(&a.known_root().unwrap_or_default());
+        params[ROOT_B..][..32].copy_from_slice(&bt.known_root().unwrap_or_default());
+        params[PRE_HASH..][..32].copy_from_slice(&template.pre_hash);
+        let target = self.target(template.difficulty.target(self.plan.k));
+        let words = params[TARGET..][..32].as_chunks_mut::<4>().0;
+        for (to, word) in words.iter_mut().zip(target.to_big_endian().as_chunks::<4>().0) {
+            *to = u32::from_be_bytes(*word).to_le_bytes();
+        }
+        let sent = machine.slots[self.slot].sent;
+        machine.driver.write(sent, 0, &params)?;
+        machine.driver.upload(Copied {
+            stream: Stream::Compute,
+            host: sent,
+            offset: 0,
+            device: self.param(0),
+            bytes: PARAMS_BYTES,
+        })?;
+        if self.plan.own_a || self.places.fresh_a {
+            return Ok(());
+        }
+        // In the kernels' stream: those of the job before still read the chunk that it replaces.
+        machine.driver.write(sent, PARAMS_BYTES, &a.data().as_bytes()[..tree::CHUNK])?;
+        machine.driver.upload(Copied {
+            stream: Stream::Compute,
+            host: sent,
+            offset: PARAMS_BYTES,
+            device: self.a(),
+            bytes: tree::CHUNK,
+        })
+    }
+
+    /// The target, or a lower one by which [`EXPECTED_WINNERS`] of a launch's tickets win.
+    fn target(&self, target: U256) -> U256 {
+        let tickets = u64::from(self.band / TILE as u32) * u64::from(self.plan.n / TILE as u32);
+        if tickets <= MAX_LISTED as u64 {
+            return target;
+        }
+        target.min(U256::MAX / U256::from(tickets) * U256::from(EXPECTED_WINNERS))
+    }
+
+    /// Queues the tree over `bytes` bytes.
+    fn commit(
+        &self,
+        machine: &mut Machine<'_>,
+        data: Address,
+        bytes: u64,
+        root: Address,
+    ) -> Result<(), Fault> {
+        let [mut from, mut to] = self.layout.values.map(|offset| self.at(offset));
+        // At most 2^34 bytes: 2^24 chunks.
+        let mut count = bytes.div_ceil(tree::CHUNK as u64) as u32;
+        machine.driver.launch(&kernels::chunks(data, bytes, from))?;
+        while count > 2 {
+            machine.driver.launch(&kernels::parents(from, to, count))?;
+            count = count.div_ceil(2);
+            std::mem::swap(&mut from, &mut to);
+        }
+        machine.driver.launch(&kernels::parents(from, root, count))
+    }
+
+    /// What this job put into kept blocks is there for all jobs whose kernels are queued after.
+    fn name_kept(&self, machine: &mut Machine<'_>) {
+        if let (true, Some(kept), Some(family)) = (self.places.fresh_a, &self.places.a, self.ask.job.a.family()) {
+            machine.memory.name(kept, Key::Family(family));
+        }
+        if let Some(root) = self.ask.job.bt.known_root() {
+            self.name_panels(machine, root);
+        }
+    }
+
+    fn name_panels(&self, machine: &mut Machine<'_>, root: Hash) {
+        if let (true, Some(kept), Some(template)) = (self.places.fresh_panels, &self.places.panels, self.plan.template) {
+            let Plan { n, k, .. } = self.plan;
+            machine.memory.name(kept, Key::Panels { pre_hash: template.pre_hash, root, n, k });
+        }
+    }
+
+    /// Queues the next rows of the product, no more than two launches ahead of the device.
+    pub(super) fn launch_band(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+        let Stage::Bands { launched } = self.stage else {
+            return Ok(Step::Waiting);
+        };
+        self.cancelled |= self.ask.cancel.is_cancelled();
+        if self.cancelled && self.ask.job.want == Want::TicketsOnly {
+            self.left_out = self.bands - launched;
+            return self.close(machine);
+        }
+        let banded = machine.slots[self.slot].banded[launched as usize % 2];
+        if launched >= 2 && !machine.driver.is_done(banded)? {
+            return Ok(Step::Waiting);
+        }
+        let first = launched * self.band;
+        let rows = self.band.min(self.plan.m - first);
+        let launch = self.product(machine, first, rows, launched)?;
+        machine.driver.launch(&launch)?;
+        machine.driver.record(banded, Stream::Compute)?;
+        self.stage = Stage::Bands { launched: launched + 1 };
+        if launched + 1 == self.bands {
+            return self.close(machine);
+        }
+        Ok(Step::Moved)
+    }
+
+    /// The launch of rows `first..first + rows`.
+    fn product(
+        &self,
+        machine: &mut Machine<'_>,
+        first: u32,
+        rows: u32,
+        band: u32,
+    ) -> Result<kernels::Launch, Fault> {
+        let Plan { n, k, mode, .. } = self.plan;
+        let mined = mode != Mode::Plain;
+        let (row, n64, k64) = (u64::from(first), u64::from(n), u64::from(k));
+        let (a, b) = if mined {
+            (self.at(self.layout.noised_a), self.panel(self.panels.noised))
+        } else {
+            (self.a(), self.at(self.layout.bt))
+        };
+        let product = Product {
+            a: a + row * k64,
+            b,
+            c: self.at(self.layout.product) + 4 * row * n64,
+            left: self.at(self.layout.left) + row * u64::from(CORRECTION),
+            right: self.at(self.layout.right),
+            midstate: self.at(self.layout.seeds) + 64,
+            target: self.param(TARGET),
+            winners: self.at(self.layout.winners) + u64::from(band) * LIST_STRIDE as u64,
+            m: rows,
+            n,
+            k,
+        };
+        let how = how(machine, &product, mode)?;
+        Ok(kernels::product(&product, mode, &how))
+    }
+
+    /// After the last launch: has the lists fetched, and marks the end.
+    fn close(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+        let slot = &machine.slots[self.slot];
+        if self.plan.mode != Mode::Plain && self.left_out == 0 {
+            machine.driver.download(Copied {
+                stream: Stream::Compute,
+                host: slot.fetched,
+                offset: 0,
+                device: self.param(0),
+                bytes: PARAMS_BYTES + self.bands as usize * LIST_STRIDE,
+            })?;
+        }
+        machine.driver.record(slot.done, Stream::Compute)?;
+        self.stage = Stage::Running;
+        Ok(Step::Moved)
+    }
+
+    /// Whether the kernels are through.
+    pub(super) fn look(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+        if !machine.driver.is_done(machine.slots[self.slot].done)? {
+            return Ok(Step::Waiting);
+        }
+        if self.product.is_none() {
+            return Ok(Step::Done);
+        }
+        self.stage = Stage::Fetch { asked: 0, come: 0 };
+        Ok(Step::Moved)
+    }
+
+    /// Fetches the product by pieces, two ahead.
+    pub(super) fn fetch(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+        let (Stage::Fetch { asked, come }, Some(product)) = (&mut self.stage, &mut self.product) else {
+            return Ok(Step::Waiting);
+        };
+        let piece = machine.settings.piece_bytes;
+        let bytes = product.as_mut_bytes();
+        let pieces = bytes.len().div_ceil(piece);
+        let length = |at: usize| piece.min(bytes.len() - at * piece);
+        if *asked < pieces && *asked < *come + machine.down.len() {
+            machine.driver.download(Copied {
+                stream: Stream::Down,
+                host: machine.down[*asked % 2],
+                offset: 0,
+                device: self.arena.at + self.layout.product + (*asked * piece) as u64,
+                bytes: length(*asked),
+            })?;
+            *asked += 1;
+            return Ok(Step::Moved);
+        }
+        let (staging, from, length) = (machine.down[*come % 2], *come * piece, length(*come));
+        machine.driver.read(staging, 0, &mut bytes[from..from + length])?;
+        *come += 1;
+        Ok(if *come == pieces { Step::Done } else { Step::Moved })
+    }
+
+    /// Puts the outcome together and gives everything back.
+    pub(super) fn finish(
+        mut self,
+        machine: &mut Machine<'_>,
+    ) -> Result<(Ask, Result<Outcome, DeviceError>), Fault> {
+        machine.slots[self.slot].free = true;
+        machine.memory.give_back(self.arena);
+        let product = self.product.take();
+        let Plan { m, n, k, mode, .. } = self.plan;
+        let rows = (self.bands - self.left_out).saturating_mul(self.band).min(m);
+        let macs = u64::from(rows) * u64::from(n) * u64::from(k);
+        if mode == Mode::Plain || self.left_out > 0 {
+            return Ok((self.ask, Ok(unmined(macs, product))));
+        }
+        let mut fetched = vec![0; PARAMS_BYTES + self.bands as usize * LIST_STRIDE];
+        machine.driver.read(machine.slots[self.slot].fetched, 0, &mut fetched)?;
+        let hash = |offset: usize| fetched.get(offset..offset + 32)?.try_into().ok();
+        if let (true, Some(root)) = (self.plan.commit_a, hash(ROOT_A)) {
+            self.ask.job.a.set_root(root);
+        }
+        if let (true, Some(root)) = (self.plan.commit_b, hash(ROOT_B)) {
+            self.ask.job.bt.set_root(root);
+            self.name_panels(machine, root);
+        }
+        // Cancelled before its last launch: the product is exact, and the template no longer stands.
+        if self.cancelled {
+            return Ok((self.ask, Ok(unmined(macs, product))));
+        }
+        let lists = fetched[PARAMS_BYTES..].chunks_exact(LIST_STRIDE).enumerate();
+        let mut tickets: Vec<Ticket> = lists
+            .flat_map(|(band, list)| listed(list, band as u32 * self.band / TILE as u32))
+            .collect();
+        tickets.sort_unstable();
+        tickets.truncate(MAX_WINNERS);
+        let outcome = Shape::new(m, n, k).map_err(DeviceError::from).map(|shape| Outcome {
+            winners: open(&self.ask, shape, tickets),
+            product,
+            macs,
+            mined: true,
+        });
+        Ok((self.ask, outcome))
+    }
+}
+
+/// A ticket that wins: its digest, then its tile's row and column.
+type Ticket = (Hash, u32, u32);
+
+/// The winners of one list, whose rows are counted from tile row `first`.
+fn listed(list: &[u8], first: u32) -> Vec<Ticket> {
+    let words: Vec<u32> = list[..WINNERS_BYTES]
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| u32::from_le_bytes(*bytes))
+        .collect();
+    let count = (words[0] as usize).min(MAX_LISTED);
+    let winner = |words: &[u32]| {
+        let mut ticket = [0; 32];
+        for (to, word) in ticket.as_chunks_mut().0.iter_mut().zip(&words[2..]) {
+            *to = word.to_be_bytes();
+        }
+        (ticket, first + words[0], words[1])
+    };
+    words[4..].chunks_exact(WINNER_BYTES / 4).take(count).map(winner).collect()
+}
+
+/// Puts the winners' seals and proofs together.
+fn open(ask: &Ask, shape: Shape, tickets: Vec<Ticket>) -> Vec<Winner> {
+    let (a, bt) = (&ask.job.a, &ask.job.bt);
+    let winner = |(ticket, row, column): Ticket| {
+        let seal = Seal::new(shape, a.root(), bt.root(), row, column).ok()?;
+        let proof = reference::open(a.data(), bt.data(), &seal)?;
+        Some(Winner {
+            seal,
+            proof,
+            ticket,
+        })
+    };
+    tickets.into_par_iter().filter_map(winner).collect()
+}
+
+/// How a product is launched: its grid, and tensor maps where its kernel takes them.
+pub(super) fn how(machine: &mut Machine<'_>, of: &Product, mode: Mode) -> Result<How, Fault> {
+    let tiling = machine.tiling;
+    let tiles = u32::try_from(tiling.tiles(of.m, of.n)).unwrap_or(u32::MAX);
+    let grid = machine.grids[mode as usize].min(tiles);
+    how_of(&mut *machine.driver, machine.tuned.multiply, tiling, (of, mode, grid))
+}
+
+/// As [`how`], before there is a machine.
+pub(super) fn how_of(
+    driver: &mut dyn super::driver::Driver,
+    multiply: kernels::Multiply,
+    tiling: kernels::Tiling,
+    (of, mode, grid): (&Product, Mode, u32),
+) -> Result<How, Fault> {
+    let mut maps = None;
+    if tiling.box_rows > 0 {
+        let mut map = |at, rows, columns| {
+            driver.tensor_map(Tiled {
+                at,
+                rows,
+                columns,
+                box_rows: tiling.box_rows,
+            })
+        };
+        let (a, b) = (map(of.a, of.m, of.k)?, map(of.b, of.n, of.k)?);
+        // A mode without correction does not read the others: any map will do.
+        let (left, right) = match mode {
+            Mode::Exact => (map(of.left, of.m, CORRECTION)?, map(of.right, of.n, CORRECTION)?),
+            Mode::Tickets | Mode::Plain => (a, b),
+        };
+        maps = Some([a, b, left, right]);
+    }
+    Ok(How {
+        multiply,
+        tiling,
+        grid,
+        maps,
+    })
+}

@@ -1,0 +1,352 @@
+//! One opened GPU: jobs in flight, at most two, so that one's copies run beside the other's kernels.
+//!
+//! Nothing here waits for the device but where there is nothing else to do: each job goes through its stages in short
+//! steps, taken in turn.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use labora_pouw::Shape;
+
+use super::driver::{Driver, Event, Fault, Pinned};
+use super::flight::{Flight, Stage, Step};
+use super::kernels::{Mode, Multiply, Tiling};
+use super::memory::{Block, Kept, Key, Memory};
+use super::plan::{PARAMS_BYTES, Panels, Plan, RESULT_BYTES};
+use super::tuning::Tuned;
+use super::{Ask, Settings, Shared};
+use crate::device::{Outcome, Want};
+use crate::error::DeviceError;
+
+
+/// Jobs in flight: one whose kernels run, one whose operands or product are copied.
+pub(super) const SLOTS: usize = 2;
+/// How often a running job is looked after while another one may come.
+const POLL: Duration = Duration::from_micros(200);
+
+/// What belongs to a place for a job in flight.
+pub(super) struct Slot {
+    /// The job's parameters, then the chunk by which a matrix of a family differs.
+    pub sent: Pinned,
+    pub fetched: Pinned,
+    pub uploaded: Event,
+    pub banded: [Event; 2],
+    pub done: Event,
+    pub free: bool,
+}
+
+/// The GPU and all that is on it.
+pub(super) struct Machine<'a> {
+    pub driver: Box<dyn Driver>,
+    pub memory: Memory,
+    pub tuned: Tuned,
+    pub tiling: Tiling,
+    /// Blocks of a product's launch for each mode are as many as run at once.
+    pub grids: [u32; 3],
+    pub slots: Vec<Slot>,
+    /// Staging for large copies, two each way.
+    pub up: [Pinned; 2],
+    pub down: [Pinned; 2],
+    pub turn: usize,
+    pub settings: &'a Settings,
+    pub shared: &'a Shared,
+    flights: VecDeque<Flight>,
+    waiting: Option<Ask>,
+}
+
+/// Why a machine stopped.
+pub(super) enum End {
+    /// The device is being dropped.
+    Closed,
+    Lost(String),
+}
+
+/// What became of a job that was looked at.
+enum Admission {
+    Taken(Box<Flight>),
+    Answered(Ask, Result<Outcome, DeviceError>),
+    Later(Ask),
+}
+
+impl<'a> Machine<'a> {
+    /// Prepares an opened driver for jobs.
+    pub(super) fn new(
+        mut driver: Box<dyn Driver>,
+        budget: u64,
+        tuned: Tuned,
+        settings: &'a Settings,
+        shared: &'a Shared,
+    ) -> Result<Self, Fault> {
+        let mut slots = Vec::with_capacity(SLOTS);
+        for _ in 0..SLOTS {
+            slots.push(Slot {
+                sent: driver.pin(PARAMS_BYTES + labora_pouw::tree::CHUNK)?,
+                fetched: driver.pin(RESULT_BYTES)?,
+                uploaded: driver.event()?,
+                banded: [driver.event()?, driver.event()?],
+                done: driver.event()?,
+                free: true,
+            });
+        }
+        let up = [driver.pin(settings.piece_bytes)?, driver.pin(settings.piece_bytes)?];
+        let down = [driver.pin(settings.piece_bytes)?, driver.pin(settings.piece_bytes)?];
+        let capability = driver.facts().capability;
+        let tiling = Tiling::of(tuned.multiply, capability);
+        let mut grids = [0; 3];
+        for (grid, mode) in grids.iter_mut().zip([Mode::Tickets, Mode::Plain, Mode::Exact]) {
+            *grid = grid_of(&mut *driver, tuned.multiply, &tiling, mode)?;
+        }
+        Ok(Machine {
+            driver,
+            memory: Memory::new(budget),
+            tuned,
+            tiling,
+            grids,
+            slots,
+            up,
+            down,
+            turn: 0,
+            settings,
+            shared,
+            flights: VecDeque::with_capacity(SLOTS),
+            waiting: None,
+        })
+    }
+
+    /// Does jobs until the queue is closed or the device fails.
+    pub(super) fn run(&mut self, asks: &Receiver<Ask>) -> End {
+        match self.run_until_fault(asks) {
+            Ok(()) => End::Closed,
+            Err(Fault::Lost(why)) => End::Lost(why),
+            // Only blocks for jobs may be refused; this came from a launch or a copy.
+            Err(Fault::OutOfMemory { needs }) => {
+                End::Lost(format!("out of memory on the way, {needs} bytes"))
+            }
+        }
+    }
+
+    /// The jobs that were taken and not answered.
+    pub(super) fn unanswered(&mut self) -> Vec<Ask> {
+        let flights = self.flights.drain(..).map(|flight| flight.ask);
+        flights.chain(self.waiting.take()).collect()
+    }
+
+    fn run_until_fault(&mut self, asks: &Receiver<Ask>) -> Result<(), Fault> {
+        loop {
+            if self.shared.ending.is_cancelled() {
+                return Ok(());
+            }
+            if self.waiting.is_none() && self.has_place() {
+                match asks.try_recv() {
+                    Ok(ask) => self.waiting = Some(ask),
+                    Err(TryRecvError::Disconnected) if self.flights.is_empty() => return Ok(()),
+                    Err(_) => {}
+                }
+            }
+            let mut moved = self.has_place() && self.admit_waiting()?;
+            for at in 0..self.flights.len() {
+                moved |= match self.step(at)? {
+                    Step::Moved => true,
+                    Step::Waiting => false,
+                    Step::Done => {
+                        self.finish()?;
+                        true
+                    }
+                };
+            }
+            if moved {
+                continue;
+            }
+            if self.waiting.is_none() && self.has_place() {
+                let next = if self.flights.is_empty() {
+                    asks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                } else {
+                    asks.recv_timeout(POLL)
+                };
+                match next {
+                    Ok(ask) => self.waiting = Some(ask),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) if self.flights.is_empty() => return Ok(()),
+                    // The flag of the end is raised before the queue is closed.
+                    Err(RecvTimeoutError::Disconnected) => {}
+                }
+            } else if let Some(event) = self.flights.front().and_then(|flight| flight.awaited(self)) {
+                self.driver.wait(event)?;
+            }
+        }
+    }
+
+    /// Whether another job may start: operands are sent for one at a time, and what it keeps is found by the next.
+    fn has_place(&self) -> bool {
+        self.flights.len() < SLOTS && self.flights.iter().all(|flight| flight.stage.is_launched())
+    }
+
+    /// Looks at the job that waits; whether anything came of it.
+    fn admit_waiting(&mut self) -> Result<bool, Fault> {
+        let Some(ask) = self.waiting.take() else {
+            return Ok(false);
+        };
+        match self.admit(ask)? {
+            Admission::Taken(flight) => self.flights.push_back(*flight),
+            Admission::Answered(ask, outcome) => ask.answer(outcome),
+            Admission::Later(ask) => {
+                self.waiting = Some(ask);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn admit(&mut self, ask: Ask) -> Result<Admission, Fault> {
+        let job = &ask.job;
+        let template = job.template.filter(|_| !ask.cancel.is_cancelled());
+        if template.is_none() && job.want == Want::TicketsOnly {
+            return Ok(Admission::Answered(ask, Ok(unmined(0, None))));
+        }
+        // Checked when it was queued, for the budget of then and the shape.
+        let got = Plan::most_bytes(job);
+        if got > self.memory.budget() {
+            let max = self.memory.budget();
+            return Ok(Admission::Answered(ask, Err(DeviceError::TooLarge { got, max })));
+        }
+        if template.is_some()
+            && let Err(error) = Shape::new(job.a.rows(), job.bt.rows(), job.a.k())
+        {
+            return Ok(Admission::Answered(ask, Err(error.into())));
+        }
+        if let Some(template) = template {
+            self.memory.forget_other_templates(&template.pre_hash);
+        }
+        let mut plan = Plan::new(job, template);
+        let mut places = self.find(&mut plan, &ask);
+        let mut taken = self.take(&plan, &mut places)?;
+        if taken.is_none() && self.flights.is_empty() {
+            // Blocks that are larger than needed may have cost the budget what is missing.
+            drop(places);
+            self.memory.empty(&mut *self.driver)?;
+            plan = Plan::new(job, template);
+            places = self.find(&mut plan, &ask);
+            taken = self.take(&plan, &mut places)?;
+        }
+        let Some(arena) = taken else {
+            if !self.flights.is_empty() {
+                return Ok(Admission::Later(ask));
+            }
+            return Ok(Admission::Answered(ask, Err(DeviceError::OutOfMemory { needs: got })));
+        };
+        // There is a free slot wherever there is a place.
+        let Some(slot) = self.slots.iter().position(|slot| slot.free) else {
+            unreachable!("more jobs in flight than slots")
+        };
+        self.slots[slot].free = false;
+        let flight = Flight::new(ask, plan, slot, arena, places, self);
+        Ok(Admission::Taken(Box::new(flight)))
+    }
+
+    /// Finds what is there already of a job, and has the plan leave it out.
+    fn find(&mut self, plan: &mut Plan, ask: &Ask) -> Places {
+        let mut places = Places::default();
+        let (Some(template), job) = (plan.template, &ask.job) else {
+            return places;
+        };
+        if let Some(root) = job.bt.known_root() {
+            let (n, k) = (plan.n, plan.k);
+            let key = Key::Panels { pre_hash: template.pre_hash, root, n, k };
+            places.panels = self.memory.find(key);
+            plan.send_bt = places.panels.is_none();
+        }
+        if let (Some(family), Some(_)) = (job.a.family(), job.a.known_root()) {
+            plan.own_a = false;
+            places.a = self.memory.find(Key::Family(family));
+        }
+        places.fresh_panels = places.panels.is_none();
+        places.fresh_a = !plan.own_a && places.a.is_none();
+        places
+    }
+
+    /// Takes the memory that is missing: all of it or none.
+    fn take(&mut self, plan: &Plan, places: &mut Places) -> Result<Option<Block>, Fault> {
+        let driver = &mut *self.driver;
+        if places.fresh_panels && plan.mode != Mode::Plain {
+            let bytes = Panels::new(plan.n, plan.k).bytes;
+            let Some(block) = self.memory.take(driver, bytes)? else {
+                return Ok(None);
+            };
+            places.panels = Some(self.memory.keep(block));
+        }
+        if places.fresh_a {
+            let bytes = u64::from(plan.m) * u64::from(plan.k);
+            let Some(block) = self.memory.take(driver, bytes)? else {
+                return Ok(None);
+            };
+            places.a = Some(self.memory.keep(block));
+        }
+        // Kept blocks without a key go back as soon as nobody holds them, so nothing is lost where this fails.
+        self.memory.take(driver, plan.layout().bytes)
+    }
+
+    /// Takes one step with a job in flight.
+    fn step(&mut self, at: usize) -> Result<Step, Fault> {
+        let may_launch = self.flights.iter().take(at).all(|flight| flight.stage.is_launched());
+        // Out of the queue while it is worked on, since it uses everything else here.
+        let Some(mut flight) = self.flights.remove(at) else {
+            return Ok(Step::Waiting);
+        };
+        let stepped = match flight.stage {
+            Stage::Upload { .. } => flight.upload(self),
+            Stage::Ready if may_launch => flight.prepare(self),
+            Stage::Bands { .. } if may_launch => flight.launch_band(self),
+            Stage::Ready | Stage::Bands { .. } => Ok(Step::Waiting),
+            // Answers come in the order of the questions.
+            Stage::Running if at == 0 => flight.look(self),
+            Stage::Fetch { .. } if at == 0 => flight.fetch(self),
+            Stage::Running | Stage::Fetch { .. } => Ok(Step::Waiting),
+        };
+        self.flights.insert(at, flight);
+        stepped
+    }
+
+    /// Answers the first job.
+    fn finish(&mut self) -> Result<(), Fault> {
+        let Some(flight) = self.flights.pop_front() else {
+            return Ok(());
+        };
+        let (ask, outcome) = flight.finish(self)?;
+        self.memory.tidy();
+        self.shared.succeeded();
+        ask.answer(outcome);
+        Ok(())
+    }
+}
+
+/// Blocks that outlive the job, and whether this job fills them.
+#[derive(Default)]
+pub(super) struct Places {
+    pub panels: Option<Rc<Kept>>,
+    pub fresh_panels: bool,
+    pub a: Option<Rc<Kept>>,
+    pub fresh_a: bool,
+}
+
+/// As many blocks as run at once.
+pub(super) fn grid_of(
+    driver: &mut dyn Driver,
+    multiply: Multiply,
+    tiling: &Tiling,
+    mode: Mode,
+) -> Result<u32, Fault> {
+    let blocks = driver.blocks(multiply.kernel(mode), tiling.threads, tiling.shared)?;
+    Ok(blocks.saturating_mul(driver.facts().multiprocessors).max(1))
+}
+
+/// The outcome of a job without winners.
+pub(super) fn unmined(macs: u64, product: Option<Vec<i32>>) -> Outcome {
+    Outcome {
+        winners: Vec::new(),
+        product,
+        macs,
+        mined: false,
+    }
+}

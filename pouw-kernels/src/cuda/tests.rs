@@ -1,0 +1,1 @@
+//! The device from outside, over kernels that run on the host.
