@@ -3,6 +3,7 @@
 //! Nothing of CUDA is needed to build this or to start it; the driver is opened when a GPU is asked for. A GPU that fails
 //! is opened again, at longer and longer intervals, while its jobs are answered at once, so that they go elsewhere.
 
+mod bench;
 mod driver;
 mod flight;
 mod kernels;
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 use crate::cpu::MAX_QUEUED;
 use crate::device::{Cancel, Device, DeviceInfo, Job, Outcome, Pending, Want};
 use crate::error::DeviceError;
+pub use bench::{GpuFigures, measure_gpu};
 use plan::Plan;
 
 /// The NVIDIA driver that a build with built-in kernels needs; it brings CUDA 13.0.

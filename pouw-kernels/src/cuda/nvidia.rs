@@ -1,6 +1,7 @@
 //! NVIDIA's driver, opened at run time. All `unsafe` of the CUDA device is here and in `nvidia/`: calls of the driver
 //! with handles that it gave and that live as long as this.
 
+mod cublaslt;
 mod image;
 mod list;
 
@@ -12,6 +13,7 @@ use cudarc::driver::sys;
 
 use super::driver::{Address, Copied, Driver, Event, Facts, Fault, Launch, Pinned, Stream, TensorMap, Tiled};
 use crate::error::DeviceError;
+pub(super) use cublaslt::CublasLt;
 pub(super) use image::{Cubin, origin};
 pub(super) use list::list;
 

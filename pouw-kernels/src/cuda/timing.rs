@@ -2,7 +2,7 @@
 //! faster than anything that is ever computed.
 
 use super::Settings;
-use super::driver::{Driver, Fault, Stream};
+use super::driver::{Address, Driver, Fault, Launch, Stream};
 use super::flight::how_of;
 use super::kernels::{self, Mode, Multiply, Noising, Product, SPARSE_BYTES, Tiling, WINNERS_BYTES};
 use super::machine::grid_of;
@@ -49,11 +49,37 @@ fn time_all(
     budget: u64,
     (m, n, k): (u32, u32, u32),
 ) -> Result<Option<Tuned>, Fault> {
+    let Some((at, product)) = operands(driver, budget, (m, n, k), 0)? else {
+        return Ok(None);
+    };
+    let macs = u64::from(m) * u64::from(n) * u64::from(k);
+    let mut best: Option<Tuned> = None;
+    for &multiply in Multiply::of(driver.facts().capability) {
+        let launch = launch(driver, multiply, &product, Mode::Tickets)?;
+        let ms = time(driver, &launch)?;
+        let macs_per_ms = ((macs as f64 / f64::from(ms.max(1e-3))) as u64).max(1);
+        if best.is_none_or(|best| best.macs_per_ms < macs_per_ms) {
+            best = Some(Tuned { multiply, macs_per_ms });
+        }
+    }
+    driver.free(at.at)?;
+    Ok(best)
+}
+
+/// Operands of a mined product, of random entries, at the start of an allocation that ends with `more` bytes for other
+/// uses; `None` if the memory for it is not there. What the address is of is the caller's to free.
+pub(super) fn operands(
+    driver: &mut dyn Driver,
+    budget: u64,
+    (m, n, k): (u32, u32, u32),
+    more: u64,
+) -> Result<Option<(Operands, Product)>, Fault> {
     let (a, b) = (u64::from(m) * u64::from(k), u64::from(n) * u64::from(k));
     let sparse = u64::from(k / 64) * SPARSE_BYTES;
     // A, Bt, their noised forms, a sparse factor, and 256 bytes of seeds and target with a list of winners.
     let small = 256 + WINNERS_BYTES as u64;
-    let bytes = (2 * (a + b) + sparse + small).next_multiple_of(256);
+    let own = (2 * (a + b) + sparse + small).next_multiple_of(256);
+    let bytes = own + more;
     if bytes > budget {
         return Ok(None);
     }
@@ -91,32 +117,43 @@ fn time_all(
         k,
         ..Product::default()
     };
-    let macs = a * u64::from(n);
-    let mut best: Option<Tuned> = None;
-    for &multiply in Multiply::of(driver.facts().capability) {
-        let ms = time(driver, multiply, &product)?;
-        let macs_per_ms = ((macs as f64 / f64::from(ms.max(1e-3))) as u64).max(1);
-        if best.is_none_or(|best| best.macs_per_ms < macs_per_ms) {
-            best = Some(Tuned { multiply, macs_per_ms });
-        }
-    }
-    driver.free(at)?;
-    Ok(best)
+    let operands = Operands {
+        at,
+        more: at + own,
+    };
+    Ok(Some((operands, product)))
+}
+
+/// Where [`operands`] lie.
+pub(super) struct Operands {
+    /// What was allocated.
+    pub at: Address,
+    /// The bytes for other uses, aligned to 256.
+    pub more: Address,
+}
+
+/// The launch of a product in a mode.
+pub(super) fn launch(
+    driver: &mut dyn Driver,
+    multiply: Multiply,
+    product: &Product,
+    mode: Mode,
+) -> Result<Launch, Fault> {
+    let tiling = Tiling::of(multiply, driver.facts().capability);
+    let tiles = u32::try_from(tiling.tiles(product.m, product.n)).unwrap_or(u32::MAX);
+    let grid = grid_of(driver, multiply, &tiling, mode)?.min(tiles);
+    let how = how_of(driver, multiply, tiling, (product, mode, grid))?;
+    Ok(kernels::product(product, mode, &how))
 }
 
 /// Milliseconds of one launch, the median of some.
-fn time(driver: &mut dyn Driver, multiply: Multiply, product: &Product) -> Result<f32, Fault> {
-    let tiling = Tiling::of(multiply, driver.facts().capability);
-    let tiles = u32::try_from(tiling.tiles(product.m, product.n)).unwrap_or(u32::MAX);
-    let grid = grid_of(driver, multiply, &tiling, Mode::Tickets)?.min(tiles);
-    let how = how_of(driver, multiply, tiling, (product, Mode::Tickets, grid))?;
-    let launch = kernels::product(product, Mode::Tickets, &how);
+fn time(driver: &mut dyn Driver, launch: &Launch) -> Result<f32, Fault> {
     let mut runs = Vec::with_capacity(RUNS);
     let (from, to) = (driver.event()?, driver.event()?);
-    driver.launch(&launch)?;
+    driver.launch(launch)?;
     for _ in 0..RUNS {
         driver.record(from, Stream::Compute)?;
-        driver.launch(&launch)?;
+        driver.launch(launch)?;
         driver.record(to, Stream::Compute)?;
         driver.wait(to)?;
         runs.push(driver.elapsed_ms(from, to)?);
