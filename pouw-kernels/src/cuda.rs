@@ -102,6 +102,7 @@ impl Settings {
 }
 
 /// A job in the queue.
+#[derive(Clone)]
 struct Ask {
     job: Job,
     cancel: Cancel,

@@ -34,9 +34,7 @@ mod noise;
 pub use cpu::{
     CpuDevice, MAX_PANEL_CACHE_BYTES, MAX_PRODUCT_BYTES, MAX_QUEUED, MAX_THREADS, MAX_WINNERS,
 };
-pub use cuda::{
-    CudaDevice, CudaOptions, Found, MEMORY_PERCENT, NEEDED_CAPABILITY, NEEDED_DRIVER,
-};
+pub use cuda::{CudaDevice, CudaOptions, Found, MEMORY_PERCENT, NEEDED_CAPABILITY, NEEDED_DRIVER};
 pub use device::{Cancel, Device, DeviceInfo, Job, Outcome, Pending, Template, Want, Winner};
 pub use error::{DeviceError, MatrixError};
 pub use filler::Filler;

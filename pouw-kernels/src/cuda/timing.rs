@@ -97,7 +97,10 @@ fn time_all(
         let ms = time(driver, multiply, &product)?;
         let macs_per_ms = ((macs as f64 / f64::from(ms.max(1e-3))) as u64).max(1);
         if best.is_none_or(|best| best.macs_per_ms < macs_per_ms) {
-            best = Some(Tuned { multiply, macs_per_ms });
+            best = Some(Tuned {
+                multiply,
+                macs_per_ms,
+            });
         }
     }
     driver.free(at)?;
