@@ -28,7 +28,13 @@ const NEEDED_NVCC: u32 = 13;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=cuda");
-    for variable in ["LABORA_NVCC", "LABORA_CACHE", "XDG_CACHE_HOME", "CUDA_HOME", "CUDA_PATH"] {
+    for variable in [
+        "LABORA_NVCC",
+        "LABORA_CACHE",
+        "XDG_CACHE_HOME",
+        "CUDA_HOME",
+        "CUDA_PATH",
+    ] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR"));
@@ -71,22 +77,35 @@ fn nvcc() -> Option<PathBuf> {
         // Built again when it comes or goes.
         println!("cargo::rerun-if-changed={}", path.display());
     }
-    candidates.into_iter().find(|path| version(path).is_some_and(|major| major >= NEEDED_NVCC))
+    candidates
+        .into_iter()
+        .find(|path| version(path).is_some_and(|major| major >= NEEDED_NVCC))
 }
 
 fn candidates() -> Vec<PathBuf> {
-    let folder = |variable: &str| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let folder = |variable: &str| {
+        env::var_os(variable)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
     // As scripts/paths.sh has it.
     let cache = folder("LABORA_CACHE").or_else(|| {
         let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
         Some(caches.join("labora"))
     });
-    let mut found: Vec<PathBuf> = cache.into_iter().map(|cache| cache.join("cuda/nvcc")).collect();
+    let mut found: Vec<PathBuf> = cache
+        .into_iter()
+        .map(|cache| cache.join("cuda/nvcc"))
+        .collect();
     for variable in ["CUDA_HOME", "CUDA_PATH"] {
         found.extend(folder(variable).map(|home| home.join("bin/nvcc")));
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    found.extend(env::split_paths(&path).map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.exists()));
+    found.extend(
+        env::split_paths(&path)
+            .map(|folder| folder.join("nvcc"))
+            .find(|nvcc| nvcc.exists()),
+    );
     found.push("/usr/local/cuda/bin/nvcc".into());
     found
 }
@@ -130,7 +149,10 @@ fn flatten(name: &str, seen: &mut HashSet<String>, to: &mut String) {
         Err(error) => panic!("{}: {error}", path.display()),
     };
     for (index, line) in text.lines().enumerate() {
-        let included = line.trim().strip_prefix("#include \"").and_then(|rest| rest.strip_suffix('"'));
+        let included = line
+            .trim()
+            .strip_prefix("#include \"")
+            .and_then(|rest| rest.strip_suffix('"'));
         match included {
             // Of the emulation on the host, which NVRTC never sees.
             Some(header) if !Path::new("cuda").join(header).exists() => {}

@@ -9,7 +9,8 @@ LABORA_DEVICE void load_message(const u8* at, u64 left, u32 (&m)[16]) {
     if (left >= 64) {
 #pragma unroll
         for (u32 i = 0; i < 4; ++i) {
-            const Quad q = load16_once(at + 16 * i);
+            // Through the L1 cache: a lane's next load is of the same sector, another's is a kilobyte away.
+            const Quad q = load16(at + 16 * i);
             m[4 * i] = q.x, m[4 * i + 1] = q.y, m[4 * i + 2] = q.z, m[4 * i + 3] = q.w;
         }
         return;
@@ -81,6 +82,41 @@ LABORA_KERNEL LABORA_BOUNDS(LABORA_COMMIT_THREADS, 1) labora_parents(const u32* 
     } else {
         store_value(m, out + 8ull * pair);
     }
+}
+
+// Eight levels at once: each block of threads takes LABORA_TREE_VALUES values (the last what is left) to one, pairing as labora_parents does. Where
+// is_last is set there is one block, and its result is the hash. Two launches do for 2^16 chunks, three for 2^24.
+LABORA_KERNEL LABORA_BOUNDS(LABORA_TREE_THREADS, 1) labora_tree(const u32* in, u32* out, u32 count, u32 is_last) {
+    u32* const values = (u32*)dynamic_shared();
+    const u32 first = blockIdx.x * LABORA_TREE_VALUES;
+    if (first >= count) return;
+    u32 left = count - first < LABORA_TREE_VALUES ? count - first : LABORA_TREE_VALUES;
+#pragma unroll 1
+    for (u32 i = threadIdx.x; i < 2 * left; i += LABORA_TREE_THREADS) store16(values + 4 * i, load16(in + 8ull * first + 4 * i));
+    block_sync();
+#pragma unroll 1
+    while (left > 1) {
+        const u32 pair = threadIdx.x;
+        const bool whole = 2 * pair + 1 < left, odd = 2 * pair + 1 == left;
+        u32 value[16] = {};
+        if (whole || odd) {
+            u32 m[16];
+#pragma unroll
+            for (u32 i = 0; i < 16; ++i) m[i] = i < 8 || whole ? values[16 * pair + i] : 0;
+#pragma unroll
+            for (u32 i = 0; i < 8; ++i) value[i] = m[i];
+            if (whole) {
+                u32 cv[8];
+                blake3_start(cv);
+                blake3_compress(cv, m, 0, 64, BLAKE3_PARENT | (is_last && left == 2 ? BLAKE3_ROOT : 0), value);
+            }
+        }
+        block_sync();
+        if (whole || odd) store_value(value, values + 8 * pair);
+        left = left / 2 + left % 2;
+        block_sync();
+    }
+    if (threadIdx.x == 0) store_value(values, out + 8ull * blockIdx.x);
 }
 
 // SHA-256(tag ‖ letter ‖ before ‖ root ‖ rows ‖ k), 88 bytes; `before`, `root` and `seed` are little-endian words.

@@ -225,18 +225,40 @@ LABORA_DEVICE void mma_stage(u32 stage, Rows rows, i32 (&acc)[4][32], u32 (&x)[1
     }
 }
 
-// From acc = C' to acc = C. The accumulators first become -C' without its low byte, divided by 256; the high limbs are added, the low byte is put back
-// under them, the low limbs are added: -C. That takes 32 registers beside the accumulators and no second pass over the operands.
+// acc += one stage, with few registers beside the accumulators: fragments are loaded when they are needed.
+LABORA_DEVICE void mma_stage_narrow(u32 stage, Rows rows, i32 (&acc)[4][32]) {
+#pragma unroll 1
+    for (u32 half = 0; half < 64; half += 32) {
+        u32 a[4], b[4][4];
+#pragma unroll
+        for (u32 i = 0; i < 4; ++i) load_matrices(b[i], (stage + rows.b + i * 16 * RANK) ^ half);
+#pragma unroll
+        for (u32 band = 0; band < 4; ++band) {
+            load_matrices(a, (stage + rows.a + band * 16 * RANK) ^ half);
+#pragma unroll
+            for (u32 i = 0; i < 4; ++i) {
+                multiply_16x8x32(acc[band] + 8 * i, a, b[i]);
+                multiply_16x8x32(acc[band] + 8 * i + 4, a, b[i] + 2);
+            }
+        }
+    }
+}
+
+// From acc = C' to acc = C. The product only adds, so the accumulators become ~C' = -1 - C': first without its low byte, divided by 256; the high
+// limbs are added, the low byte is put back under them, the low limbs are added: ~C. That takes 32 registers beside the accumulators and no second
+// pass over the operands.
 template <u32 MODE>
 LABORA_DEVICE void mma_correct(Ring& ring, Feed& feed, const ProductArgs& args, Rows rows, i32 (&acc)[4][32]) {
-    u32 low[4][8], unused[16];
+    u32 low[4][8];
 #pragma unroll
     for (u32 band = 0; band < 4; ++band) {
 #pragma unroll
-        for (u32 i = 0; i < 32; ++i) {
-            const i32 negated = -acc[band][i];
-            low[band][i / 4] = (i % 4 == 0 ? 0 : low[band][i / 4]) | ((u32)negated & 255) << i % 4 * 8;
-            acc[band][i] = negated >> 8;
+        for (u32 i = 0; i < 32; i += 4) {
+            i32* const four = acc[band] + i;
+            const u32 first = select_bytes(four[0], four[1], 0x0040), last = select_bytes(four[2], four[3], 0x0040);
+            low[band][i / 4] = ~select_bytes(first, last, 0x5410);
+#pragma unroll
+            for (u32 e = 0; e < 4; ++e) four[e] = ~(four[e] >> 8);
         }
     }
 #pragma unroll 1
@@ -245,19 +267,17 @@ LABORA_DEVICE void mma_correct(Ring& ring, Feed& feed, const ProductArgs& args, 
 #pragma unroll
             for (u32 band = 0; band < 4; ++band) {
 #pragma unroll
-                for (u32 i = 0; i < 32; ++i) {
-                    acc[band][i] = (i32)((u32)acc[band][i] << 8 | (low[band][i / 4] >> i % 4 * 8 & 255));
-                }
+                for (u32 i = 0; i < 32; ++i) acc[band][i] = (i32)select_bytes(low[band][i / 4], acc[band][i], 0x6540 + i % 4);
             }
         }
         ring_enter<MODE>(ring, feed, args);
-        mma_stage<false>(ring.start + ring.now, rows, acc, unused, nullptr, 0);
+        mma_stage_narrow(ring.start + ring.now, rows, acc);
         ring_leave(ring);
     }
 #pragma unroll
     for (u32 band = 0; band < 4; ++band) {
 #pragma unroll
-        for (u32 i = 0; i < 32; ++i) acc[band][i] = -acc[band][i];
+        for (u32 i = 0; i < 32; ++i) acc[band][i] = ~acc[band][i];
     }
 }
 

@@ -329,14 +329,15 @@ LABORA_DEVICE void wgmma_consume(const ProductArgs& args, const WgmmaConsumer& m
             for (u32 chunk = 0; chunk < 4; chunk++) {
                 if constexpr (Plan::CORRECTS) {
                     wgmma_correct<MODE>(me, first, chunk, acc + 32 * chunk);
+                    if (chunk == 3) {
+                        // The next tile's stages may come while the last chunk leaves.
+                        ring = first;
+                        for (u32 s = 0; s < WGMMA_CORRECTION_STAGES; s++) {
+                            wgmma_release<MODE>(me, ring);
+                        }
+                    }
                 }
                 wgmma_store<MODE>(me, args, row, column + 64 * chunk, chunk, acc + 32 * chunk);
-            }
-            if constexpr (Plan::CORRECTS) {
-                ring = first;
-                for (u32 s = 0; s < WGMMA_CORRECTION_STAGES; s++) {
-                    wgmma_release<MODE>(me, ring);
-                }
             }
         }
     }

@@ -11,6 +11,11 @@
 // labora_chunks, labora_parents: one thread a chunk or pair. labora_seeds: one thread in all.
 #define LABORA_COMMIT_THREADS 128
 
+// labora_tree: a block takes up to LABORA_TREE_VALUES values to one; grid.x is ceil(count / LABORA_TREE_VALUES).
+#define LABORA_TREE_THREADS 128
+#define LABORA_TREE_VALUES 256
+#define LABORA_TREE_SHARED 8192
+
 // labora_sparse: one warp a window, LABORA_SPARSE_WARPS of them in a block.
 #define LABORA_SPARSE_WARPS 4
 #define LABORA_SPARSE_THREADS 128

@@ -14,7 +14,7 @@ fn main() {
         .cpp(true)
         .std("c++17")
         // Emulated products are slow enough optimised; tests are often built without.
-        .opt_level(2)
+        .opt_level(3)
         .define("LABORA_EMULATION", None)
         .include("host")
         .include("../cuda")

@@ -104,6 +104,7 @@ impl Settings {
 }
 
 /// A job in the queue.
+#[derive(Clone)]
 struct Ask {
     job: Job,
     cancel: Cancel,

@@ -2,6 +2,7 @@
 //
 // All that is asynchronous happens as late as the manual allows, at the wait for it, and what it will write is garbage until then: a missing
 // wait, a stage overwritten while it is still read, or accumulators looked at too early give wrong results, never right ones by luck.
+// One warp of each block is slow after mbarriers, for those who only seem to need none.
 #pragma once
 #include "shim.h"
 

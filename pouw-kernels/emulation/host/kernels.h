@@ -15,6 +15,7 @@ extern const labora_emulation::Kernel kernels[] = {
     ENTRY(labora_chunks),
     ENTRY(labora_chunks_from),
     ENTRY(labora_parents),
+    ENTRY(labora_tree),
     ENTRY(labora_seeds),
     ENTRY(labora_sparse),
     ENTRY(labora_noise),

@@ -41,6 +41,11 @@ void do_load_matrices(void** parts, u32) {
     }
 }
 
+// Four signed bytes.
+inline void widen(short* to, u32 from) {
+    for (u32 i = 0; i < 4; ++i) to[i] = (signed char)(from >> 8 * i);
+}
+
 struct Multiply {
     i32* c;
     const u32 *a, *b;
@@ -49,12 +54,13 @@ struct Multiply {
 // c (M×8) += a (M×K) · b (K×8), gathered from the fragments, multiplied by definition, and spread again.
 template <u32 M, u32 K>
 void do_multiply(void** parts, u32) {
-    signed char a[M][K], b[8][K];
+    // Widened, since hosts multiply int16 in pairs.
+    short a[M][K], b[8][K];
     for (u32 l = 0; l < 32; ++l) {
         const Multiply& part = *(Multiply*)parts[l];
         const u32 group = l / 4, inner = l % 4 * 4;
-        for (u32 i = 0; i < M / 8 * (K / 16); ++i) memcpy(&a[group + i % (M / 8) * 8][inner + i / (M / 8) * 16], &part.a[i], 4);
-        for (u32 i = 0; i < K / 16; ++i) memcpy(&b[group][inner + i * 16], &part.b[i], 4);
+        for (u32 i = 0; i < M / 8 * (K / 16); ++i) widen(&a[group + i % (M / 8) * 8][inner + i / (M / 8) * 16], part.a[i]);
+        for (u32 i = 0; i < K / 16; ++i) widen(&b[group][inner + i * 16], part.b[i]);
     }
     for (u32 row = 0; row < M; ++row) {
         for (u32 column = 0; column < 8; ++column) {

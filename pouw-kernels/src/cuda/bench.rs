@@ -35,44 +35,46 @@ pub struct GpuFigures {
 /// If the GPU cannot be opened, fails on the way, or lacks memory for the shape.
 pub fn measure_gpu(index: u32, shape: Shape, rounds: usize) -> Result<GpuFigures, DeviceError> {
     let mut driver = Nvidia::open(index, &mut Cubin::default())?;
-    let vendor = CublasLt::open();
-    measure(&mut driver, shape, rounds, |driver, product| {
-        vendor
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|vendor| vendor.prepare(driver, product))
-    })
-    .map_err(|fault| match fault {
+    let library = CublasLt::open();
+    let failed = |fault| match fault {
         Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
         Fault::Lost(why) => DeviceError::Lost(why),
-    })
+    };
+    let product = prepare(&mut driver, shape).map_err(failed)?;
+    let vendor = library.and_then(|library| library.prepare(&mut driver, &product));
+    measure(&mut driver, (shape, product), rounds, vendor).map_err(failed)
 }
 
 /// Enqueues one product among the driver's kernels.
 type Enqueue = Box<dyn FnMut() -> Result<(), String>>;
 
-/// As [`measure_gpu`], on any driver; `vendor` prepares the product to compare with.
-fn measure<D: Driver>(
-    driver: &mut D,
-    shape: Shape,
-    rounds: usize,
-    vendor: impl FnOnce(&mut D, &Product) -> Result<Enqueue, String>,
-) -> Result<GpuFigures, Fault> {
+/// Operands for every mode, which live as long as the driver.
+fn prepare(driver: &mut dyn Driver, shape: Shape) -> Result<Product, Fault> {
     let (m, n, k) = (shape.m(), shape.n(), shape.k());
     // C, and both operands of the correction.
     let c = 4 * u64::from(m) * u64::from(n);
-    let (left, right) = (u64::from(m * CORRECTION), u64::from(n * CORRECTION));
+    let [left, right] = [m, n].map(|rows| u64::from(rows) * u64::from(CORRECTION));
     let budget = driver.facts().free_bytes / 100 * MEMORY_PERCENT;
-    let Some((place, mut product)) = timing::operands(driver, budget, (m, n, k), c + left + right)?
+    let Some((place, product)) = timing::operands(driver, budget, (m, n, k), c + left + right)?
     else {
         let needs = c + 2 * (shape.a_len() + shape.b_len());
         return Err(Fault::OutOfMemory { needs });
     };
-    product.c = place.more;
-    product.left = product.c + c;
-    product.right = product.left + left;
+    Ok(Product {
+        c: place.more,
+        left: place.more + c,
+        right: place.more + c + left,
+        ..product
+    })
+}
 
-    let vendor = vendor(driver, &product);
+/// As [`measure_gpu`], on any driver; `vendor` is the product to compare with.
+fn measure(
+    driver: &mut dyn Driver,
+    (shape, product): (Shape, Product),
+    rounds: usize,
+    vendor: Result<Enqueue, String>,
+) -> Result<GpuFigures, Fault> {
     let (mut vendor, mut refused) = match vendor {
         Ok(enqueue) => (Some(enqueue), None),
         Err(why) => (None, Some(why)),
@@ -125,7 +127,6 @@ fn measure<D: Driver>(
             }
         }
     }
-    driver.free(place.at)?;
     let Some((kernel, [plain, filler, exact], theirs)) = best else {
         return Err(Fault::Lost("there is no kernel for it".into()));
     };
@@ -147,10 +148,10 @@ fn measure<D: Driver>(
 const MODES: [Mode; 3] = [Mode::Plain, Mode::Tickets, Mode::Exact];
 
 /// Milliseconds of what is enqueued.
-fn timed<D: Driver>(
-    driver: &mut D,
+fn timed(
+    driver: &mut dyn Driver,
     (from, to): (Event, Event),
-    enqueue: impl FnOnce(&mut D) -> Result<(), Fault>,
+    enqueue: impl FnOnce(&mut dyn Driver) -> Result<(), Fault>,
 ) -> Result<f32, Fault> {
     driver.record(from, Stream::Compute)?;
     enqueue(driver)?;
@@ -162,4 +163,20 @@ fn timed<D: Driver>(
 fn median(times: &mut [f32]) -> Option<f32> {
     times.sort_by(f32::total_cmp);
     times.get(times.len() / 2).copied()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Measures on a driver of a test, beside a product that takes no time, or is not there.
+    pub(in crate::cuda) fn measured(
+        driver: &mut dyn Driver,
+        shape: Shape,
+        vendor: Result<(), String>,
+    ) -> Result<GpuFigures, Fault> {
+        let product = prepare(driver, shape)?;
+        let vendor = vendor.map(|()| Box::new(|| Ok(())) as Enqueue);
+        measure(driver, (shape, product), 2, vendor)
+    }
 }

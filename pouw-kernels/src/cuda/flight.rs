@@ -9,16 +9,16 @@ use zerocopy::IntoBytes;
 use super::Ask;
 use super::driver::{Address, Copied, Event, Fault, Stream, Tiled};
 use super::kernels::{
-    self, Bound, CORRECTION, How, MAX_LISTED, Mode, Noising, Onto, Product, Side, WINNER_BYTES, WINNERS_BYTES,
+    self, Bound, CORRECTION, How, MAX_LISTED, Mode, Noising, Onto, Product, Side, WINNER_BYTES,
+    WINNERS_BYTES,
 };
-use super::machine::{Machine, Places, unmined};
+use super::machine::{Gpu, Places, Start, unmined};
 use super::memory::{Block, Key};
 use super::plan::{
     LIST_STRIDE, Layout, PARAMS_BYTES, PRE_HASH, Panels, Plan, ROOT_A, ROOT_B, TARGET, band_rows,
 };
 use crate::cpu::MAX_WINNERS;
 use crate::device::{Outcome, Want, Winner};
-use crate::error::DeviceError;
 use crate::matrix::Matrix;
 
 /// Winners of a launch that are expected at most. Under an easy difficulty more tickets win than are listed, and which ones
@@ -60,7 +60,7 @@ impl Stage {
 
 /// A job in flight.
 pub(super) struct Flight {
-    pub ask: Ask,
+    ask: Ask,
     pub stage: Stage,
     plan: Plan,
     layout: Layout,
@@ -79,14 +79,13 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(
-        ask: Ask,
-        plan: Plan,
-        slot: usize,
-        arena: Block,
-        places: Places,
-        machine: &Machine<'_>,
-    ) -> Self {
+    pub(super) fn new(ask: Ask, start: Start, gpu: &Gpu<'_>) -> Self {
+        let Start {
+            plan,
+            slot,
+            arena,
+            places,
+        } = start;
         let layout = plan.layout();
         let mut rest = VecDeque::new();
         if plan.own_a {
@@ -97,23 +96,26 @@ impl Flight {
         if plan.send_bt {
             rest.push_back((ask.job.bt.clone(), arena.at + layout.bt));
         }
-        let tiling = &machine.tiling;
+        let tiling = &gpu.tiling;
         // Four rounds of blocks, so that the last one's idle multiprocessors hardly count.
         let across = plan.n.div_ceil(tiling.columns).max(1);
-        let grid = machine.grids[plan.mode as usize];
-        let least = grid.saturating_mul(4).div_ceil(across).saturating_mul(tiling.rows);
-        let least = least.min(machine.settings.least_band_rows.unwrap_or(u32::MAX));
+        let grid = gpu.grids[plan.mode as usize];
+        let least = grid
+            .saturating_mul(4)
+            .div_ceil(across)
+            .saturating_mul(tiling.rows);
+        let least = least.min(gpu.settings.least_band_rows.unwrap_or(u32::MAX));
         let band = band_rows(
             (plan.m, plan.n, plan.k),
-            machine.tuned.macs_per_ms,
-            machine.settings.band_ms,
+            gpu.tuned.macs_per_ms,
+            gpu.settings.band_ms,
             least,
             tiling.rows,
         );
         Flight {
             panels: Panels::new(plan.n, plan.k),
             product: (plan.mode != Mode::Tickets)
-                .then(|| machine.shared.take_spare(plan.m as usize * plan.n as usize)),
+                .then(|| gpu.shared.take_spare(plan.m as usize * plan.n as usize)),
             bands: plan.m.div_ceil(band),
             ask,
             stage: Stage::Upload { rest, offset: 0 },
@@ -128,9 +130,13 @@ impl Flight {
         }
     }
 
+    pub(super) fn into_ask(self) -> Ask {
+        self.ask
+    }
+
     /// What the first job in flight waits for.
-    pub(super) fn awaited(&self, machine: &Machine<'_>) -> Option<Event> {
-        let slot = &machine.slots[self.slot];
+    pub(super) fn awaited(&self, gpu: &Gpu<'_>) -> Option<Event> {
+        let slot = &gpu.slots[self.slot];
         match self.stage {
             Stage::Bands { launched } => Some(slot.banded[launched as usize % 2]),
             Stage::Running => Some(slot.done),
@@ -157,25 +163,29 @@ impl Flight {
 
     /// Address of a part of noised Bt's block; 0 where nothing is mined.
     fn panel(&self, offset: u64) -> Address {
-        self.places.panels.as_ref().map_or(0, |kept| kept.block.at + offset)
+        self.places
+            .panels
+            .as_ref()
+            .map_or(0, |kept| kept.block.at + offset)
     }
 
     /// Sends a piece of the operands.
-    pub(super) fn upload(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+    pub(super) fn upload(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
         let Stage::Upload { rest, offset } = &mut self.stage else {
             return Ok(Step::Waiting);
         };
         let Some((matrix, to)) = rest.front() else {
-            machine.driver.record(machine.slots[self.slot].uploaded, Stream::Up)?;
+            gpu.driver
+                .record(gpu.slots[self.slot].uploaded, Stream::Up)?;
             self.stage = Stage::Ready;
             return Ok(Step::Moved);
         };
         let data = &matrix.data().as_bytes()[*offset..];
-        let piece = &data[..data.len().min(machine.settings.piece_bytes)];
-        let staging = machine.up[machine.turn];
-        machine.turn = (machine.turn + 1) % machine.up.len();
-        machine.driver.write(staging, 0, piece)?;
-        machine.driver.upload(Copied {
+        let piece = &data[..data.len().min(gpu.settings.piece_bytes)];
+        let staging = gpu.up[gpu.turn];
+        gpu.turn = (gpu.turn + 1) % gpu.up.len();
+        gpu.driver.write(staging, 0, piece)?;
+        gpu.driver.upload(Copied {
             stream: Stream::Up,
             host: staging,
             offset: 0,
@@ -192,34 +202,35 @@ impl Flight {
     }
 
     /// Queues all that comes before the product: commitments, seeds, noise, the correction's operands.
-    pub(super) fn prepare(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+    pub(super) fn prepare(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
         if self.ask.cancel.is_cancelled() && self.ask.job.want == Want::TicketsOnly {
             self.left_out = self.bands;
             self.cancelled = true;
-            return self.close(machine);
+            return self.close(gpu);
         }
-        let uploaded = machine.slots[self.slot].uploaded;
-        machine.driver.hold(Stream::Compute, uploaded)?;
+        let uploaded = gpu.slots[self.slot].uploaded;
+        gpu.driver.hold(Stream::Compute, uploaded)?;
         self.stage = Stage::Bands { launched: 0 };
         if self.plan.mode == Mode::Plain {
             return Ok(Step::Moved);
         }
-        self.send_params(machine)?;
+        self.send_params(gpu)?;
         let lists = u64::from(self.bands) * LIST_STRIDE as u64;
-        machine.driver.clear(Stream::Compute, self.at(self.layout.winners), lists)?;
+        gpu.driver
+            .clear(Stream::Compute, self.at(self.layout.winners), lists)?;
         let (m, n, k) = (self.plan.m, self.plan.n, self.plan.k);
         if self.plan.commit_a {
             let bytes = u64::from(m) * u64::from(k);
-            self.commit(machine, self.a(), bytes, self.param(ROOT_A))?;
+            self.commit(gpu, self.a(), bytes, self.param(ROOT_A))?;
         }
         if self.plan.commit_b {
             let bytes = u64::from(n) * u64::from(k);
-            self.commit(machine, self.at(self.layout.bt), bytes, self.param(ROOT_B))?;
+            self.commit(gpu, self.at(self.layout.bt), bytes, self.param(ROOT_B))?;
         }
         for launch in self.preparations() {
-            machine.driver.launch(&launch)?;
+            gpu.driver.launch(&launch)?;
         }
-        self.name_kept(machine);
+        self.name_kept(gpu);
         Ok(Step::Moved)
     }
 
@@ -229,9 +240,16 @@ impl Flight {
         let exact = self.plan.mode == Mode::Exact;
         let seeds = self.at(self.layout.seeds);
         let (seed_a, seed_b) = (seeds, seeds + 32);
-        let (sparse_a, sparse_b) = (self.at(self.layout.sparse_a), self.panel(self.panels.sparse));
+        let (sparse_a, sparse_b) = (
+            self.at(self.layout.sparse_a),
+            self.panel(self.panels.sparse),
+        );
         let noised_bt = self.panel(self.panels.noised);
-        let dense_a = if exact { self.at(self.layout.dense_a) } else { 0 };
+        let dense_a = if exact {
+            self.at(self.layout.dense_a)
+        } else {
+            0
+        };
         let bound = Bound {
             root_a: self.param(ROOT_A),
             root_b: self.param(ROOT_B),
@@ -290,7 +308,7 @@ impl Flight {
     }
 
     /// Sends roots, header hash and target, and the chunk by which A differs from what is there.
-    fn send_params(&self, machine: &mut Machine<'_>) -> Result<(), Fault> {
+    fn send_params(&self, gpu: &mut Gpu<'_>) -> Result<(), Fault> {
         let Some(template) = self.plan.template else {
             return Ok(());
         };
@@ -302,12 +320,15 @@ impl Flight {
         params[PRE_HASH..][..32].copy_from_slice(&template.pre_hash);
         let target = self.target(template.difficulty.target(self.plan.k));
         let words = params[TARGET..][..32].as_chunks_mut::<4>().0;
-        for (to, word) in words.iter_mut().zip(target.to_big_endian().as_chunks::<4>().0) {
+        for (to, word) in words
+            .iter_mut()
+            .zip(target.to_big_endian().as_chunks::<4>().0)
+        {
             *to = u32::from_be_bytes(*word).to_le_bytes();
         }
-        let sent = machine.slots[self.slot].sent;
-        machine.driver.write(sent, 0, &params)?;
-        machine.driver.upload(Copied {
+        let sent = gpu.slots[self.slot].sent;
+        gpu.driver.write(sent, 0, &params)?;
+        gpu.driver.upload(Copied {
             stream: Stream::Compute,
             host: sent,
             offset: 0,
@@ -318,8 +339,9 @@ impl Flight {
             return Ok(());
         }
         // In the kernels' stream: those of the job before still read the chunk that it replaces.
-        machine.driver.write(sent, PARAMS_BYTES, &a.data().as_bytes()[..tree::CHUNK])?;
-        machine.driver.upload(Copied {
+        gpu.driver
+            .write(sent, PARAMS_BYTES, &a.data().as_bytes()[..tree::CHUNK])?;
+        gpu.driver.upload(Copied {
             stream: Stream::Compute,
             host: sent,
             offset: PARAMS_BYTES,
@@ -340,7 +362,7 @@ impl Flight {
     /// Queues the tree over `bytes` bytes.
     fn commit(
         &self,
-        machine: &mut Machine<'_>,
+        gpu: &mut Gpu<'_>,
         data: Address,
         bytes: u64,
         root: Address,
@@ -348,54 +370,70 @@ impl Flight {
         let [mut from, mut to] = self.layout.values.map(|offset| self.at(offset));
         // At most 2^34 bytes: 2^24 chunks.
         let mut count = bytes.div_ceil(tree::CHUNK as u64) as u32;
-        machine.driver.launch(&kernels::chunks(data, bytes, from))?;
+        gpu.driver.launch(&kernels::chunks(data, bytes, from))?;
         while count > 2 {
-            machine.driver.launch(&kernels::parents(from, to, count))?;
+            gpu.driver.launch(&kernels::parents(from, to, count))?;
             count = count.div_ceil(2);
             std::mem::swap(&mut from, &mut to);
         }
-        machine.driver.launch(&kernels::parents(from, root, count))
+        gpu.driver.launch(&kernels::parents(from, root, count))
     }
 
     /// What this job put into kept blocks is there for all jobs whose kernels are queued after.
-    fn name_kept(&self, machine: &mut Machine<'_>) {
-        if let (true, Some(kept), Some(family)) = (self.places.fresh_a, &self.places.a, self.ask.job.a.family()) {
-            machine.memory.name(kept, Key::Family(family));
+    fn name_kept(&self, gpu: &mut Gpu<'_>) {
+        if let (true, Some(kept), Some(family)) =
+            (self.places.fresh_a, &self.places.a, self.ask.job.a.family())
+        {
+            gpu.memory.name(kept, Key::Family(family));
         }
         if let Some(root) = self.ask.job.bt.known_root() {
-            self.name_panels(machine, root);
+            self.name_panels(gpu, root);
         }
     }
 
-    fn name_panels(&self, machine: &mut Machine<'_>, root: Hash) {
-        if let (true, Some(kept), Some(template)) = (self.places.fresh_panels, &self.places.panels, self.plan.template) {
+    fn name_panels(&self, gpu: &mut Gpu<'_>, root: Hash) {
+        if let (true, Some(kept), Some(template)) = (
+            self.places.fresh_panels,
+            &self.places.panels,
+            self.plan.template,
+        ) {
             let Plan { n, k, .. } = self.plan;
-            machine.memory.name(kept, Key::Panels { pre_hash: template.pre_hash, root, n, k });
+            gpu.memory.name(
+                kept,
+                Key::Panels {
+                    pre_hash: template.pre_hash,
+                    root,
+                    n,
+                    k,
+                },
+            );
         }
     }
 
     /// Queues the next rows of the product, no more than two launches ahead of the device.
-    pub(super) fn launch_band(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
+    pub(super) fn launch_band(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
         let Stage::Bands { launched } = self.stage else {
             return Ok(Step::Waiting);
         };
         self.cancelled |= self.ask.cancel.is_cancelled();
         if self.cancelled && self.ask.job.want == Want::TicketsOnly {
             self.left_out = self.bands - launched;
-            return self.close(machine);
+            return self.close(gpu);
         }
-        let banded = machine.slots[self.slot].banded[launched as usize % 2];
-        if launched >= 2 && !machine.driver.is_done(banded)? {
+        let banded = gpu.slots[self.slot].banded[launched as usize % 2];
+        if launched >= 2 && !gpu.driver.is_done(banded)? {
             return Ok(Step::Waiting);
         }
         let first = launched * self.band;
         let rows = self.band.min(self.plan.m - first);
-        let launch = self.product(machine, first, rows, launched)?;
-        machine.driver.launch(&launch)?;
-        machine.driver.record(banded, Stream::Compute)?;
-        self.stage = Stage::Bands { launched: launched + 1 };
+        let launch = self.product(gpu, first, rows, launched)?;
+        gpu.driver.launch(&launch)?;
+        gpu.driver.record(banded, Stream::Compute)?;
+        self.stage = Stage::Bands {
+            launched: launched + 1,
+        };
         if launched + 1 == self.bands {
-            return self.close(machine);
+            return self.close(gpu);
         }
         Ok(Step::Moved)
     }
@@ -403,7 +441,7 @@ impl Flight {
     /// The launch of rows `first..first + rows`.
     fn product(
         &self,
-        machine: &mut Machine<'_>,
+        gpu: &mut Gpu<'_>,
         first: u32,
         rows: u32,
         band: u32,
@@ -412,7 +450,10 @@ impl Flight {
         let mined = mode != Mode::Plain;
         let (row, n64, k64) = (u64::from(first), u64::from(n), u64::from(k));
         let (a, b) = if mined {
-            (self.at(self.layout.noised_a), self.panel(self.panels.noised))
+            (
+                self.at(self.layout.noised_a),
+                self.panel(self.panels.noised),
+            )
         } else {
             (self.a(), self.at(self.layout.bt))
         };
@@ -429,15 +470,15 @@ impl Flight {
             n,
             k,
         };
-        let how = how(machine, &product, mode)?;
+        let how = how(gpu, &product, mode)?;
         Ok(kernels::product(&product, mode, &how))
     }
 
     /// After the last launch: has the lists fetched, and marks the end.
-    fn close(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
-        let slot = &machine.slots[self.slot];
+    fn close(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
+        let slot = &gpu.slots[self.slot];
         if self.plan.mode != Mode::Plain && self.left_out == 0 {
-            machine.driver.download(Copied {
+            gpu.driver.download(Copied {
                 stream: Stream::Compute,
                 host: slot.fetched,
                 offset: 0,
@@ -445,14 +486,14 @@ impl Flight {
                 bytes: PARAMS_BYTES + self.bands as usize * LIST_STRIDE,
             })?;
         }
-        machine.driver.record(slot.done, Stream::Compute)?;
+        gpu.driver.record(slot.done, Stream::Compute)?;
         self.stage = Stage::Running;
         Ok(Step::Moved)
     }
 
     /// Whether the kernels are through.
-    pub(super) fn look(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
-        if !machine.driver.is_done(machine.slots[self.slot].done)? {
+    pub(super) fn look(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
+        if !gpu.driver.is_done(gpu.slots[self.slot].done)? {
             return Ok(Step::Waiting);
         }
         if self.product.is_none() {
@@ -463,18 +504,19 @@ impl Flight {
     }
 
     /// Fetches the product by pieces, two ahead.
-    pub(super) fn fetch(&mut self, machine: &mut Machine<'_>) -> Result<Step, Fault> {
-        let (Stage::Fetch { asked, come }, Some(product)) = (&mut self.stage, &mut self.product) else {
+    pub(super) fn fetch(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
+        let (Stage::Fetch { asked, come }, Some(product)) = (&mut self.stage, &mut self.product)
+        else {
             return Ok(Step::Waiting);
         };
-        let piece = machine.settings.piece_bytes;
+        let piece = gpu.settings.piece_bytes;
         let bytes = product.as_mut_bytes();
         let pieces = bytes.len().div_ceil(piece);
         let length = |at: usize| piece.min(bytes.len() - at * piece);
-        if *asked < pieces && *asked < *come + machine.down.len() {
-            machine.driver.download(Copied {
+        if *asked < pieces && *asked < *come + gpu.down.len() {
+            gpu.driver.download(Copied {
                 stream: Stream::Down,
-                host: machine.down[*asked % 2],
+                host: gpu.down[*asked % 2],
                 offset: 0,
                 device: self.arena.at + self.layout.product + (*asked * piece) as u64,
                 bytes: length(*asked),
@@ -482,53 +524,67 @@ impl Flight {
             *asked += 1;
             return Ok(Step::Moved);
         }
-        let (staging, from, length) = (machine.down[*come % 2], *come * piece, length(*come));
-        machine.driver.read(staging, 0, &mut bytes[from..from + length])?;
+        let (staging, from, length) = (gpu.down[*come % 2], *come * piece, length(*come));
+        gpu.driver
+            .read(staging, 0, &mut bytes[from..from + length])?;
         *come += 1;
-        Ok(if *come == pieces { Step::Done } else { Step::Moved })
+        Ok(if *come == pieces {
+            Step::Done
+        } else {
+            Step::Moved
+        })
     }
 
-    /// Puts the outcome together and gives everything back.
-    pub(super) fn finish(
-        mut self,
-        machine: &mut Machine<'_>,
-    ) -> Result<(Ask, Result<Outcome, DeviceError>), Fault> {
-        machine.slots[self.slot].free = true;
-        machine.memory.give_back(self.arena);
+    /// Puts the outcome together, and gives back what was this job's alone.
+    pub(super) fn finish(&mut self, gpu: &mut Gpu<'_>) -> Result<Outcome, Fault> {
         let product = self.product.take();
         let Plan { m, n, k, mode, .. } = self.plan;
-        let rows = (self.bands - self.left_out).saturating_mul(self.band).min(m);
+        let rows = (self.bands - self.left_out)
+            .saturating_mul(self.band)
+            .min(m);
         let macs = u64::from(rows) * u64::from(n) * u64::from(k);
-        if mode == Mode::Plain || self.left_out > 0 {
-            return Ok((self.ask, Ok(unmined(macs, product))));
-        }
+        let tickets = if mode == Mode::Plain || self.left_out > 0 {
+            None
+        } else {
+            Some(self.tickets(gpu)?)
+        };
+        gpu.slots[self.slot].free = true;
+        gpu.memory.give_back(self.arena);
+        // Cancelled before its last launch: the product is exact, and the template no longer stands.
+        let tickets = tickets.filter(|_| !self.cancelled);
+        let (Some(tickets), Ok(shape)) = (tickets, Shape::new(m, n, k)) else {
+            return Ok(unmined(macs, product));
+        };
+        Ok(Outcome {
+            winners: open(&self.ask, shape, tickets),
+            product,
+            macs,
+            mined: true,
+        })
+    }
+
+    /// Reads what was fetched: commitments made on the device, and the lowest tickets that win.
+    fn tickets(&self, gpu: &mut Gpu<'_>) -> Result<Vec<Ticket>, Fault> {
         let mut fetched = vec![0; PARAMS_BYTES + self.bands as usize * LIST_STRIDE];
-        machine.driver.read(machine.slots[self.slot].fetched, 0, &mut fetched)?;
-        let hash = |offset: usize| fetched.get(offset..offset + 32)?.try_into().ok();
-        if let (true, Some(root)) = (self.plan.commit_a, hash(ROOT_A)) {
+        gpu.driver
+            .read(gpu.slots[self.slot].fetched, 0, &mut fetched)?;
+        let root = |offset: usize| fetched.get(offset..offset + 32)?.try_into().ok();
+        if let (true, Some(root)) = (self.plan.commit_a, root(ROOT_A)) {
             self.ask.job.a.set_root(root);
         }
-        if let (true, Some(root)) = (self.plan.commit_b, hash(ROOT_B)) {
+        if let (true, Some(root)) = (self.plan.commit_b, root(ROOT_B)) {
             self.ask.job.bt.set_root(root);
-            self.name_panels(machine, root);
+            self.name_panels(gpu, root);
         }
-        // Cancelled before its last launch: the product is exact, and the template no longer stands.
-        if self.cancelled {
-            return Ok((self.ask, Ok(unmined(macs, product))));
-        }
-        let lists = fetched[PARAMS_BYTES..].chunks_exact(LIST_STRIDE).enumerate();
+        let lists = fetched[PARAMS_BYTES..]
+            .chunks_exact(LIST_STRIDE)
+            .enumerate();
         let mut tickets: Vec<Ticket> = lists
             .flat_map(|(band, list)| listed(list, band as u32 * self.band / TILE as u32))
             .collect();
         tickets.sort_unstable();
         tickets.truncate(MAX_WINNERS);
-        let outcome = Shape::new(m, n, k).map_err(DeviceError::from).map(|shape| Outcome {
-            winners: open(&self.ask, shape, tickets),
-            product,
-            macs,
-            mined: true,
-        });
-        Ok((self.ask, outcome))
+        Ok(tickets)
     }
 }
 
@@ -551,7 +607,11 @@ fn listed(list: &[u8], first: u32) -> Vec<Ticket> {
         }
         (ticket, first + words[0], words[1])
     };
-    words[4..].chunks_exact(WINNER_BYTES / 4).take(count).map(winner).collect()
+    words[4..]
+        .chunks_exact(WINNER_BYTES / 4)
+        .take(count)
+        .map(winner)
+        .collect()
 }
 
 /// Puts the winners' seals and proofs together.
@@ -570,11 +630,16 @@ fn open(ask: &Ask, shape: Shape, tickets: Vec<Ticket>) -> Vec<Winner> {
 }
 
 /// How a product is launched: its grid, and tensor maps where its kernel takes them.
-pub(super) fn how(machine: &mut Machine<'_>, of: &Product, mode: Mode) -> Result<How, Fault> {
-    let tiling = machine.tiling;
+pub(super) fn how(gpu: &mut Gpu<'_>, of: &Product, mode: Mode) -> Result<How, Fault> {
+    let tiling = gpu.tiling;
     let tiles = u32::try_from(tiling.tiles(of.m, of.n)).unwrap_or(u32::MAX);
-    let grid = machine.grids[mode as usize].min(tiles);
-    how_of(&mut *machine.driver, machine.tuned.multiply, tiling, (of, mode, grid))
+    let grid = gpu.grids[mode as usize].min(tiles);
+    how_of(
+        &mut *gpu.driver,
+        gpu.tuned.multiply,
+        tiling,
+        (of, mode, grid),
+    )
 }
 
 /// As [`how`], before there is a machine.
@@ -597,7 +662,10 @@ pub(super) fn how_of(
         let (a, b) = (map(of.a, of.m, of.k)?, map(of.b, of.n, of.k)?);
         // A mode without correction does not read the others: any map will do.
         let (left, right) = match mode {
-            Mode::Exact => (map(of.left, of.m, CORRECTION)?, map(of.right, of.n, CORRECTION)?),
+            Mode::Exact => (
+                map(of.left, of.m, CORRECTION)?,
+                map(of.right, of.n, CORRECTION)?,
+            ),
             Mode::Tickets | Mode::Plain => (a, b),
         };
         maps = Some([a, b, left, right]);

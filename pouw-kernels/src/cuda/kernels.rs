@@ -291,7 +291,14 @@ pub(super) fn product(of: &Product, mode: Mode, how: &How) -> Launch {
     }
     let mut bytes = [0; 80];
     let pointers = [
-        of.a, of.b, of.c, of.left, of.right, of.midstate, of.target, of.winners,
+        of.a,
+        of.b,
+        of.c,
+        of.left,
+        of.right,
+        of.midstate,
+        of.target,
+        of.winners,
     ];
     for (to, pointer) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(pointers) {
         *to = pointer.to_le_bytes();
@@ -326,7 +333,13 @@ mod tests {
         let mma = Tiling::of(Multiply::Mma, (8, 9));
         let turing = Tiling::of(Multiply::Mma, (7, 5));
         let wgmma = Tiling::of(Multiply::Wgmma, (9, 0));
-        assert_eq!(Tiling { shared: mma.shared, ..turing }, mma);
+        assert_eq!(
+            Tiling {
+                shared: mma.shared,
+                ..turing
+            },
+            mma
+        );
         for (name, here) in [
             ("MAX_WINNERS", MAX_LISTED as u32),
             ("CORRECTION", CORRECTION),

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
-use labora_pouw::Shape;
 
 use super::driver::{Driver, Event, Fault, Pinned};
 use super::flight::{Flight, Stage, Step};
@@ -17,9 +16,8 @@ use super::memory::{Block, Kept, Key, Memory};
 use super::plan::{PARAMS_BYTES, Panels, Plan, RESULT_BYTES};
 use super::tuning::Tuned;
 use super::{Ask, Settings, Shared};
-use crate::device::{Outcome, Want};
+use crate::device::{Job, Outcome, Want};
 use crate::error::DeviceError;
-
 
 /// Jobs in flight: one whose kernels run, one whose operands or product are copied.
 pub(super) const SLOTS: usize = 2;
@@ -37,8 +35,8 @@ pub(super) struct Slot {
     pub free: bool,
 }
 
-/// The GPU and all that is on it.
-pub(super) struct Machine<'a> {
+/// The GPU and all that is on it, less the jobs.
+pub(super) struct Gpu<'a> {
     pub driver: Box<dyn Driver>,
     pub memory: Memory,
     pub tuned: Tuned,
@@ -52,6 +50,11 @@ pub(super) struct Machine<'a> {
     pub turn: usize,
     pub settings: &'a Settings,
     pub shared: &'a Shared,
+}
+
+/// The GPU with its jobs. Whatever happens, each job that was taken from the queue is in here until it is answered.
+pub(super) struct Machine<'a> {
+    gpu: Gpu<'a>,
     flights: VecDeque<Flight>,
     waiting: Option<Ask>,
 }
@@ -65,9 +68,10 @@ pub(super) enum End {
 
 /// What became of a job that was looked at.
 enum Admission {
-    Taken(Box<Flight>),
-    Answered(Ask, Result<Outcome, DeviceError>),
-    Later(Ask),
+    Taken(Box<Start>),
+    Answered(Result<Outcome, DeviceError>),
+    /// Memory is missing that a job in flight has.
+    Later,
 }
 
 impl<'a> Machine<'a> {
@@ -90,26 +94,37 @@ impl<'a> Machine<'a> {
                 free: true,
             });
         }
-        let up = [driver.pin(settings.piece_bytes)?, driver.pin(settings.piece_bytes)?];
-        let down = [driver.pin(settings.piece_bytes)?, driver.pin(settings.piece_bytes)?];
+        let up = [
+            driver.pin(settings.piece_bytes)?,
+            driver.pin(settings.piece_bytes)?,
+        ];
+        let down = [
+            driver.pin(settings.piece_bytes)?,
+            driver.pin(settings.piece_bytes)?,
+        ];
         let capability = driver.facts().capability;
         let tiling = Tiling::of(tuned.multiply, capability);
         let mut grids = [0; 3];
-        for (grid, mode) in grids.iter_mut().zip([Mode::Tickets, Mode::Plain, Mode::Exact]) {
+        for (grid, mode) in grids
+            .iter_mut()
+            .zip([Mode::Tickets, Mode::Plain, Mode::Exact])
+        {
             *grid = grid_of(&mut *driver, tuned.multiply, &tiling, mode)?;
         }
         Ok(Machine {
-            driver,
-            memory: Memory::new(budget),
-            tuned,
-            tiling,
-            grids,
-            slots,
-            up,
-            down,
-            turn: 0,
-            settings,
-            shared,
+            gpu: Gpu {
+                driver,
+                memory: Memory::new(budget),
+                tuned,
+                tiling,
+                grids,
+                slots,
+                up,
+                down,
+                turn: 0,
+                settings,
+                shared,
+            },
             flights: VecDeque::with_capacity(SLOTS),
             waiting: None,
         })
@@ -129,13 +144,13 @@ impl<'a> Machine<'a> {
 
     /// The jobs that were taken and not answered.
     pub(super) fn unanswered(&mut self) -> Vec<Ask> {
-        let flights = self.flights.drain(..).map(|flight| flight.ask);
+        let flights = self.flights.drain(..).map(Flight::into_ask);
         flights.chain(self.waiting.take()).collect()
     }
 
     fn run_until_fault(&mut self, asks: &Receiver<Ask>) -> Result<(), Fault> {
         loop {
-            if self.shared.ending.is_cancelled() {
+            if self.gpu.shared.ending.is_cancelled() {
                 return Ok(());
             }
             if self.waiting.is_none() && self.has_place() {
@@ -172,8 +187,12 @@ impl<'a> Machine<'a> {
                     // The flag of the end is raised before the queue is closed.
                     Err(RecvTimeoutError::Disconnected) => {}
                 }
-            } else if let Some(event) = self.flights.front().and_then(|flight| flight.awaited(self)) {
-                self.driver.wait(event)?;
+            } else if let Some(event) = self
+                .flights
+                .front()
+                .and_then(|flight| flight.awaited(&self.gpu))
+            {
+                self.gpu.driver.wait(event)?;
             }
         }
     }
@@ -185,75 +204,132 @@ impl<'a> Machine<'a> {
 
     /// Looks at the job that waits; whether anything came of it.
     fn admit_waiting(&mut self) -> Result<bool, Fault> {
-        let Some(ask) = self.waiting.take() else {
+        let Some(ask) = &self.waiting else {
             return Ok(false);
         };
-        match self.admit(ask)? {
-            Admission::Taken(flight) => self.flights.push_back(*flight),
-            Admission::Answered(ask, outcome) => ask.answer(outcome),
-            Admission::Later(ask) => {
-                self.waiting = Some(ask);
-                return Ok(false);
+        let admission = self.gpu.admit(ask, self.flights.is_empty())?;
+        if matches!(admission, Admission::Later) {
+            return Ok(false);
+        }
+        if let Some(ask) = self.waiting.take() {
+            match admission {
+                Admission::Taken(start) => {
+                    self.flights.push_back(Flight::new(ask, *start, &self.gpu));
+                }
+                Admission::Answered(outcome) => ask.answer(outcome),
+                Admission::Later => {}
             }
         }
         Ok(true)
     }
 
-    fn admit(&mut self, ask: Ask) -> Result<Admission, Fault> {
+    /// Takes one step with a job in flight.
+    fn step(&mut self, at: usize) -> Result<Step, Fault> {
+        let may_launch = self
+            .flights
+            .iter()
+            .take(at)
+            .all(|flight| flight.stage.is_launched());
+        let (gpu, Some(flight)) = (&mut self.gpu, self.flights.get_mut(at)) else {
+            return Ok(Step::Waiting);
+        };
+        match flight.stage {
+            Stage::Upload { .. } => flight.upload(gpu),
+            Stage::Ready if may_launch => flight.prepare(gpu),
+            Stage::Bands { .. } if may_launch => flight.launch_band(gpu),
+            // Answers come in the order of the questions.
+            Stage::Running if at == 0 => flight.look(gpu),
+            Stage::Fetch { .. } if at == 0 => flight.fetch(gpu),
+            _ => Ok(Step::Waiting),
+        }
+    }
+
+    /// Answers the first job.
+    fn finish(&mut self) -> Result<(), Fault> {
+        let Some(flight) = self.flights.front_mut() else {
+            return Ok(());
+        };
+        let outcome = flight.finish(&mut self.gpu)?;
+        if let Some(flight) = self.flights.pop_front() {
+            let ask = flight.into_ask();
+            self.gpu.memory.tidy();
+            self.gpu.shared.succeeded();
+            ask.answer(Ok(outcome));
+        }
+        Ok(())
+    }
+}
+
+/// A job that may start: what is to be done, where.
+pub(super) struct Start {
+    pub plan: Plan,
+    pub slot: usize,
+    pub arena: Block,
+    pub places: Places,
+}
+
+impl Gpu<'_> {
+    /// Finds memory for a job. `alone`: none is in flight, so there is nothing to wait for.
+    fn admit(&mut self, ask: &Ask, alone: bool) -> Result<Admission, Fault> {
         let job = &ask.job;
         let template = job.template.filter(|_| !ask.cancel.is_cancelled());
         if template.is_none() && job.want == Want::TicketsOnly {
-            return Ok(Admission::Answered(ask, Ok(unmined(0, None))));
+            return Ok(Admission::Answered(Ok(unmined(0, None))));
         }
-        // Checked when it was queued, for the budget of then and the shape.
-        let got = Plan::most_bytes(job);
-        if got > self.memory.budget() {
-            let max = self.memory.budget();
-            return Ok(Admission::Answered(ask, Err(DeviceError::TooLarge { got, max })));
-        }
-        if template.is_some()
-            && let Err(error) = Shape::new(job.a.rows(), job.bt.rows(), job.a.k())
-        {
-            return Ok(Admission::Answered(ask, Err(error.into())));
+        // It was checked when it was queued, but the GPU may have been opened again since, with less memory free.
+        let (got, max) = (Plan::most_bytes(job), self.memory.budget());
+        if got > max {
+            return Ok(Admission::Answered(Err(DeviceError::TooLarge { got, max })));
         }
         if let Some(template) = template {
             self.memory.forget_other_templates(&template.pre_hash);
         }
         let mut plan = Plan::new(job, template);
-        let mut places = self.find(&mut plan, &ask);
+        let mut places = self.find(&mut plan, job);
         let mut taken = self.take(&plan, &mut places)?;
-        if taken.is_none() && self.flights.is_empty() {
+        if taken.is_none() && alone {
             // Blocks that are larger than needed may have cost the budget what is missing.
             drop(places);
             self.memory.empty(&mut *self.driver)?;
             plan = Plan::new(job, template);
-            places = self.find(&mut plan, &ask);
+            places = self.find(&mut plan, job);
             taken = self.take(&plan, &mut places)?;
         }
         let Some(arena) = taken else {
-            if !self.flights.is_empty() {
-                return Ok(Admission::Later(ask));
-            }
-            return Ok(Admission::Answered(ask, Err(DeviceError::OutOfMemory { needs: got })));
+            let refused = DeviceError::OutOfMemory { needs: got };
+            return Ok(if alone {
+                Admission::Answered(Err(refused))
+            } else {
+                Admission::Later
+            });
         };
         // There is a free slot wherever there is a place.
         let Some(slot) = self.slots.iter().position(|slot| slot.free) else {
             unreachable!("more jobs in flight than slots")
         };
         self.slots[slot].free = false;
-        let flight = Flight::new(ask, plan, slot, arena, places, self);
-        Ok(Admission::Taken(Box::new(flight)))
+        Ok(Admission::Taken(Box::new(Start {
+            plan,
+            slot,
+            arena,
+            places,
+        })))
     }
 
     /// Finds what is there already of a job, and has the plan leave it out.
-    fn find(&mut self, plan: &mut Plan, ask: &Ask) -> Places {
+    fn find(&mut self, plan: &mut Plan, job: &Job) -> Places {
         let mut places = Places::default();
-        let (Some(template), job) = (plan.template, &ask.job) else {
+        let Some(template) = plan.template else {
             return places;
         };
         if let Some(root) = job.bt.known_root() {
             let (n, k) = (plan.n, plan.k);
-            let key = Key::Panels { pre_hash: template.pre_hash, root, n, k };
+            let key = Key::Panels {
+                pre_hash: template.pre_hash,
+                root,
+                n,
+                k,
+            };
             places.panels = self.memory.find(key);
             plan.send_bt = places.panels.is_none();
         }
@@ -285,39 +361,6 @@ impl<'a> Machine<'a> {
         }
         // Kept blocks without a key go back as soon as nobody holds them, so nothing is lost where this fails.
         self.memory.take(driver, plan.layout().bytes)
-    }
-
-    /// Takes one step with a job in flight.
-    fn step(&mut self, at: usize) -> Result<Step, Fault> {
-        let may_launch = self.flights.iter().take(at).all(|flight| flight.stage.is_launched());
-        // Out of the queue while it is worked on, since it uses everything else here.
-        let Some(mut flight) = self.flights.remove(at) else {
-            return Ok(Step::Waiting);
-        };
-        let stepped = match flight.stage {
-            Stage::Upload { .. } => flight.upload(self),
-            Stage::Ready if may_launch => flight.prepare(self),
-            Stage::Bands { .. } if may_launch => flight.launch_band(self),
-            Stage::Ready | Stage::Bands { .. } => Ok(Step::Waiting),
-            // Answers come in the order of the questions.
-            Stage::Running if at == 0 => flight.look(self),
-            Stage::Fetch { .. } if at == 0 => flight.fetch(self),
-            Stage::Running | Stage::Fetch { .. } => Ok(Step::Waiting),
-        };
-        self.flights.insert(at, flight);
-        stepped
-    }
-
-    /// Answers the first job.
-    fn finish(&mut self) -> Result<(), Fault> {
-        let Some(flight) = self.flights.pop_front() else {
-            return Ok(());
-        };
-        let (ask, outcome) = flight.finish(self)?;
-        self.memory.tidy();
-        self.shared.succeeded();
-        ask.answer(outcome);
-        Ok(())
     }
 }
 

@@ -67,7 +67,11 @@ impl Memory {
 
     /// A block of at least `bytes`; `None` if it must wait until another job gives its own back. What nobody uses makes
     /// room: free blocks first, then what was not used for longest.
-    pub(super) fn take(&mut self, driver: &mut dyn Driver, bytes: u64) -> Result<Option<Block>, Fault> {
+    pub(super) fn take(
+        &mut self,
+        driver: &mut dyn Driver,
+        bytes: u64,
+    ) -> Result<Option<Block>, Fault> {
         // A block twice as large would have the budget spent on nothing.
         let fits = |block: &Block| block.bytes >= bytes && block.bytes / 2 <= bytes;
         let best = (0..self.free.len())
@@ -140,7 +144,8 @@ impl Memory {
     /// Forgets panels of any template but this one.
     pub(super) fn forget_other_templates(&mut self, standing: &Hash) {
         for kept in &self.kept {
-            if matches!(kept.key.get(), Some(Key::Panels { pre_hash, .. }) if pre_hash != *standing) {
+            if matches!(kept.key.get(), Some(Key::Panels { pre_hash, .. }) if pre_hash != *standing)
+            {
                 kept.key.set(None);
             }
         }

@@ -11,7 +11,9 @@ use std::ffi::{CString, c_void};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
-use super::driver::{Address, Copied, Driver, Event, Facts, Fault, Launch, Pinned, Stream, TensorMap, Tiled};
+use super::driver::{
+    Address, Copied, Driver, Event, Facts, Fault, Launch, Pinned, Stream, TensorMap, Tiled,
+};
 use crate::error::DeviceError;
 pub(super) use cublaslt::CublasLt;
 pub(super) use image::{Cubin, origin};
@@ -32,7 +34,10 @@ struct Held {
 impl Held {
     fn check(&self, offset: usize, bytes: usize) {
         let end = offset.checked_add(bytes);
-        assert!(end.is_some_and(|end| end <= self.bytes), "past pinned memory");
+        assert!(
+            end.is_some_and(|end| end <= self.bytes),
+            "past pinned memory"
+        );
     }
 }
 
@@ -167,7 +172,11 @@ fn fault(error: DriverError, needs: u64) -> Fault {
     let text = |of: Result<&std::ffi::CStr, DriverError>| {
         of.map_or("no text".into(), |text| text.to_string_lossy().into_owned())
     };
-    Fault::Lost(format!("{}: {}", text(error.error_name()), text(error.error_string())))
+    Fault::Lost(format!(
+        "{}: {}",
+        text(error.error_name()),
+        text(error.error_string())
+    ))
 }
 
 impl Driver for Nvidia {
@@ -202,7 +211,8 @@ impl Driver for Nvidia {
     fn pin(&mut self, bytes: usize) -> Result<Pinned, Fault> {
         let last = self.event()?;
         // SAFETY: freed in `drop` only.
-        let at = unsafe { result::malloc_host(bytes, 0) }.map_err(|error| fault(error, bytes as u64))?;
+        let at =
+            unsafe { result::malloc_host(bytes, 0) }.map_err(|error| fault(error, bytes as u64))?;
         let at = at.cast::<u8>();
         // SAFETY: so many bytes were allocated; from here on all are initialised.
         unsafe { at.write_bytes(0, bytes) };
@@ -268,7 +278,12 @@ impl Driver for Nvidia {
 
     fn launch(&mut self, launch: &Launch) -> Result<(), Fault> {
         let function = self.function(launch.kernel, launch.shared_bytes)?;
-        let mut args: Vec<_> = launch.args.addresses().into_iter().map(<*const c_void>::cast_mut).collect();
+        let mut args: Vec<_> = launch
+            .args
+            .addresses()
+            .into_iter()
+            .map(<*const c_void>::cast_mut)
+            .collect();
         let queue = self.stream(Stream::Compute);
         // SAFETY: the arguments are copied before the call returns, and are as the kernel declares them (`kernels`, which
         // the tests run against the same source); a kernel touches device memory alone.
@@ -296,7 +311,9 @@ impl Driver for Nvidia {
             )
         };
         match self.check(blocks)? {
-            0 => Err(Fault::Lost(format!("{kernel} does not fit a multiprocessor: {threads} threads, {shared} bytes"))),
+            0 => Err(Fault::Lost(format!(
+                "{kernel} does not fit a multiprocessor: {threads} threads, {shared} bytes"
+            ))),
             blocks => Ok(blocks as u32),
         }
     }

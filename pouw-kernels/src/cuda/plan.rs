@@ -192,10 +192,19 @@ mod tests {
         // 1 GMAC a millisecond, 20 ms: 20 GMAC are 1,220 rows of 4,096 by 4,096, and a tile is 128.
         let rows = band_rows((16384, 4096, 4096), 1_000_000_000, 20, 128, 128);
         assert_eq!(rows, 1280);
-        assert_eq!(band_rows((1280, 4096, 4096), 1_000_000_000, 20, 128, 128), 1280);
+        assert_eq!(
+            band_rows((1280, 4096, 4096), 1_000_000_000, 20, 128, 128),
+            1280
+        );
         // Three halves of a band are not cut.
-        assert_eq!(band_rows((1920, 4096, 4096), 1_000_000_000, 20, 128, 128), 1920);
-        assert_eq!(band_rows((1936, 4096, 4096), 1_000_000_000, 20, 128, 128), 1280);
+        assert_eq!(
+            band_rows((1920, 4096, 4096), 1_000_000_000, 20, 128, 128),
+            1920
+        );
+        assert_eq!(
+            band_rows((1936, 4096, 4096), 1_000_000_000, 20, 128, 128),
+            1280
+        );
         // However slow, no more launches than there are lists for.
         let rows = band_rows((1 << 20, 1 << 20, 16384), 1, 1, 128, 128);
         assert!((1_u32 << 20).div_ceil(rows) <= MAX_BANDS);

@@ -52,7 +52,10 @@ pub(super) fn load(path: &Path, facts: &Facts) -> Option<Tuned> {
     let multiply = Multiply::of(facts.capability)
         .iter()
         .find(|multiply| multiply.name() == name)?;
-    let macs_per_ms = entry.get("macs_per_ms")?.as_u64().filter(|rate| *rate > 0)?;
+    let macs_per_ms = entry
+        .get("macs_per_ms")?
+        .as_u64()
+        .filter(|rate| *rate > 0)?;
     Some(Tuned {
         multiply: *multiply,
         macs_per_ms,
@@ -61,7 +64,9 @@ pub(super) fn load(path: &Path, facts: &Facts) -> Option<Tuned> {
 
 /// Adds it to the file, which is replaced at once: who reads it sees the old one or the new.
 pub(super) fn store(path: &Path, facts: &Facts, tuned: Tuned) -> std::io::Result<()> {
-    let mut models = read(path).filter(|models| models.len() < MAX_MODELS).unwrap_or_default();
+    let mut models = read(path)
+        .filter(|models| models.len() < MAX_MODELS)
+        .unwrap_or_default();
     models.insert(
         key(facts),
         json!({ "kernel": tuned.multiply.name(), "macs_per_ms": tuned.macs_per_ms }),
@@ -95,8 +100,14 @@ mod tests {
     fn what_is_stored_is_loaded_for_that_model_alone_and_a_spoilt_file_is_no_answer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("below/tuning.json");
-        let one = Tuned { multiply: Multiply::Wgmma, macs_per_ms: 940_000_000 };
-        let two = Tuned { multiply: Multiply::Mma, macs_per_ms: 41 };
+        let one = Tuned {
+            multiply: Multiply::Wgmma,
+            macs_per_ms: 940_000_000,
+        };
+        let two = Tuned {
+            multiply: Multiply::Mma,
+            macs_per_ms: 41,
+        };
         assert_eq!(load(&path, &facts("one")), None);
         store(&path, &facts("one"), one).unwrap();
         store(&path, &facts("two"), two).unwrap();
@@ -104,13 +115,19 @@ mod tests {
         assert_eq!(load(&path, &facts("two")), Some(two));
         assert_eq!(load(&path, &facts("three")), None);
         // A kernel that this generation has not.
-        let older = Facts { capability: (8, 0), ..facts("one") };
+        let older = Facts {
+            capability: (8, 0),
+            ..facts("one")
+        };
         store(&path, &older, one).unwrap();
         assert_eq!(load(&path, &older), None);
         std::fs::write(&path, "{\"0.1.0").unwrap();
         assert_eq!(load(&path, &facts("one")), None);
         store(&path, &facts("one"), one).unwrap();
         assert_eq!(load(&path, &facts("one")), Some(one));
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
     }
 }

@@ -136,7 +136,12 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Answers all jobs for so long; false if the queue was closed.
-fn answer_for(interval: Duration, lost: &DeviceError, shared: &Shared, asks: &Receiver<Ask>) -> bool {
+fn answer_for(
+    interval: Duration,
+    lost: &DeviceError,
+    shared: &Shared,
+    asks: &Receiver<Ask>,
+) -> bool {
     let end = Instant::now() + interval;
     loop {
         match asks.recv_deadline(end) {

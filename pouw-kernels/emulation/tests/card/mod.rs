@@ -229,6 +229,26 @@ impl Card {
         values
     }
 
+    /// The root of a tree of at least two chunks, eight levels a launch.
+    pub fn root_by_eights(self, mut values: Buffer) -> Buffer {
+        while values.len > 32 {
+            let count = values.len as u32 / 32;
+            let blocks = count.div_ceil(tile("LABORA_TREE_VALUES"));
+            let mut out = Buffer::new(32 * blocks as usize);
+            let is_last = u32::from(blocks == 1);
+            self.launch(
+                "labora_tree",
+                blocks,
+                tile("LABORA_TREE_THREADS"),
+                tile("LABORA_TREE_SHARED"),
+                arguments![values.at(), out.at(), count, is_last],
+            )
+            .unwrap();
+            values = out;
+        }
+        values
+    }
+
     /// Both seeds and the midstate.
     pub fn seeds(
         self,

@@ -108,19 +108,23 @@ fn compile(source: &str, (major, minor): (u32, u32)) -> Result<Vec<u8>, DeviceEr
         format!("--gpu-architecture=sm_{major}{minor}{suffix}"),
         "--std=c++17".into(),
     ];
-    let source =
-        CString::new(source).map_err(|error| DeviceError::NoKernels(error.to_string()))?;
-    let program = Program(
-        nvrtc::result::create_program(&source, Some(c"kernels.cu")).map_err(no_kernels)?,
-    );
+    let source = CString::new(source).map_err(|error| DeviceError::NoKernels(error.to_string()))?;
+    let program =
+        Program(nvrtc::result::create_program(&source, Some(c"kernels.cu")).map_err(no_kernels)?);
     // SAFETY: the program was just created.
     if let Err(error) = unsafe { nvrtc::result::compile_program(program.0, &options) } {
         // SAFETY: as above.
         let log = unsafe { nvrtc::result::get_program_log(program.0) }.unwrap_or_default();
         let log: Vec<u8> = log.iter().map(|&byte| byte as u8).collect();
         let log = String::from_utf8_lossy(&log);
-        let first = log.lines().find(|line| line.contains("error")).unwrap_or("");
-        return Err(DeviceError::NoKernels(format!("NVRTC: {:?} {first}", error.0)));
+        let first = log
+            .lines()
+            .find(|line| line.contains("error"))
+            .unwrap_or("");
+        return Err(DeviceError::NoKernels(format!(
+            "NVRTC: {:?} {first}",
+            error.0
+        )));
     }
     let mut bytes = 0;
     // SAFETY: the program is compiled; it writes one number.

@@ -87,9 +87,7 @@ fn found(driver: (u32, u32), index: u32) -> Result<Found, DeviceError> {
         index,
         name,
         capability,
-        multiprocessors: attribute(
-            CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-        )?,
+        multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         // SAFETY: `device` is a device.
         memory_bytes: unsafe { result::device::total_mem(device) }.map_err(lost)? as u64,
         bus,
