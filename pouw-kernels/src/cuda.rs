@@ -5,6 +5,7 @@
 
 mod driver;
 mod flight;
+mod grid;
 mod kernels;
 mod machine;
 mod memory;
@@ -14,6 +15,7 @@ mod plan;
 mod tests;
 mod timing;
 mod tuning;
+mod winners;
 mod worker;
 
 use std::path::PathBuf;
