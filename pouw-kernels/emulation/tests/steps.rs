@@ -4,7 +4,7 @@
 mod card;
 
 use card::{Buffer, Card, Numbers, SPARSE_LEN};
-use labora_emulation::Target;
+use labora_emulation::{LaunchError, Target, launch_on};
 use labora_pouw::noise::{SparseFactor, add_noise, dense_factor, sparse_factor};
 use labora_pouw::{Shape, seeds, tree};
 use zerocopy::IntoBytes;
@@ -258,4 +258,24 @@ fn limbs_hold_the_largest_sums_that_there_are() {
 fn bytes_of_a_buffer_are_those_it_was_made_of() {
     let words = [1_u32, 2, 3];
     assert_eq!(Buffer::of(&words[..]).bytes(), words.as_bytes());
+}
+
+#[test]
+fn a_kernel_that_a_target_lacks_is_not_found() {
+    for (target, kernel) in [
+        (Target::Turing, "labora_product_wgmma_1"),
+        (Target::Hopper, "labora_seed"),
+        (Target::Hopper, "labora\0seeds"),
+    ] {
+        // SAFETY: nothing is launched.
+        let refused = unsafe { launch_on(target, kernel, [1; 3], [32, 1, 1], 0, &[]) };
+        let name = kernel.into();
+        assert_eq!(
+            refused,
+            Err(LaunchError::NoKernel {
+                kernel: name,
+                target
+            })
+        );
+    }
 }
