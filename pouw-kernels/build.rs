@@ -1,5 +1,5 @@
-//! Compiles the CUDA kernels for all generations where nvcc is found, and embeds them; else embeds their source, which
-//! NVRTC compiles where a GPU is opened.
+//! Embeds the CUDA kernels: as machine code for all generations where nvcc is found, and as source in any case, which
+//! NVRTC compiles when a GPU is opened that the machine code is not for.
 //!
 //! nvcc is looked for where `LABORA_NVCC` says ("none": nowhere), where `make cuda` puts it, under `CUDA_HOME` and
 //! `CUDA_PATH`, on `PATH`, and in /usr/local/cuda.
@@ -38,19 +38,19 @@ fn main() {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR"));
-    let image = match nvcc() {
+    let mut source = String::new();
+    flatten("kernels.cu", &mut HashSet::new(), &mut source);
+    fs::write(out.join("kernels.cu"), source).expect("OUT_DIR can be written");
+    let mut image = String::from(
+        "static SOURCE: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/kernels.cu\"));\n",
+    );
+    match nvcc() {
         Some(nvcc) => {
             compile(&nvcc, &out.join("kernels.fatbin"));
-            "static IMAGE: Image = Image::Fat(&Aligned(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/kernels.fatbin\"))));\n"
+            image += "static FAT: Option<&Aligned<[u8]>> = Some(&Aligned(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/kernels.fatbin\"))));\n";
         }
-        None => {
-            let mut seen = HashSet::new();
-            let mut source = String::new();
-            flatten("kernels.cu", &mut seen, &mut source);
-            fs::write(out.join("kernels.cu"), source).expect("OUT_DIR can be written");
-            "static IMAGE: Image = Image::Source(include_str!(concat!(env!(\"OUT_DIR\"), \"/kernels.cu\")));\n"
-        }
-    };
+        None => image += "static FAT: Option<&Aligned<[u8]>> = None;\n",
+    }
     fs::write(out.join("image.rs"), image).expect("OUT_DIR can be written");
 }
 

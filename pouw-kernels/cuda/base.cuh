@@ -79,7 +79,6 @@ LABORA_DEVICE void block_sync() { labora_emulation::barrier_sync(0, labora_emula
 LABORA_DEVICE void warp_sync() { labora_emulation::warp_sync(); }
 LABORA_DEVICE u32 shuffle(u32 x, u32 lane) { return labora_emulation::shuffle(x, lane); }
 LABORA_DEVICE u32 shuffle_xor(u32 x, u32 mask) { return labora_emulation::shuffle(x, lane_index() ^ mask); }
-LABORA_DEVICE u32 vote_warp(bool vote) { return labora_emulation::ballot(vote); }
 LABORA_DEVICE u32 atomic_add(u32* at, u32 x) { return __atomic_fetch_add(at, x, __ATOMIC_RELAXED); }
 LABORA_DEVICE void load_matrices(u32 (&out)[4], u32 address) { labora_emulation::load_matrices(out, address); }
 LABORA_DEVICE void copy_async(u32 address, const void* from, bool there) {
@@ -132,7 +131,6 @@ LABORA_DEVICE void block_sync() { __syncthreads(); }
 LABORA_DEVICE void warp_sync() { __syncwarp(); }
 LABORA_DEVICE u32 shuffle(u32 x, u32 lane) { return __shfl_sync(FULL_WARP, x, (int)lane); }
 LABORA_DEVICE u32 shuffle_xor(u32 x, u32 mask) { return __shfl_xor_sync(FULL_WARP, x, (int)mask); }
-LABORA_DEVICE u32 vote_warp(bool vote) { return __ballot_sync(FULL_WARP, vote); }
 LABORA_DEVICE u32 atomic_add(u32* at, u32 x) { return atomicAdd(at, x); }
 
 // ldmatrix x4: four matrices of 8 rows by 16 bytes. Lane l gives the address of row l % 8 of matrix l / 8 and gets

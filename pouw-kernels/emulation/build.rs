@@ -20,7 +20,9 @@ fn main() {
         .include("../cuda")
         // `#pragma unroll` is nvcc's.
         .flag_if_supported("-Wno-unknown-pragmas")
-        // Fibres of one OS thread: the address of a thread-local may be kept across a switch.
+        // Kernels' parameters are passed within one translation unit.
+        .flag_if_supported("-Wno-psabi")
+        // Fibres have no unwinding.
         .flag("-fno-exceptions")
         .flag("-fno-rtti")
         // Integers wrap on a GPU.

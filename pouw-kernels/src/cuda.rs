@@ -6,6 +6,7 @@
 mod bench;
 mod driver;
 mod flight;
+mod grid;
 mod kernels;
 mod machine;
 mod memory;
@@ -15,6 +16,7 @@ mod plan;
 mod tests;
 mod timing;
 mod tuning;
+mod winners;
 mod worker;
 
 use std::path::PathBuf;

@@ -92,7 +92,6 @@ u32 select_bytes(u32 low, u32 high, u32 selector);
 i32 dot4(u32 a, u32 b, i32 c);
 void warp_sync();
 u32 shuffle(u32 x, u32 lane);
-u32 ballot(bool vote);
 void load_matrices(u32 (&out)[4], u32 address);
 void copy_async(u32 address, const void* from, bool there);
 void copy_async_commit();

@@ -1,4 +1,4 @@
-// Instructions of a warp and asynchronous copies, by their definition in the PTX manual (sections on shfl.sync, vote.sync, ldmatrix, cp.async
+// Instructions of a warp and asynchronous copies, by their definition in the PTX manual (sections on shfl.sync, ldmatrix, cp.async
 // and the fragments of mma.m8n8k16 and m16n8k32 for 8-bit integers).
 #include <cstring>
 #include "shim.h"
@@ -19,12 +19,6 @@ void do_shuffle(void** parts, u32 lanes) {
         if (part.lane >= lanes) fail("shuffle from lane %u of %u", part.lane, lanes);
         part.result = ((Shuffle*)parts[part.lane])->x;
     }
-}
-
-void do_ballot(void** parts, u32 lanes) {
-    u32 votes = 0;
-    for (u32 l = 0; l < lanes; ++l) votes |= (*(u32*)parts[l] ? 1u : 0u) << l;
-    for (u32 l = 0; l < lanes; ++l) *(u32*)parts[l] = votes;
 }
 
 struct Matrices {
@@ -118,12 +112,6 @@ u32 shuffle(u32 x, u32 lane) {
     Shuffle part = {x, lane, 0};
     meet_warp(&part, "shfl", do_shuffle);
     return part.result;
-}
-
-u32 ballot(bool vote) {
-    u32 part = vote;
-    meet_warp(&part, "vote", do_ballot);
-    return part;
 }
 
 void load_matrices(u32 (&out)[4], u32 address) {

@@ -1,30 +1,25 @@
 //! One job on its way through the device: sent, prepared, multiplied band by band, fetched.
 
+mod prepare;
+
 use std::collections::VecDeque;
 
-use labora_pouw::{Hash, Seal, Shape, TILE, U256, reference, tree};
-use rayon::prelude::*;
+use labora_pouw::{Shape, TILE};
 use zerocopy::IntoBytes;
 
 use super::Ask;
-use super::driver::{Address, Copied, Event, Fault, Stream, Tiled};
-use super::kernels::{
-    self, Bound, CORRECTION, How, MAX_LISTED, Mode, Noising, Onto, Product, Side, WINNER_BYTES,
-    WINNERS_BYTES,
-};
+use super::driver::{Address, Copied, Event, Fault, Stream};
+use super::grid::how;
+use super::kernels::{self, CORRECTION, Mode, Product};
 use super::machine::{Gpu, Places, Start, unmined};
-use super::memory::{Block, Key};
+use super::memory::Block;
 use super::plan::{
-    LIST_STRIDE, Layout, PARAMS_BYTES, PRE_HASH, Panels, Plan, ROOT_A, ROOT_B, TARGET, band_rows,
+    LIST_STRIDE, Layout, PARAMS_BYTES, Panels, Plan, ROOT_A, ROOT_B, TARGET, band_rows,
 };
+use super::winners::{Ticket, listed, open};
 use crate::cpu::MAX_WINNERS;
-use crate::device::{Outcome, Want, Winner};
+use crate::device::{Outcome, Want};
 use crate::matrix::Matrix;
-
-/// Winners of a launch that are expected at most. Under an easy difficulty more tickets win than are listed, and which ones
-/// would be chance; a lower target leaves those that an outcome names. Of a target by which 64 are expected, fewer than 16
-/// or more than 256 come with a chance below 1e-12.
-const EXPECTED_WINNERS: u64 = 64;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,215 +196,6 @@ impl Flight {
         Ok(Step::Moved)
     }
 
-    /// Queues all that comes before the product: commitments, seeds, noise, the correction's operands.
-    pub(super) fn prepare(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
-        if self.ask.cancel.is_cancelled() && self.ask.job.want == Want::TicketsOnly {
-            self.left_out = self.bands;
-            self.cancelled = true;
-            return self.close(gpu);
-        }
-        let uploaded = gpu.slots[self.slot].uploaded;
-        gpu.driver.hold(Stream::Compute, uploaded)?;
-        self.stage = Stage::Bands { launched: 0 };
-        if self.plan.mode == Mode::Plain {
-            return Ok(Step::Moved);
-        }
-        self.send_params(gpu)?;
-        let lists = u64::from(self.bands) * LIST_STRIDE as u64;
-        gpu.driver
-            .clear(Stream::Compute, self.at(self.layout.winners), lists)?;
-        let (m, n, k) = (self.plan.m, self.plan.n, self.plan.k);
-        if self.plan.commit_a {
-            let bytes = u64::from(m) * u64::from(k);
-            self.commit(gpu, self.a(), bytes, self.param(ROOT_A))?;
-        }
-        if self.plan.commit_b {
-            let bytes = u64::from(n) * u64::from(k);
-            self.commit(gpu, self.at(self.layout.bt), bytes, self.param(ROOT_B))?;
-        }
-        for launch in self.preparations() {
-            gpu.driver.launch(&launch)?;
-        }
-        self.name_kept(gpu);
-        Ok(Step::Moved)
-    }
-
-    /// From seeds to the correction's operands.
-    fn preparations(&self) -> Vec<kernels::Launch> {
-        let (m, n, k) = (self.plan.m, self.plan.n, self.plan.k);
-        let exact = self.plan.mode == Mode::Exact;
-        let seeds = self.at(self.layout.seeds);
-        let (seed_a, seed_b) = (seeds, seeds + 32);
-        let (sparse_a, sparse_b) = (
-            self.at(self.layout.sparse_a),
-            self.panel(self.panels.sparse),
-        );
-        let noised_bt = self.panel(self.panels.noised);
-        let dense_a = if exact {
-            self.at(self.layout.dense_a)
-        } else {
-            0
-        };
-        let bound = Bound {
-            root_a: self.param(ROOT_A),
-            root_b: self.param(ROOT_B),
-            pre_hash: self.param(PRE_HASH),
-            m,
-            n,
-            k,
-        };
-        let mut launches = vec![
-            kernels::seeds(&bound, seeds),
-            kernels::sparse(seed_a, k, sparse_a),
-            kernels::noise(&Noising {
-                from: self.a(),
-                to: self.at(self.layout.noised_a),
-                rows: m,
-                k,
-                seed: seed_a,
-                sparse: sparse_a,
-                dense: dense_a,
-            }),
-        ];
-        if self.places.fresh_panels {
-            launches.push(kernels::sparse(seed_b, k, sparse_b));
-            launches.push(kernels::noise(&Noising {
-                from: self.at(self.layout.bt),
-                to: noised_bt,
-                rows: n,
-                k,
-                seed: seed_b,
-                sparse: sparse_b,
-                // Kept for exact products that may come.
-                dense: self.panel(self.panels.dense),
-            }));
-        }
-        if exact {
-            launches.push(kernels::onto(&Onto {
-                from: self.a(),
-                rows: m,
-                k,
-                sparse: sparse_b,
-                dense: dense_a,
-                side: Side::Left,
-                to: self.at(self.layout.left),
-            }));
-            launches.push(kernels::onto(&Onto {
-                from: noised_bt,
-                rows: n,
-                k,
-                sparse: sparse_a,
-                dense: self.panel(self.panels.dense),
-                side: Side::Right,
-                to: self.at(self.layout.right),
-            }));
-        }
-        launches
-    }
-
-    /// Sends roots, header hash and target, and the chunk by which A differs from what is there.
-    fn send_params(&self, gpu: &mut Gpu<'_>) -> Result<(), Fault> {
-        let Some(template) = self.plan.template else {
-            return Ok(());
-        };
-        let (a, bt) = (&self.ask.job.a, &self.ask.job.bt);
-        let mut params = [0; PARAMS_BYTES];
-        // A root that is not known is written by `commit`.
-        params[ROOT_A..][..32].copy_from_slice(&a.known_root().unwrap_or_default());
-        params[ROOT_B..][..32].copy_from_slice(&bt.known_root().unwrap_or_default());
-        params[PRE_HASH..][..32].copy_from_slice(&template.pre_hash);
-        let target = self.target(template.difficulty.target(self.plan.k));
-        let words = params[TARGET..][..32].as_chunks_mut::<4>().0;
-        for (to, word) in words
-            .iter_mut()
-            .zip(target.to_big_endian().as_chunks::<4>().0)
-        {
-            *to = u32::from_be_bytes(*word).to_le_bytes();
-        }
-        let sent = gpu.slots[self.slot].sent;
-        gpu.driver.write(sent, 0, &params)?;
-        gpu.driver.upload(Copied {
-            stream: Stream::Compute,
-            host: sent,
-            offset: 0,
-            device: self.param(0),
-            bytes: PARAMS_BYTES,
-        })?;
-        if self.plan.own_a || self.places.fresh_a {
-            return Ok(());
-        }
-        // In the kernels' stream: those of the job before still read the chunk that it replaces.
-        gpu.driver
-            .write(sent, PARAMS_BYTES, &a.data().as_bytes()[..tree::CHUNK])?;
-        gpu.driver.upload(Copied {
-            stream: Stream::Compute,
-            host: sent,
-            offset: PARAMS_BYTES,
-            device: self.a(),
-            bytes: tree::CHUNK,
-        })
-    }
-
-    /// The target, or a lower one by which [`EXPECTED_WINNERS`] of a launch's tickets win.
-    fn target(&self, target: U256) -> U256 {
-        let tickets = u64::from(self.band / TILE as u32) * u64::from(self.plan.n / TILE as u32);
-        if tickets <= MAX_LISTED as u64 {
-            return target;
-        }
-        target.min(U256::MAX / U256::from(tickets) * U256::from(EXPECTED_WINNERS))
-    }
-
-    /// Queues the tree over `bytes` bytes.
-    fn commit(
-        &self,
-        gpu: &mut Gpu<'_>,
-        data: Address,
-        bytes: u64,
-        root: Address,
-    ) -> Result<(), Fault> {
-        let [mut from, mut to] = self.layout.values.map(|offset| self.at(offset));
-        // At most 2^34 bytes: 2^24 chunks.
-        let mut count = bytes.div_ceil(tree::CHUNK as u64) as u32;
-        gpu.driver.launch(&kernels::chunks(data, bytes, from))?;
-        while count > 2 {
-            gpu.driver.launch(&kernels::parents(from, to, count))?;
-            count = count.div_ceil(2);
-            std::mem::swap(&mut from, &mut to);
-        }
-        gpu.driver.launch(&kernels::parents(from, root, count))
-    }
-
-    /// What this job put into kept blocks is there for all jobs whose kernels are queued after.
-    fn name_kept(&self, gpu: &mut Gpu<'_>) {
-        if let (true, Some(kept), Some(family)) =
-            (self.places.fresh_a, &self.places.a, self.ask.job.a.family())
-        {
-            gpu.memory.name(kept, Key::Family(family));
-        }
-        if let Some(root) = self.ask.job.bt.known_root() {
-            self.name_panels(gpu, root);
-        }
-    }
-
-    fn name_panels(&self, gpu: &mut Gpu<'_>, root: Hash) {
-        if let (true, Some(kept), Some(template)) = (
-            self.places.fresh_panels,
-            &self.places.panels,
-            self.plan.template,
-        ) {
-            let Plan { n, k, .. } = self.plan;
-            gpu.memory.name(
-                kept,
-                Key::Panels {
-                    pre_hash: template.pre_hash,
-                    root,
-                    n,
-                    k,
-                },
-            );
-        }
-    }
-
     /// Queues the next rows of the product, no more than two launches ahead of the device.
     pub(super) fn launch_band(&mut self, gpu: &mut Gpu<'_>) -> Result<Step, Fault> {
         let Stage::Bands { launched } = self.stage else {
@@ -556,7 +342,7 @@ impl Flight {
             return Ok(unmined(macs, product));
         };
         Ok(Outcome {
-            winners: open(&self.ask, shape, tickets),
+            winners: open(&self.ask.job, shape, tickets),
             product,
             macs,
             mined: true,
@@ -586,94 +372,4 @@ impl Flight {
         tickets.truncate(MAX_WINNERS);
         Ok(tickets)
     }
-}
-
-/// A ticket that wins: its digest, then its tile's row and column.
-type Ticket = (Hash, u32, u32);
-
-/// The winners of one list, whose rows are counted from tile row `first`.
-fn listed(list: &[u8], first: u32) -> Vec<Ticket> {
-    let words: Vec<u32> = list[..WINNERS_BYTES]
-        .as_chunks()
-        .0
-        .iter()
-        .map(|bytes| u32::from_le_bytes(*bytes))
-        .collect();
-    let count = (words[0] as usize).min(MAX_LISTED);
-    let winner = |words: &[u32]| {
-        let mut ticket = [0; 32];
-        for (to, word) in ticket.as_chunks_mut().0.iter_mut().zip(&words[2..]) {
-            *to = word.to_be_bytes();
-        }
-        (ticket, first + words[0], words[1])
-    };
-    words[4..]
-        .chunks_exact(WINNER_BYTES / 4)
-        .take(count)
-        .map(winner)
-        .collect()
-}
-
-/// Puts the winners' seals and proofs together.
-fn open(ask: &Ask, shape: Shape, tickets: Vec<Ticket>) -> Vec<Winner> {
-    let (a, bt) = (&ask.job.a, &ask.job.bt);
-    let winner = |(ticket, row, column): Ticket| {
-        let seal = Seal::new(shape, a.root(), bt.root(), row, column).ok()?;
-        let proof = reference::open(a.data(), bt.data(), &seal)?;
-        Some(Winner {
-            seal,
-            proof,
-            ticket,
-        })
-    };
-    tickets.into_par_iter().filter_map(winner).collect()
-}
-
-/// How a product is launched: its grid, and tensor maps where its kernel takes them.
-pub(super) fn how(gpu: &mut Gpu<'_>, of: &Product, mode: Mode) -> Result<How, Fault> {
-    let tiling = gpu.tiling;
-    let tiles = u32::try_from(tiling.tiles(of.m, of.n)).unwrap_or(u32::MAX);
-    let grid = gpu.grids[mode as usize].min(tiles);
-    how_of(
-        &mut *gpu.driver,
-        gpu.tuned.multiply,
-        tiling,
-        (of, mode, grid),
-    )
-}
-
-/// As [`how`], before there is a machine.
-pub(super) fn how_of(
-    driver: &mut dyn super::driver::Driver,
-    multiply: kernels::Multiply,
-    tiling: kernels::Tiling,
-    (of, mode, grid): (&Product, Mode, u32),
-) -> Result<How, Fault> {
-    let mut maps = None;
-    if tiling.box_rows > 0 {
-        let mut map = |at, rows, columns| {
-            driver.tensor_map(Tiled {
-                at,
-                rows,
-                columns,
-                box_rows: tiling.box_rows,
-            })
-        };
-        let (a, b) = (map(of.a, of.m, of.k)?, map(of.b, of.n, of.k)?);
-        // A mode without correction does not read the others: any map will do.
-        let (left, right) = match mode {
-            Mode::Exact => (
-                map(of.left, of.m, CORRECTION)?,
-                map(of.right, of.n, CORRECTION)?,
-            ),
-            Mode::Tickets | Mode::Plain => (a, b),
-        };
-        maps = Some([a, b, left, right]);
-    }
-    Ok(How {
-        multiply,
-        tiling,
-        grid,
-        maps,
-    })
 }

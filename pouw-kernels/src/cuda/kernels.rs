@@ -9,6 +9,8 @@ pub(super) const MAX_LISTED: usize = 256;
 /// Inner length of the correction's operands.
 pub(super) const CORRECTION: u32 = 320;
 const COMMIT_THREADS: u32 = 128;
+const TREE_THREADS: u32 = 128;
+const TREE_SHARED: u32 = 8192;
 const SPARSE_THREADS: u32 = 128;
 const SPARSE_WARPS: u32 = 4;
 const SPARSE_SHARED: u32 = 4096;
@@ -139,18 +141,21 @@ pub(super) fn chunks(data: Address, bytes: u64, to: Address) -> Launch {
     }
 }
 
-/// One level of the tree: `count` values become half as many, an odd one is carried. Two become the root.
-pub(super) fn parents(from: Address, to: Address, count: u32) -> Launch {
+/// Values that a block of [`tree`] takes to one.
+pub(super) const TREE_VALUES: u32 = 256;
+
+/// Eight levels of the tree: `count` values become a 256th as many. Up to 256 become the root.
+pub(super) fn tree(from: Address, to: Address, count: u32) -> Launch {
     Launch {
-        kernel: "labora_parents",
-        grid: count.div_ceil(2).div_ceil(COMMIT_THREADS),
-        threads: COMMIT_THREADS,
-        shared_bytes: 0,
+        kernel: "labora_tree",
+        grid: count.div_ceil(TREE_VALUES),
+        threads: TREE_THREADS,
+        shared_bytes: TREE_SHARED,
         args: Args::new()
             .pointer(from)
             .pointer(to)
             .u32(count)
-            .u32(u32::from(count == 2)),
+            .u32(u32::from(count <= TREE_VALUES)),
     }
 }
 
@@ -344,6 +349,9 @@ mod tests {
             ("MAX_WINNERS", MAX_LISTED as u32),
             ("CORRECTION", CORRECTION),
             ("COMMIT_THREADS", COMMIT_THREADS),
+            ("TREE_THREADS", TREE_THREADS),
+            ("TREE_VALUES", TREE_VALUES),
+            ("TREE_SHARED", TREE_SHARED),
             ("SPARSE_WARPS", SPARSE_WARPS),
             ("SPARSE_THREADS", SPARSE_THREADS),
             ("SPARSE_SHARED", SPARSE_SHARED),

@@ -11,7 +11,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 use super::driver::{Driver, Event, Fault, Pinned};
 use super::flight::{Flight, Stage, Step};
-use super::kernels::{Mode, Multiply, Tiling};
+use super::grid::grid_of;
+use super::kernels::{Mode, Tiling};
 use super::memory::{Block, Kept, Key, Memory};
 use super::plan::{PARAMS_BYTES, Panels, Plan, RESULT_BYTES};
 use super::tuning::Tuned;
@@ -371,17 +372,6 @@ pub(super) struct Places {
     pub fresh_panels: bool,
     pub a: Option<Rc<Kept>>,
     pub fresh_a: bool,
-}
-
-/// As many blocks as run at once.
-pub(super) fn grid_of(
-    driver: &mut dyn Driver,
-    multiply: Multiply,
-    tiling: &Tiling,
-    mode: Mode,
-) -> Result<u32, Fault> {
-    let blocks = driver.blocks(multiply.kernel(mode), tiling.threads, tiling.shared)?;
-    Ok(blocks.saturating_mul(driver.facts().multiprocessors).max(1))
 }
 
 /// The outcome of a job without winners.

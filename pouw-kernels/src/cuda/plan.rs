@@ -1,6 +1,6 @@
 //! What a job takes on the device: its mode, and where in the device's memory everything of it lies.
 
-use super::kernels::{CORRECTION, Mode, SEEDS_BYTES, SPARSE_BYTES, WINNERS_BYTES};
+use super::kernels::{CORRECTION, Mode, SEEDS_BYTES, SPARSE_BYTES, TREE_VALUES, WINNERS_BYTES};
 use crate::device::{Job, Template, Want};
 
 /// Launches of one product at most: its rows are cut into bands so that a cancellation is seen between them.
@@ -50,7 +50,7 @@ pub(super) struct Layout {
     pub left: u64,
     pub right: u64,
     pub product: u64,
-    /// Chaining values, two levels of the tree in turn.
+    /// Chaining values, two stages of the tree in turn.
     pub values: [u64; 2],
     pub bytes: u64,
 }
@@ -137,10 +137,10 @@ impl Plan {
             left: at.take_if(exact, m * correction),
             right: at.take_if(exact, n * correction),
             product: at.take_if(self.mode != Mode::Tickets, 4 * m * n),
-            // 32 bytes a chunk, then half as many.
+            // 32 bytes a chunk, then a 256th as many.
             values: [
                 at.take(commit.div_ceil(1024) * 32),
-                at.take(commit.div_ceil(2048) * 32),
+                at.take(commit.div_ceil(1024 * u64::from(TREE_VALUES)) * 32),
             ],
             bytes: 0,
         };
@@ -239,7 +239,7 @@ mod tests {
             (layout.right, 80 * 320),
             (layout.product, 4 * 48 * 80),
             (layout.values[0], 25 * 32),
-            (layout.values[1], 13 * 32),
+            (layout.values[1], 32),
             (layout.bytes, 0),
         ];
         for (one, next) in ends.iter().zip(&ends[1..]) {

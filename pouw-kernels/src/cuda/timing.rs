@@ -3,9 +3,8 @@
 
 use super::Settings;
 use super::driver::{Address, Driver, Fault, Launch, Stream};
-use super::flight::how_of;
+use super::grid::{grid_of, how_of};
 use super::kernels::{self, Mode, Multiply, Noising, Product, SPARSE_BYTES, Tiling, WINNERS_BYTES};
-use super::machine::grid_of;
 use super::tuning::{self, Tuned};
 
 /// Timed runs, of which the median counts; one more goes before.

@@ -1,7 +1,6 @@
 //! A GPU as the tests see it: buffers in its memory, and one function a step of a mined product.
 
-// Each test binary uses its part.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use core::ffi::c_void;
 

@@ -9,21 +9,11 @@ use super::fault;
 use crate::cuda::driver::Fault;
 use crate::error::DeviceError;
 
-/// What the build put in.
-enum Image {
-    /// Machine code for all generations, with what loads it: CUDA's major version.
-    #[allow(dead_code)]
-    Fat(&'static Aligned<[u8]>),
-    /// The kernels in one file.
-    #[allow(dead_code)]
-    Source(&'static str),
-}
-
 /// Fat binaries are read by words.
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
-// `static IMAGE: Image`, by build.rs.
+// By build.rs. `FAT`: machine code for all generations, where nvcc was found. `SOURCE`: all kernels in one file.
 include!(concat!(env!("OUT_DIR"), "/image.rs"));
 
 /// CUDA version whose machine code is embedded; any driver of that major version loads it.
@@ -31,20 +21,18 @@ const EMBEDDED: (u32, u32) = (13, 0);
 
 /// How this build came by its kernels, for people.
 pub(in crate::cuda) fn origin() -> &'static str {
-    match IMAGE {
-        Image::Fat(_) => "kernels are built in",
-        Image::Source(_) => "kernels are compiled by NVRTC when a GPU is opened",
+    match FAT {
+        Some(_) => "kernels are built in",
+        None => "kernels are compiled by NVRTC when a GPU is opened",
     }
 }
 
 /// Whether a driver of that version gets kernels.
 pub(super) fn usable(driver: (u32, u32)) -> Result<(), DeviceError> {
-    let needs = match IMAGE {
-        Image::Fat(_) => EMBEDDED,
-        Image::Source(_) => {
-            let (major, _) = nvrtc_version()?;
-            (major, 0)
-        }
+    let needs = match FAT {
+        Some(_) => EMBEDDED,
+        // What NVRTC makes is of its own version.
+        None => (nvrtc_version()?.0, 0),
     };
     if driver < needs {
         return Err(DeviceError::OldDriver { got: driver, needs });
@@ -76,27 +64,38 @@ pub(in crate::cuda) struct Cubin(Option<Vec<u8>>);
 impl Cubin {
     /// Loads the kernels into the current context.
     pub(super) fn load(&mut self, capability: (u32, u32)) -> Result<sys::CUmodule, DeviceError> {
-        let image = match IMAGE {
-            Image::Fat(image) => image.0.as_ptr(),
-            Image::Source(source) => match &mut self.0 {
-                Some(cubin) => cubin.as_ptr(),
-                none => none.insert(compile(source, capability)?).as_ptr(),
-            },
+        let built_in = match (FAT, &self.0) {
+            (Some(image), None) => load(&image.0),
+            _ => Err(DeviceError::NoKernels("none are built in".into())),
         };
-        // SAFETY: the image is whole, made by NVIDIA's compiler, and outlives the call.
-        unsafe { result::module::load_data(image.cast()) }.map_err(|error| {
-            match (error.0, fault(error, 0)) {
-                (_, Fault::OutOfMemory { needs }) => DeviceError::OutOfMemory { needs },
-                (
-                    sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
-                    | sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
-                    | sys::CUresult::CUDA_ERROR_INVALID_PTX,
-                    Fault::Lost(why),
-                ) => DeviceError::NoKernels(why),
-                (_, Fault::Lost(why)) => DeviceError::Lost(why),
+        match built_in {
+            // Not for this GPU: one that came after the build.
+            Err(DeviceError::NoKernels(_)) => {
+                let cubin = match self.0.take() {
+                    Some(cubin) => cubin,
+                    None => compile(SOURCE, capability)?,
+                };
+                load(self.0.insert(cubin))
             }
-        })
+            other => other,
+        }
     }
+}
+
+fn load(image: &[u8]) -> Result<sys::CUmodule, DeviceError> {
+    // SAFETY: the image is whole, made by NVIDIA's compiler, and outlives the call.
+    unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(|error| {
+        match (error.0, fault(error, 0)) {
+            (_, Fault::OutOfMemory { needs }) => DeviceError::OutOfMemory { needs },
+            (
+                sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+                | sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+                | sys::CUresult::CUDA_ERROR_INVALID_PTX,
+                Fault::Lost(why),
+            ) => DeviceError::NoKernels(why),
+            (_, Fault::Lost(why)) => DeviceError::Lost(why),
+        }
+    })
 }
 
 /// Compiles the kernels for one generation.
@@ -143,5 +142,43 @@ impl Drop for Program {
     fn drop(&mut self) {
         // SAFETY: it was created by NVRTC and is used for the last time.
         let _ = unsafe { nvrtc::result::destroy_program(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_in_one_file_is_what_nvrtc_takes_for_every_generation() {
+        // SAFETY: as in `nvrtc_version`.
+        if !unsafe { nvrtc::sys::is_culib_present() } {
+            println!("no NVRTC found, nothing checked (`make cuda` sets one up)");
+            return;
+        }
+        for capability in [(7, 5), (8, 6), (9, 0), (12, 0)] {
+            let cubin = compile(SOURCE, capability).unwrap();
+            assert!(cubin.starts_with(b"\x7fELF"), "{capability:?}");
+            for kernel in ["labora_chunks", "labora_onto", "labora_product_mma_7"] {
+                let name = kernel.as_bytes();
+                assert!(
+                    cubin.windows(name.len()).any(|bytes| bytes == name),
+                    "{kernel}"
+                );
+            }
+        }
+        let broken = compile("int main( {", (8, 0)).unwrap_err();
+        assert!(matches!(broken, DeviceError::NoKernels(why) if why.contains("error")));
+    }
+
+    #[test]
+    fn a_fat_binary_has_the_kernels_if_there_is_one() {
+        let Some(image) = FAT else {
+            println!("built without nvcc, nothing checked (`make cuda` sets one up)");
+            return;
+        };
+        // The magic number of fat binaries, little-endian.
+        assert_eq!(image.0[..4], 0xba55_ed50_u32.to_le_bytes());
+        assert!(image.0.as_ptr().addr().is_multiple_of(64));
     }
 }
