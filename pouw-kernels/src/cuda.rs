@@ -90,6 +90,8 @@ struct Settings {
     timed: (u32, u32, u32),
     /// The first interval after which a lost GPU is tried again, and the longest.
     retry: (Duration, Duration),
+    /// How long the device keeps what it may need again while nobody asks for anything.
+    keep: Duration,
 }
 
 impl Settings {
@@ -101,6 +103,8 @@ impl Settings {
             least_band_rows: None,
             timed: (4096, 4096, 4096),
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
+            // Longer than between two templates, and soon enough for whoever wants the GPU instead.
+            keep: Duration::from_secs(1),
         }
     }
 }

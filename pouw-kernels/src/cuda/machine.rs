@@ -177,7 +177,7 @@ impl<'a> Machine<'a> {
             }
             if self.waiting.is_none() && self.has_place() {
                 let next = if self.flights.is_empty() {
-                    asks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                    self.rest(asks)?
                 } else {
                     asks.recv_timeout(POLL)
                 };
@@ -196,6 +196,16 @@ impl<'a> Machine<'a> {
                 self.gpu.driver.wait(event)?;
             }
         }
+    }
+
+    /// Waits for a job. One that does not come soon finds the memory given back, for others to use.
+    fn rest(&mut self, asks: &Receiver<Ask>) -> Result<Result<Ask, RecvTimeoutError>, Fault> {
+        match asks.recv_timeout(self.gpu.settings.keep) {
+            Err(RecvTimeoutError::Timeout) => {}
+            next => return Ok(next),
+        }
+        self.gpu.memory.empty(&mut *self.gpu.driver)?;
+        Ok(asks.recv().map_err(|_| RecvTimeoutError::Disconnected))
     }
 
     /// Whether another job may start: operands are sent for one at a time, and what it keeps is found by the next.

@@ -30,6 +30,8 @@ pub struct World {
     pub opened: u32,
     /// Most bytes that were allocated at once.
     pub peak: u64,
+    /// Bytes that are allocated now.
+    pub held: u64,
     pub uploaded: u64,
     /// Copies and launches that ran.
     pub ran: u64,
@@ -252,6 +254,7 @@ impl Driver for Emulated {
             return Err(Fault::OutOfMemory { needs: bytes });
         }
         world.peak = world.peak.max(used + bytes);
+        world.held = used + bytes;
         // Not zeros: who reads what was never written shall see it.
         let mut lines = vec![Line([0xa5; 256]); bytes.div_ceil(256) as usize];
         let at = lines.as_mut_ptr() as Address;
@@ -262,7 +265,8 @@ impl Driver for Emulated {
     fn free(&mut self, at: Address) -> Result<(), Fault> {
         // As the real one, which waits for all kernels and copies.
         while self.run_one()? {}
-        self.memory.remove(&at).expect("freed twice");
+        let (_, bytes) = self.memory.remove(&at).expect("freed twice");
+        self.world.lock().held -= bytes;
         Ok(())
     }
 

@@ -290,3 +290,27 @@ fn a_gpu_model_is_timed_once_and_the_better_kernel_taken() {
         assert_eq!(products, [&format!("labora_product_{kernel}_7")]);
     }
 }
+
+#[test]
+fn memory_is_given_back_when_nobody_asks_for_anything_and_taken_again() {
+    let world = world(PLENTY);
+    let resting = Settings {
+        keep: Duration::from_millis(1),
+        ..settings()
+    };
+    let device = device_in(&world, (8, 0), resting);
+    let shape = Shape::new(48, 32, 256).unwrap();
+    let exact = job("rest", shape, difficulty(1), Want::ExactProduct);
+    let product = reference::multiply(exact.a.data(), exact.bt.data(), shape);
+    for _ in 0..3 {
+        let pending = device.run(exact.clone(), &Cancel::new()).unwrap();
+        let outcome = pending.wait().unwrap();
+        assert!(outcome.mined && outcome.product.as_ref() == Some(&product));
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while world.lock().held > 0 {
+            assert!(std::time::Instant::now() < deadline, "it keeps its memory");
+            std::thread::yield_now();
+        }
+    }
+    assert!(world.lock().peak > 0);
+}
