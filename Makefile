@@ -1,7 +1,7 @@
 # `make` alone lists the targets; each sets up what it needs. The work is done by scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench doc weights clean
+.PHONY: help run test check bench doc cuda weights clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ bench: ## Measure, as ratios in one run (writes nothing; docs/benchmarks.md has 
 
 doc: ## Build the API docs
 	@bash scripts/doc.sh
+
+cuda: ## Set up NVIDIA's compiler, so that builds embed the GPU kernels (needs no GPU)
+	@bash scripts/setup-cuda.sh
 
 weights: ## Measure the weights of our pallets and write them
 	@bash scripts/weights.sh

@@ -1,6 +1,8 @@
 //! The command line: every flag of a node with its default and unit, and the subcommands. Values are parsed here, once;
 //! what follows can rely on them. Flags that the SDK knows are the SDK's own, spelled as everywhere.
 
+pub mod devices;
+mod limits;
 pub mod values;
 
 use std::path::PathBuf;
@@ -9,8 +11,14 @@ use clap::{Args, Parser};
 use labora_consensus::KeepProofs;
 use sc_cli::{KeySubcommand, RunCmd};
 
-use crate::{pouw::PouwCommand, worker::DevicesSpec};
-use values::{Author, GemmListen, parse_author, parse_devices, parse_gemm_listen, parse_proofs};
+use crate::{
+    bench::BenchOptions,
+    devices::{DevicesSpec, command::DevicesOptions},
+    pouw::PouwCommand,
+};
+use devices::parse_devices;
+pub use limits::LimitParams;
+use values::{Author, GemmListen, parse_author, parse_gemm_listen, parse_proofs};
 
 /// A node of a chain whose blocks are mined by multiplying matrices that somebody needs.
 #[derive(Debug, Parser)]
@@ -26,6 +34,10 @@ pub struct Cli {
     /// Flags about mining.
     #[clap(flatten)]
     pub mining: MiningParams,
+
+    /// Flags that keep devices within limits.
+    #[clap(flatten)]
+    pub limits: LimitParams,
 
     /// Flags about the endpoint that multiplies for users.
     #[clap(flatten)]
@@ -51,9 +63,10 @@ pub struct MiningParams {
     #[arg(long, value_name = "SS58|URI", value_parser = parse_author, requires = "mine")]
     pub author: Option<Author>,
 
-    /// What multiplies: `auto` (all that is there), `cpu` (all cores), `cpu:THREADS`, or `none`.
+    /// What multiplies: `auto`, `none`, or any of `cuda`, `cuda:0,2`, `cpu`, `cpu:THREADS`, joined by `+`.
     ///
-    /// `--mine --devices none` leaves all mining to miners that fetch work over RPC (`pouw_subscribeWork`).
+    /// `auto` takes every NVIDIA GPU that can be used, and the CPU only where there is none. What is named must be there.
+    /// `labora devices` shows what is. `--mine --devices none` leaves all mining to miners that fetch work over RPC (`pouw_subscribeWork`).
     /// `--devices cpu` without `--mine` only serves products. Default: `auto` with `--mine`, else `none`.
     #[arg(long, value_name = "DEVICES", value_parser = parse_devices)]
     pub devices: Option<DevicesSpec>,
@@ -122,6 +135,12 @@ pub enum Subcommand {
 
     /// Take back the newest blocks.
     Revert(sc_cli::RevertCmd),
+
+    /// Show what this machine can multiply on, and why a device is not used.
+    Devices(DevicesOptions),
+
+    /// Measure what mining costs on each device, as ratios to plain products.
+    Bench(BenchOptions),
 
     /// The proof of work by itself: check vectors, measure this machine.
     #[command(subcommand)]

@@ -7,8 +7,9 @@ use sc_cli::SubstrateCli;
 use sc_service::PartialComponents;
 
 use crate::{
+    bench,
     cli::{Cli, Subcommand},
-    mining, pouw, service, settings,
+    devices, mining, pouw, service, settings,
 };
 
 impl SubstrateCli for Cli {
@@ -52,6 +53,8 @@ pub fn run() -> sc_cli::Result<ExitCode> {
     cli.run.shared_params.log.insert(0, QUIET.into());
     match &cli.subcommand {
         None => run_node(&cli)?,
+        Some(Subcommand::Devices(options)) => return devices::command::run(options),
+        Some(Subcommand::Bench(options)) => return bench::run(options),
         Some(Subcommand::Pouw(command)) => return pouw::run(command),
         Some(Subcommand::Key(command)) => command.run(&cli)?,
         Some(Subcommand::ChainSpec(command)) => command.run(cli.load_spec(&command.chain)?)?,

@@ -1,13 +1,16 @@
 //! `labora`: the node. See [`cli`] for what it can be asked to do, and [`service`] for how a running node is put together.
 
+mod bench;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmark;
 mod cli;
 mod command;
+mod devices;
 mod gemm;
 mod http;
 mod mining;
 mod pouw;
+mod rig;
 mod rpc;
 mod service;
 mod settings;

@@ -19,9 +19,11 @@ use crate::{
         Cli,
         values::{Author, GemmListen},
     },
+    devices::DevicesSpec,
     http::{self, Endpoint, HttpConfig, ListenError, Token, TokenError},
+    rig::{Limits, Rig, RigError},
     rpc::pouw::Mining,
-    worker::{DevicesSpec, SubmitSeal, Verdict, Worker, WorkerConfig, WorkerError, WorkerHandle},
+    worker::{SubmitSeal, Verdict, Worker, WorkerConfig, WorkerError, WorkerHandle},
 };
 
 /// Where products are served if nothing else was asked for.
@@ -38,6 +40,8 @@ pub struct Options {
     pub keep_proofs: KeepProofs,
     /// What to multiply on.
     pub devices: DevicesSpec,
+    /// What devices are kept within.
+    pub limits: Limits,
     /// Where products are served; `None` if they are not.
     pub gemm: Option<GemmOptions>,
 }
@@ -84,6 +88,7 @@ impl Options {
             peers,
             keep_proofs: cli.keep_proofs,
             devices,
+            limits: cli.limits.limits(),
             gemm,
         })
     }
@@ -154,6 +159,9 @@ pub enum WorkshopError {
     /// The devices.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// What watches them.
+    #[error(transparent)]
+    Rig(#[from] RigError),
     /// The endpoint that serves products.
     #[error("products cannot be served: {0}")]
     Listen(#[from] ListenError),
@@ -163,6 +171,8 @@ pub enum WorkshopError {
 pub struct Workshop {
     worker: WorkerHandle,
     endpoint: Option<Endpoint>,
+    /// Watches the devices until the workshop is gone.
+    rig: Option<Rig>,
     tokio: Handle,
 }
 
@@ -183,8 +193,10 @@ impl Workshop {
         let mut workshop = Workshop {
             worker,
             endpoint: None,
+            rig: None,
             tokio,
         };
+        workshop.rig = Some(Rig::start(workshop.worker.devices(), &options.limits)?);
         if let Some(gemm) = &options.gemm {
             workshop.endpoint = Some(listen(gemm.clone(), &workshop.worker).await?);
         }
@@ -200,6 +212,7 @@ impl Workshop {
 impl Drop for Workshop {
     fn drop(&mut self) {
         let (worker, endpoint) = (&self.worker, self.endpoint.take());
+        drop(self.rig.take());
         let end = async {
             match endpoint {
                 Some(endpoint) => endpoint.stop(worker).await,

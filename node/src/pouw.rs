@@ -1,11 +1,12 @@
 //! `labora pouw`: the proof of work by itself, without a chain.
 
-mod bench;
 mod check;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
+
+use crate::bench::cpu::{self, CpuBenchOptions};
 
 /// What to do with the proof of work.
 #[derive(Clone, Debug, Subcommand)]
@@ -20,7 +21,9 @@ pub enum PouwCommand {
     },
 
     /// Measure this machine: multiply-accumulates per second of each of its instruction sets, plain and mining.
-    Bench(bench::BenchOptions),
+    ///
+    /// The CPU's part of `labora bench`.
+    Bench(CpuBenchOptions),
 }
 
 /// Does it, on standard output.
@@ -35,7 +38,7 @@ pub fn run(command: &PouwCommand) -> sc_cli::Result<ExitCode> {
             })
         }
         PouwCommand::Bench(options) => {
-            bench::run(options, &mut out)?;
+            cpu::run(options, &mut out)?;
             Ok(ExitCode::SUCCESS)
         }
     }

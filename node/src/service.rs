@@ -17,7 +17,7 @@ use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
 use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{mining, rpc};
+use crate::{mining, rig, rpc};
 
 /// The chain as this node has it: database, state, runtime.
 pub type FullClient = sc_service::TFullClient<
@@ -228,6 +228,11 @@ pub async fn new_full(
         mining::Workshop::start(&options, engine_handle.clone(), config.tokio_handle.clone())
             .await
             .map_err(|error| ServiceError::Application(Box::new(error)))?;
+
+    if let Some(registry) = &registry {
+        let worker = workshop.worker();
+        rig::metrics::register_all(registry, Arc::new(move || worker.stats()))?;
+    }
 
     let rpc_builder = {
         let (client, pool, worker) = (client.clone(), transaction_pool.clone(), workshop.worker());

@@ -164,4 +164,9 @@ pub trait Device: Send + Sync {
     fn recycle(&self, product: Vec<i32>) {
         drop(product);
     }
+
+    /// Why the device takes no jobs for the time being, if so; it comes back by itself.
+    fn lost(&self) -> Option<DeviceError> {
+        None
+    }
 }

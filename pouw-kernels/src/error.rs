@@ -3,6 +3,7 @@
 use labora_pouw::ShapeError;
 
 use crate::cpu::{MAX_QUEUED, MAX_THREADS};
+use crate::cuda::NEEDED_DRIVER;
 
 /// Why numbers are no matrix that a device takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -91,19 +92,94 @@ pub enum DeviceError {
         "the device stumbled over a defect of its own ({0}); please report this. It takes further jobs"
     )]
     Panicked(String),
-    /// The device went away in the middle of its work. It may come back, and another one can do the work meanwhile.
-    #[error(
-        "the device was lost ({0}); it is tried again until it is back: see the system's log for why"
-    )]
-    Lost(String),
     /// The device's thread has ended.
     #[error("the device has been shut down")]
     Gone,
+    /// There is no NVIDIA driver.
+    #[error(
+        "no NVIDIA driver was found (libcuda); install version {NEEDED_DRIVER} or newer to use an NVIDIA GPU"
+    )]
+    NoDriver,
+    /// The driver does not load what this build holds.
+    #[error(
+        "the NVIDIA driver goes up to CUDA {}.{}, the kernels need {}.{}; install driver {NEEDED_DRIVER} or newer",
+        got.0, got.1, needs.0, needs.1
+    )]
+    OldDriver {
+        /// CUDA version that the driver supports, major and minor.
+        got: (u32, u32),
+        /// The least that will do.
+        needs: (u32, u32),
+    },
+    /// No such GPU.
+    #[error(
+        "no GPU {index}: the driver shows {count}, counted from 0; see what CUDA_VISIBLE_DEVICES hides"
+    )]
+    NoSuchGpu {
+        /// Index asked for.
+        index: u32,
+        /// How many there are.
+        count: u32,
+    },
+    /// The GPU lacks the instructions.
+    #[error(
+        "{name} has compute capability {}.{}; int8 tensor cores come with {}.{} (Turing), so it cannot be used",
+        got.0, got.1, needs.0, needs.1
+    )]
+    OldGpu {
+        /// Its name.
+        name: String,
+        /// Its compute capability.
+        got: (u32, u32),
+        /// The least that will do.
+        needs: (u32, u32),
+    },
+    /// The GPU has no kernels.
+    #[error(
+        "no kernels for this GPU ({0}); run `make cuda` and build again, or install NVRTC (libnvrtc) 13.0 or newer"
+    )]
+    NoKernels(String),
+    /// The GPU has no memory left.
+    #[error(
+        "the GPU has no {needs} bytes of memory left for this product; end what else uses it, or split the product"
+    )]
+    OutOfMemory {
+        /// Bytes that were asked for in one piece.
+        needs: u64,
+    },
+    /// The device went away in the middle of its work. It may come back, and another one can do the work meanwhile.
+    #[error(
+        "the device was lost ({0}); it is opened again by itself. If it stays away, see the kernel log for Xid"
+    )]
+    Lost(String),
 }
 
 impl DeviceError {
-    /// Whether the fault is the device's and not the job's: another device, or this one later, can do the job.
+    /// Whether another device may well do what this one did not.
+    pub fn is_of_the_device(&self) -> bool {
+        match self {
+            DeviceError::SharedDimension { .. }
+            | DeviceError::Shape(_)
+            | DeviceError::NoTemplate => false,
+            DeviceError::TooLarge { .. }
+            | DeviceError::Busy
+            | DeviceError::Threads { .. }
+            | DeviceError::Spawn(_)
+            | DeviceError::Panicked(_)
+            | DeviceError::Gone
+            | DeviceError::NoDriver
+            | DeviceError::OldDriver { .. }
+            | DeviceError::NoSuchGpu { .. }
+            | DeviceError::OldGpu { .. }
+            | DeviceError::NoKernels(_)
+            | DeviceError::OutOfMemory { .. }
+            | DeviceError::Lost(_) => true,
+        }
+    }
+
+    /// Whether the fault is the device's and not the job's: another device, or this one later, can do the job. A GPU whose
+    /// memory another program took is as good as gone until that program ends.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Lost(_))
+        matches!(self, Self::Lost(_) | Self::OutOfMemory { .. })
     }
 }

@@ -42,7 +42,8 @@ impl Filler {
 
     /// Filler of any shape; the same seed gives the same products.
     pub fn with_seed(shape: Shape, seed: Hash) -> Self {
-        let a = matrix(&seed, b"filler A", shape.m(), shape.k());
+        let mut a = matrix(&seed, b"filler A", shape.m(), shape.k());
+        a.found_family();
         let path = tree::open_range(a.data().as_bytes(), 0, tree::CHUNK);
         let bt = matrix(&seed, b"filler B", shape.n(), shape.k());
         Filler {

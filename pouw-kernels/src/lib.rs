@@ -2,7 +2,7 @@
 //!
 //! A [`Device`] takes a [`Job`]: two matrices, and the block template to mine on if there is one. It answers with the
 //! tickets that win, and with the exact product when that is asked for. [`CpuDevice`] is the device that every machine
-//! has; [`Filler`] makes products for when nobody has asked for one.
+//! has, [`CudaDevice`] is an NVIDIA GPU; [`Filler`] makes products for when nobody has asked for one.
 //!
 //! The protocol itself stands in `labora-pouw`; what is here are faster ways to the same bytes, checked against it. The
 //! crate knows nothing of chains, networks or files.
@@ -22,6 +22,7 @@
 
 pub mod bench;
 mod cpu;
+mod cuda;
 mod device;
 mod error;
 mod filler;
@@ -32,6 +33,10 @@ mod noise;
 
 pub use cpu::{
     CpuDevice, MAX_PANEL_CACHE_BYTES, MAX_PRODUCT_BYTES, MAX_QUEUED, MAX_THREADS, MAX_WINNERS,
+};
+pub use cuda::{
+    CudaDevice, CudaOptions, Found, GpuFigures, MEMORY_PERCENT, NEEDED_CAPABILITY, NEEDED_DRIVER,
+    measure_gpu,
 };
 pub use device::{
     Cancel, Device, DeviceInfo, Job, Outcome, Pending, Promise, Template, Want, Winner,

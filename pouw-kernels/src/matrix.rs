@@ -1,5 +1,6 @@
 //! A matrix as devices take it, with its commitment.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use labora_pouw::{Hash, LIMIT, RANK, Shape, TILE, tree};
@@ -22,6 +23,20 @@ struct Entries {
     k: u32,
     data: Vec<i8>,
     root: OnceLock<Hash>,
+    family: Option<Family>,
+}
+
+/// Matrices of one family differ in their first chunk of 1,024 entries alone, so that a device which has one of them
+/// needs no more than that chunk of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Family(u64);
+
+impl Family {
+    /// A family that no matrix is of.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Family(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Matrix {
@@ -61,6 +76,7 @@ impl Matrix {
             k,
             data,
             root: OnceLock::new(),
+            family: None,
         })))
     }
 
@@ -82,6 +98,29 @@ impl Matrix {
     /// The commitment: BLAKE3 of the entries' bytes. Hashed at the first call, remembered after.
     pub fn root(&self) -> Hash {
         *self.0.root.get_or_init(|| root(self.0.data.as_bytes()))
+    }
+
+    /// The commitment, if it was asked for or computed before.
+    pub fn known_root(&self) -> Option<Hash> {
+        self.0.root.get().copied()
+    }
+
+    /// Remembers a commitment that a device has computed.
+    pub(crate) fn set_root(&self, root: Hash) {
+        let kept = self.0.root.get_or_init(|| root);
+        debug_assert_eq!(*kept, root);
+    }
+
+    /// The family it is of, if any.
+    pub(crate) fn family(&self) -> Option<Family> {
+        self.0.family
+    }
+
+    /// Makes it the first of a family: from now on only its first chunk may be replaced, which is all that can be.
+    pub(crate) fn found_family(&mut self) {
+        if let Some(entries) = Arc::get_mut(&mut self.0) {
+            entries.family = Some(Family::new());
+        }
     }
 
     /// Overwrites the first chunk of 1,024 entries with `chunk`, if nobody else holds the matrix; `root` is the
@@ -121,12 +160,14 @@ impl Matrix {
             k,
             data,
             root,
+            family,
         } = &*self.0;
         Matrix(Arc::new(Entries {
             rows: *rows,
             k: *k,
             data: data.clone(),
             root: root.clone(),
+            family: *family,
         }))
     }
 }

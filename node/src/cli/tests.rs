@@ -48,36 +48,6 @@ fn what_is_no_author_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn devices_are_auto_cpu_or_none() {
-    assert_eq!(parse_devices("auto"), Ok(DevicesSpec::Auto));
-    assert_eq!(parse_devices("none"), Ok(DevicesSpec::None));
-    assert_eq!(parse_devices("cpu"), Ok(DevicesSpec::Cpu { threads: None }));
-    assert_eq!(
-        parse_devices("cpu:3"),
-        Ok(DevicesSpec::Cpu {
-            threads: std::num::NonZeroUsize::new(3)
-        })
-    );
-}
-
-#[test]
-fn what_are_no_devices_is_refused() {
-    for value in [
-        "",
-        "CPU",
-        "cpu:",
-        "cpu:0",
-        "cpu:-1",
-        "cpu:1025",
-        "cpu:99999999999999999999999",
-        "gpu",
-        "auto:1",
-    ] {
-        assert_eq!(parse_devices(value), Err(ValueError::Devices), "{value}");
-    }
-}
-
-#[test]
 fn devices_default_to_all_when_mining_and_to_none_else() {
     let devices = |arguments: &[&str]| parse(arguments).map(|cli| cli.mining.devices());
     assert_eq!(devices(&[]), Ok(DevicesSpec::None));
@@ -87,10 +57,8 @@ fn devices_default_to_all_when_mining_and_to_none_else() {
         Ok(DevicesSpec::None)
     );
     assert_eq!(
-        devices(&["--devices", "cpu:2"]),
-        Ok(DevicesSpec::Cpu {
-            threads: std::num::NonZeroUsize::new(2)
-        })
+        devices(&["--devices", "cpu"]),
+        Ok(DevicesSpec::cpu(crate::devices::CpuChoice::AllCores))
     );
 }
 
@@ -154,4 +122,36 @@ fn the_sdks_own_flags_are_there() {
     assert!(parse(&["key", "generate"]).is_ok());
     assert!(parse(&["pouw", "check", "a.json", "b.json"]).is_ok());
     assert!(parse(&["pouw", "check"]).is_err(), "no file is no check");
+}
+
+#[test]
+fn limits_are_within_what_gpus_have() {
+    let limits = |arguments: &[&str]| parse(arguments).map(|cli| cli.limits.limits());
+    assert_eq!(limits(&[]), Ok(crate::rig::Limits::default()));
+    assert_eq!(
+        limits(&["--max-power", "300", "--max-temp", "80", "--idle-only"]),
+        Ok(crate::rig::Limits {
+            max_power_w: Some(300),
+            max_temperature_c: Some(80),
+            sharing: crate::rig::Sharing::IdleOnly,
+        })
+    );
+    for wrong in [
+        ["--max-power", "0"],
+        ["--max-power", "5001"],
+        ["--max-power", "-1"],
+        ["--max-power", "300W"],
+        ["--max-temp", "20"],
+        ["--max-temp", "111"],
+    ] {
+        assert!(limits(&wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn devices_that_are_none_are_refused_with_a_sentence() {
+    let refused = parse(&["--devices", "gpu"]).map(|_| ());
+    assert!(refused.is_err_and(|error| error.contains("cuda:0+cpu:4")));
+    assert!(parse(&["--devices", "cuda:0+cpu:2"]).is_ok());
+    assert!(parse(&["devices", "--json"]).is_ok());
 }

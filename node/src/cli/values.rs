@@ -1,6 +1,6 @@
 //! The values that our own flags take, and how each is read. An error says what was expected and what to give.
 
-use std::{net::SocketAddr, num::NonZeroUsize};
+use std::net::SocketAddr;
 
 use labora_consensus::KeepProofs;
 use sp_core::{
@@ -8,11 +8,6 @@ use sp_core::{
     crypto::{AccountId32, Ss58Codec},
     sr25519,
 };
-
-use crate::worker::DevicesSpec;
-
-/// Most threads that `--devices cpu:THREADS` takes: twice the hardware threads of the largest two-socket machines (512).
-pub const MAX_CPU_THREADS: usize = 1024;
 
 /// Account named by `--author`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,9 +51,6 @@ pub enum ValueError {
          (`labora key inspect 0x…` prints it)"
     )]
     AmbiguousHex,
-    /// No such set of devices.
-    #[error("expected `auto`, `cpu`, `cpu:THREADS` with 1 to {MAX_CPU_THREADS} threads, or `none`")]
-    Devices,
     /// Not an address with a port.
     #[error("expected `none` or an IP address with a port, such as 127.0.0.1:9955 or [::1]:9955")]
     GemmListen,
@@ -83,23 +75,6 @@ pub fn parse_author(value: &str) -> Result<Author, ValueError> {
     }
     let pair = sr25519::Pair::from_string(value, None).map_err(|_| ValueError::Author)?;
     Ok(Author::FromSecret(pair.public().into()))
-}
-
-/// Reads the value of `--devices`.
-pub fn parse_devices(value: &str) -> Result<DevicesSpec, ValueError> {
-    match value {
-        "auto" => Ok(DevicesSpec::Auto),
-        "none" => Ok(DevicesSpec::None),
-        "cpu" => Ok(DevicesSpec::Cpu { threads: None }),
-        _ => value
-            .strip_prefix("cpu:")
-            .and_then(|threads| threads.parse::<NonZeroUsize>().ok())
-            .filter(|threads| threads.get() <= MAX_CPU_THREADS)
-            .map(|threads| DevicesSpec::Cpu {
-                threads: Some(threads),
-            })
-            .ok_or(ValueError::Devices),
-    }
 }
 
 /// Reads the value of `--gemm-listen`.

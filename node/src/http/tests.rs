@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use super::*;
-use crate::worker::{DevicesSpec, SubmitSeal, Verdict, Worker, WorkerConfig};
+use crate::devices::{CpuChoice, DevicesSpec};
+use crate::worker::{SubmitSeal, Verdict, Worker, WorkerConfig};
 
 /// Longest that one exchange may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,9 +34,7 @@ struct Setup {
 impl Setup {
     async fn new(token: Option<Token>) -> Self {
         let (_, templates) = watch::channel(None);
-        let devices = DevicesSpec::Cpu {
-            threads: Some(NonZeroUsize::MIN),
-        };
+        let devices = DevicesSpec::cpu(CpuChoice::Threads(NonZeroUsize::MIN));
         let worker = Worker::start(WorkerConfig { devices }, templates, NoEngine).expect("starts");
         let folder = tempfile::tempdir().expect("a folder");
         let config = HttpConfig {

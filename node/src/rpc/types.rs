@@ -203,6 +203,58 @@ pub struct Stats {
     pub rpc_rejected: u64,
     /// Seconds since the start.
     pub uptime_s: u64,
+    /// What each device did and how it fares.
+    pub devices: Vec<DeviceStats>,
+}
+
+/// One device in the answer of `pouw_stats`. What was measured is `null` where the device or the system does not give it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceStats {
+    /// What `--devices` calls it.
+    pub id: String,
+    /// What it is, in words.
+    pub name: String,
+    /// Multiply-accumulates for products that were asked for, padding included.
+    pub macs_useful: u64,
+    /// Multiply-accumulates for filler.
+    pub macs_filler: u64,
+    /// Those of both that took part in mining.
+    pub macs_mined: u64,
+    /// How often it went away in the middle of its work.
+    pub lost: u64,
+    /// Why it does no filler at the moment: `power`, `temperature`, `in_use` or `unreadable`.
+    pub held: Option<String>,
+    /// Power, in watts.
+    pub power_w: Option<f64>,
+    /// Temperature, in degrees Celsius.
+    pub temperature_c: Option<f64>,
+    /// Share of time in which it worked, for whomever, from 0 to 1.
+    pub utilisation: Option<f64>,
+    /// Device memory in use, by whomever, in bytes.
+    pub memory_used_bytes: Option<u64>,
+    /// Energy since the start, in joules.
+    pub energy_j: Option<f64>,
+}
+
+impl From<&worker::DeviceStats> for DeviceStats {
+    fn from(device: &worker::DeviceStats) -> Self {
+        let reading = device.reading.clone().unwrap_or_default();
+        DeviceStats {
+            id: device.id.clone(),
+            name: device.name.clone(),
+            macs_useful: device.macs_useful,
+            macs_filler: device.macs_filler,
+            macs_mined: device.macs_mined,
+            lost: device.lost,
+            held: device.held.map(|hold| hold.name().to_owned()),
+            power_w: reading.power_w,
+            temperature_c: reading.temperature_c,
+            utilisation: reading.utilisation,
+            memory_used_bytes: reading.memory_used_bytes,
+            energy_j: reading.energy_j,
+        }
+    }
 }
 
 /// Multiply-accumulates per second over a window that ends now.
@@ -244,6 +296,7 @@ impl Stats {
             rpc_accepted,
             rpc_rejected,
             uptime_s: worker.uptime_s,
+            devices: worker.per_device.iter().map(DeviceStats::from).collect(),
         }
     }
 }

@@ -4,19 +4,15 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    num::NonZeroUsize,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
-use labora_kernels::{
-    Cancel, CpuDevice, Device, DeviceError, Filler, Isa, Job, Matrix, Outcome, Pending, Want,
-};
+use labora_kernels::{Cancel, Device, DeviceError, Filler, Job, Matrix, Outcome, Pending, Want};
 use tokio::sync::mpsc;
 
 use super::{
-    DevicesSpec, MultiplyError,
+    MultiplyError,
     queue::{Purpose, Queue, Take, Work},
     request::Active,
     stats::Stats,
@@ -34,19 +30,6 @@ const LINGER: Duration = Duration::from_millis(3);
 /// How long a device rests after filler failed on it, and after it was lost.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Opens what the specification names.
-pub(super) fn open(spec: &DevicesSpec) -> Result<Vec<Arc<dyn Device>>, DeviceError> {
-    let threads = match spec {
-        DevicesSpec::None => return Ok(Vec::new()),
-        DevicesSpec::Auto => None,
-        DevicesSpec::Cpu { threads } => *threads,
-    };
-    let threads = threads
-        .or_else(|| thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN);
-    Ok(vec![Arc::new(CpuDevice::new(threads, Isa::detect())?)])
-}
-
 /// What people call a device.
 pub(super) fn name(device: &dyn Device) -> String {
     device.info().to_string()
@@ -54,6 +37,8 @@ pub(super) fn name(device: &dyn Device) -> String {
 
 /// Feeds one device.
 pub(super) struct Feeder {
+    /// Its place among the worker's devices.
+    index: usize,
     device: Arc<dyn Device>,
     name: Arc<str>,
     queue: Arc<Queue>,
@@ -105,12 +90,14 @@ enum Started {
 
 impl Feeder {
     pub fn new(
+        index: usize,
         device: Arc<dyn Device>,
         queue: Arc<Queue>,
         stats: Arc<Stats>,
         winners: mpsc::Sender<Found>,
     ) -> Self {
         Self {
+            index,
             name: name(device.as_ref()).into(),
             filler: Filler::new(device.as_ref()),
             device,
@@ -167,7 +154,7 @@ impl Feeder {
             // Filler behind a product would only be in the way of the next one.
             Take::RequestNow
         };
-        match self.queue.next(take) {
+        match self.queue.next(self.index, take) {
             Work::Request(request) => self.begin(Active::new(request)),
             Work::Resume(active) => self.begin(*active),
             Work::Filler => self.start_filler(),
@@ -199,6 +186,9 @@ impl Feeder {
     fn is_lost(&mut self, error: &DeviceError) {
         if self.presence == Presence::Here {
             tracing::error!(target: "labora", device = %self.name, %error, "a device is lost; what it was doing goes to another");
+            if let Some(figures) = self.stats.devices().get(self.index) {
+                figures.lost();
+            }
         }
         self.presence = Presence::JustLost;
     }
@@ -288,7 +278,7 @@ impl Feeder {
         what: What,
     ) -> Result<(), DeviceError> {
         let cancel = Cancel::new();
-        let (run, template) = self.queue.runs(purpose, &cancel);
+        let (run, template) = self.queue.runs(self.index, purpose, &cancel);
         let pre_hash = template.as_ref().map(|template| template.pre_hash);
         let want = match purpose {
             Purpose::Request => Want::ExactProduct,
@@ -350,7 +340,8 @@ impl Feeder {
     /// Counts, and hands winners on. Before the product is put together: a block cannot wait, and whoever has an answer
     /// finds it counted.
     fn settle_mining(&self, purpose: Purpose, pre_hash: Option<[u8; 32]>, outcome: &mut Outcome) {
-        self.stats.macs(purpose, outcome.macs, outcome.mined);
+        self.stats
+            .macs(self.index, purpose, outcome.macs, outcome.mined);
         let Some(pre_hash) = pre_hash else { return };
         for winner in outcome.winners.drain(..) {
             let device = Arc::clone(&self.name);

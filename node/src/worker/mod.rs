@@ -6,6 +6,7 @@
 //! (`labora_kernels`). All its queues are bounded: a caller whose product does not fit is told [`MultiplyError::Busy`].
 
 mod device;
+mod figures;
 mod queue;
 mod request;
 mod stats;
@@ -14,42 +15,29 @@ mod submit;
 mod tests;
 
 use std::{
-    num::NonZeroUsize,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use labora_consensus::Template;
-use labora_kernels::Device;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use crate::gemm::Product;
+use crate::{
+    devices::{self, DevicesSpec, Nvidia, Opened},
+    gemm::Product,
+};
+pub use figures::{DeviceHandle, DeviceStats, Hold};
 use queue::Queue;
 pub use request::{Answer, MultiplyError};
 pub use stats::{Rates, WorkerStats};
 pub use submit::{SubmitSeal, Verdict};
-use {request::Request, stats::Stats};
+use {figures::Figures, request::Request, stats::Stats};
 
 /// How long [`WorkerHandle::shutdown`] lets devices finish the products that wait. With 8 GMAC/s, a slow laptop, that is
 /// some 240 GMAC; what is left is refused with [`MultiplyError::ShuttingDown`].
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
-
-/// Which devices a worker takes.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum DevicesSpec {
-    /// Everything that is there.
-    #[default]
-    Auto,
-    /// The CPU alone.
-    Cpu {
-        /// Threads; as many as there are cores if not given.
-        threads: Option<NonZeroUsize>,
-    },
-    /// Nothing: no filler, and products are refused.
-    None,
-}
 
 /// What a worker is started with.
 #[derive(Clone, Debug, Default)]
@@ -62,8 +50,8 @@ pub struct WorkerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// A device could not be opened.
-    #[error("a device cannot be opened: {0}; `--devices none` starts without")]
-    Device(#[from] labora_kernels::DeviceError),
+    #[error("{0}; `--devices none` starts without")]
+    Device(#[from] devices::OpenError),
     /// The system refused a thread.
     #[error("no thread for a device: {0}")]
     Thread(#[from] std::io::Error),
@@ -81,19 +69,23 @@ impl Worker {
         templates: watch::Receiver<Option<Template>>,
         submit: S,
     ) -> Result<WorkerHandle, WorkerError> {
-        Self::start_on(device::open(&config.devices)?, templates, submit)
+        let devices = devices::open(&config.devices, &Nvidia)?;
+        Self::start_on(devices, templates, submit)
     }
 
     fn start_on<S: SubmitSeal>(
-        devices: Vec<Arc<dyn Device>>,
+        devices: Vec<Opened>,
         templates: watch::Receiver<Option<Template>>,
         submit: S,
     ) -> Result<WorkerHandle, WorkerError> {
-        let names = devices
+        let figures = devices
             .iter()
-            .map(|device| device::name(device.as_ref()))
+            .map(|opened| {
+                let name = device::name(opened.device.as_ref());
+                Figures::new(opened.place.clone(), name)
+            })
             .collect();
-        let stats = Arc::new(Stats::new(names));
+        let stats = Arc::new(Stats::new(figures));
         let queue = Arc::new(Queue::new(devices.len()));
         let winners = submit::start(submit, Arc::clone(&stats));
         let inner = Arc::new(Inner {
@@ -101,9 +93,10 @@ impl Worker {
             stats: Arc::clone(&stats),
             threads: Mutex::default(),
         });
-        for (index, device) in devices.into_iter().enumerate() {
+        for (index, opened) in devices.into_iter().enumerate() {
             let feeder = device::Feeder::new(
-                device,
+                index,
+                opened.device,
                 Arc::clone(&queue),
                 Arc::clone(&stats),
                 winners.clone(),
@@ -157,6 +150,16 @@ impl WorkerHandle {
         let (reply, answer) = oneshot::channel();
         self.inner.queue.push(Request { product, reply })?;
         answer.await.map_err(|_| MultiplyError::Lost)?
+    }
+
+    /// Its devices, for what measures them and holds them back.
+    pub fn devices(&self) -> Vec<DeviceHandle> {
+        let handle = |index| DeviceHandle {
+            queue: Arc::clone(&self.inner.queue),
+            stats: Arc::clone(&self.inner.stats),
+            index,
+        };
+        (0..self.inner.stats.devices().len()).map(handle).collect()
     }
 
     /// Figures of this moment.

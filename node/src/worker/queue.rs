@@ -8,7 +8,10 @@ use labora_kernels::{Cancel, Template};
 use labora_pouw::Difficulty;
 use parking_lot::{Condvar, Mutex};
 
-use super::request::{Active, MultiplyError, Request};
+use super::{
+    figures::Hold,
+    request::{Active, MultiplyError, Request},
+};
 
 /// Most products that wait for a device. Their memory is bounded by whoever reads them in (`http::MAX_IN_FLIGHT_BYTES`);
 /// this bounds the wait: 64 typical layers of 0.5 GMAC are half a second on a laptop.
@@ -53,6 +56,8 @@ pub(super) enum Purpose {
 pub(super) struct Observed {
     pub length: usize,
     pub is_mining: bool,
+    /// Why each device does no filler, if so.
+    pub held: Vec<Option<Hold>>,
 }
 
 pub(super) struct Queue {
@@ -67,7 +72,10 @@ struct State {
     template: Option<(Template, [u8; 32])>,
     running: Vec<Running>,
     next_run: u64,
+    /// Devices whose threads run.
     devices: usize,
+    /// Why each device is kept from filler, if so.
+    held: Vec<Option<Hold>>,
     is_closed: bool,
     /// Closed, and what waited was refused.
     is_abandoned: bool,
@@ -75,6 +83,7 @@ struct State {
 
 struct Running {
     id: u64,
+    device: usize,
     purpose: Purpose,
     parent: [u8; 32],
     cancel: Cancel,
@@ -89,6 +98,7 @@ impl Queue {
             running: Vec::new(),
             next_run: 0,
             devices,
+            held: vec![None; devices],
             is_closed: false,
             is_abandoned: false,
         };
@@ -152,8 +162,20 @@ impl Queue {
         is_open
     }
 
+    /// Keeps a device from filler for a reason, and stops what filler it runs; with `None` it may go on.
+    pub fn hold(&self, device: usize, reason: Option<Hold>) {
+        let mut state = self.state.lock();
+        if let Some(held) = state.held.get_mut(device) {
+            *held = reason;
+        }
+        if reason.is_some() {
+            state.cancel_where(|run| run.device == device && run.purpose == Purpose::Filler);
+        }
+        self.changed.notify_all();
+    }
+
     /// The next thing for a device to do.
-    pub fn next(&self, take: Take) -> Work {
+    pub fn next(&self, device: usize, take: Take) -> Work {
         let mut state = self.state.lock();
         loop {
             while let Some(active) = state.returned.pop_front() {
@@ -169,21 +191,21 @@ impl Queue {
             }
             match take {
                 Take::RequestNow => return Work::Nothing,
-                Take::Now if state.template.is_some() => return Work::Filler,
+                Take::Now if state.may_fill(device) => return Work::Filler,
                 Take::Now => return Work::Nothing,
                 Take::Wait { .. } if state.is_closed => return Work::Stop,
                 Take::Wait {
                     filler_after: Some(moment),
-                } if state.template.is_some() => {
+                } if state.may_fill(device) => {
                     if self.changed.wait_until(&mut state, moment).timed_out() && state.is_idle() {
-                        return if state.template.is_some() {
+                        return if state.may_fill(device) {
                             Work::Filler
                         } else {
                             Work::Nothing
                         };
                     }
                 }
-                Take::Wait { filler_after: None } if state.template.is_some() => {
+                Take::Wait { filler_after: None } if state.may_fill(device) => {
                     return Work::Filler;
                 }
                 Take::Wait { .. } => self.changed.wait(&mut state),
@@ -213,7 +235,12 @@ impl Queue {
 
     /// Notes a product that is about to run, and gives the template to run it under. What it returns goes to
     /// [`Queue::ran`] afterwards.
-    pub fn runs(&self, purpose: Purpose, cancel: &Cancel) -> (u64, Option<Template>) {
+    pub fn runs(
+        &self,
+        device: usize,
+        purpose: Purpose,
+        cancel: &Cancel,
+    ) -> (u64, Option<Template>) {
         let mut state = self.state.lock();
         let id = state.next_run;
         state.next_run += 1;
@@ -221,13 +248,14 @@ impl Queue {
         if let Some((_, parent)) = template {
             state.running.push(Running {
                 id,
+                device,
                 purpose,
                 parent,
                 cancel: cancel.clone(),
             });
         }
-        // A request that came between this filler's choice and now must not wait for it.
-        if purpose == Purpose::Filler && !state.is_idle() {
+        // A request that came between this filler's choice and now must not wait for it, nor must whoever held the device.
+        if purpose == Purpose::Filler && (!state.is_idle() || !state.may_fill(device)) {
             cancel.cancel();
         }
         (id, template.map(|(template, _)| template))
@@ -283,7 +311,9 @@ impl Queue {
         let state = self.state.lock();
         Observed {
             length: state.returned.len() + state.requests.len(),
-            is_mining: state.template.is_some() && state.devices > 0,
+            is_mining: state.devices > 0
+                && (0..state.held.len()).any(|device| state.may_fill(device)),
+            held: state.held.clone(),
         }
     }
 }
@@ -292,6 +322,11 @@ impl State {
     /// Whether nobody waits for a product that no device has.
     fn is_idle(&self) -> bool {
         self.returned.is_empty() && self.requests.is_empty()
+    }
+
+    /// Whether a device is to mine on filler when nobody asks for anything.
+    fn may_fill(&self, device: usize) -> bool {
+        self.template.is_some() && self.held.get(device).is_some_and(Option::is_none)
     }
 
     fn cancel_where(&self, is_in_the_way: impl Fn(&Running) -> bool) {

@@ -8,7 +8,10 @@ use std::{
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::queue::{MAX_QUEUED_REQUESTS, Observed, Purpose};
+use super::{
+    figures::{DeviceStats, Figures},
+    queue::{MAX_QUEUED_REQUESTS, Observed, Purpose},
+};
 
 /// Seconds of the longer rate.
 const LONG_WINDOW_S: u64 = 60;
@@ -29,6 +32,8 @@ pub struct Rates {
 pub struct WorkerStats {
     /// What each device is.
     pub devices: Vec<String>,
+    /// What each device has done and how it fares, in the same order.
+    pub per_device: Vec<DeviceStats>,
     /// Whether there is a template to mine on and a device that does.
     pub is_mining: bool,
     /// Products answered.
@@ -63,7 +68,7 @@ pub struct WorkerStats {
 
 pub(super) struct Stats {
     started: Instant,
-    devices: Vec<String>,
+    devices: Vec<Figures>,
     products: AtomicU64,
     failed: AtomicU64,
     macs_useful: AtomicU64,
@@ -84,7 +89,7 @@ struct Seconds {
 }
 
 impl Stats {
-    pub fn new(devices: Vec<String>) -> Self {
+    pub fn new(devices: Vec<Figures>) -> Self {
         Self {
             started: Instant::now(),
             devices,
@@ -105,8 +110,16 @@ impl Stats {
         }
     }
 
+    /// What each device has done.
+    pub fn devices(&self) -> &[Figures] {
+        &self.devices
+    }
+
     /// A device did this many multiply-accumulates.
-    pub fn macs(&self, purpose: Purpose, macs: u64, mined: bool) {
+    pub fn macs(&self, device: usize, purpose: Purpose, macs: u64, mined: bool) {
+        if let Some(figures) = self.devices.get(device) {
+            figures.macs(purpose, macs, mined);
+        }
         let mut seconds = self.seconds.lock();
         let slot = seconds.advance(self.started.elapsed().as_secs());
         match purpose {
@@ -155,7 +168,17 @@ impl Stats {
             (seconds.rates(SHORT_WINDOW_S), seconds.rates(LONG_WINDOW_S))
         };
         WorkerStats {
-            devices: self.devices.clone(),
+            devices: self
+                .devices
+                .iter()
+                .map(|device| device.name().to_owned())
+                .collect(),
+            per_device: self
+                .devices
+                .iter()
+                .zip(&queue.held)
+                .map(|(device, held)| device.snapshot(*held))
+                .collect(),
             is_mining: queue.is_mining,
             products: self.products.load(Relaxed),
             failed: self.failed.load(Relaxed),

@@ -8,14 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use labora_kernels::{Cancel, CpuDevice, DeviceError, DeviceInfo, Isa, Job, Pending};
+use labora_kernels::{Cancel, CpuDevice, Device, DeviceError, DeviceInfo, Isa, Job, Pending};
 use labora_pouw::{Difficulty, Proof, Seal, Shape};
 use parking_lot::{Condvar, Mutex};
 use sp_core::{H256, U256};
 
 use super::{queue::MAX_QUEUED_REQUESTS, request::Roots, *};
-use crate::gemm::{Dimensions, Product};
+use crate::{
+    devices::Place,
+    gemm::{Dimensions, Product},
+};
 
+mod held;
 mod lost;
 
 /// Longest that a test waits for a condition; none takes a tenth of it on a busy machine.
@@ -98,6 +102,15 @@ impl SubmitSeal for Engine {
     }
 }
 
+/// Devices as they are opened; where they are does not matter here.
+fn on_cpu(devices: Vec<Arc<dyn Device>>) -> Vec<Opened> {
+    let opened = |device| Opened {
+        place: Place::Cpu,
+        device,
+    };
+    devices.into_iter().map(opened).collect()
+}
+
 struct Setup {
     worker: WorkerHandle,
     gate: Arc<Gate>,
@@ -115,7 +128,7 @@ fn setup() -> Setup {
     let engine = Engine::default();
     let (templates, receiver) = watch::channel(None);
     let worker =
-        Worker::start_on(vec![Arc::new(device)], receiver, engine.clone()).expect("starts");
+        Worker::start_on(on_cpu(vec![Arc::new(device)]), receiver, engine.clone()).expect("starts");
     Setup {
         worker,
         gate,

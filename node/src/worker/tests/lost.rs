@@ -70,7 +70,7 @@ fn long_product() -> (Product, Vec<i32>) {
 
 fn start(devices: Vec<Arc<dyn Device>>) -> (WorkerHandle, watch::Sender<Option<Template>>) {
     let (templates, receiver) = watch::channel(None);
-    let worker = Worker::start_on(devices, receiver, Engine::default()).expect("starts");
+    let worker = Worker::start_on(on_cpu(devices), receiver, Engine::default()).expect("starts");
     (worker, templates)
 }
 

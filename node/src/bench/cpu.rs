@@ -1,4 +1,4 @@
-//! `labora pouw bench`: a table of what this machine does with each of its instruction sets, plain and mining.
+//! The CPU: a table of what this machine does with each of its instruction sets, plain and mining.
 
 use std::{io::Write, num::NonZeroUsize};
 
@@ -8,17 +8,21 @@ use labora_kernels::{
     bench::{Figures, Kind, Rig, measure, wall},
 };
 use labora_pouw::{Shape, ShapeError};
+use serde::Serialize;
 
-use crate::cli::values::MAX_CPU_THREADS;
+use crate::cli::devices::MAX_CPU_THREADS;
 
 /// Largest side of a product that is measured: A, Bt and C then take 0.8 GB together, and portable code some minutes.
 const MAX_SIZE: u32 = 8192;
 
+/// m, n and k unless something else is asked for.
+pub const DEFAULT_SIZE: u32 = 2048;
+
 /// What to measure.
 #[derive(Args, Clone, Debug)]
-pub struct BenchOptions {
+pub struct CpuBenchOptions {
     /// m, n and k of the products: a multiple of 64 from 256 to 8192.
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..=MAX_SIZE as i64))]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SIZE, value_parser = clap::value_parser!(u32).range(256..=MAX_SIZE as i64))]
     pub size: u32,
 
     /// Threads of each product.
@@ -32,27 +36,82 @@ pub struct BenchOptions {
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
-enum BenchError {
+pub enum CpuBenchError {
+    /// No shape.
     #[error("--size: {0}")]
     Size(#[from] ShapeError),
+    /// Larger than the CPU is given.
+    #[error("--size: {0} is more than the {MAX_SIZE} that the CPU is measured with")]
+    TooLarge(u32),
+    /// Too many threads.
     #[error("--threads: {0} is more than {MAX_CPU_THREADS}")]
     Threads(NonZeroUsize),
+    /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Whoever reads the output has gone.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// Measures each instruction set, and prints a line as soon as it is done.
-pub fn run(options: &BenchOptions, out: &mut impl Write) -> sc_cli::Result<()> {
-    print(options, out).map_err(|error| sc_cli::Error::Application(Box::new(error)))
+/// What one instruction set does, in billions of multiply-accumulates a second.
+#[derive(Clone, Debug, Serialize)]
+pub struct CpuFigures {
+    /// The instruction set.
+    pub instructions: String,
+    /// Sides of the products.
+    pub size: u32,
+    /// Threads.
+    pub threads: usize,
+    /// The plain product of 7-bit entries.
+    pub plain7_gmacs: f64,
+    /// The plain product of 8-bit entries.
+    pub plain8_gmacs: f64,
+    /// Mined filler.
+    pub filler_gmacs: f64,
+    /// Mined with exact C.
+    pub exact_gmacs: f64,
+    /// How many times as long filler takes as the plain 8-bit product.
+    pub filler_cost: f64,
+    /// The same of products with exact C.
+    pub exact_cost: f64,
 }
 
-fn print(options: &BenchOptions, out: &mut impl Write) -> Result<(), BenchError> {
+impl From<&Figures> for CpuFigures {
+    fn from(figures: &Figures) -> Self {
+        CpuFigures {
+            instructions: figures.isa.to_string(),
+            size: figures.shape.m(),
+            threads: figures.threads,
+            plain7_gmacs: figures.gmacs(Kind::Plain7),
+            plain8_gmacs: figures.gmacs(Kind::Plain8),
+            filler_gmacs: figures.gmacs(Kind::Filler),
+            exact_gmacs: figures.gmacs(Kind::Exact),
+            filler_cost: figures.ratio(Kind::Filler, Kind::Plain8),
+            exact_cost: figures.ratio(Kind::Exact, Kind::Plain8),
+        }
+    }
+}
+
+/// Measures each instruction set, and prints a line as soon as it is done.
+pub fn run(options: &CpuBenchOptions, out: &mut impl Write) -> sc_cli::Result<()> {
+    measure_all(options, out)
+        .map(drop)
+        .map_err(|error| sc_cli::Error::Application(Box::new(error)))
+}
+
+/// The same; what was measured comes back too.
+pub fn measure_all(
+    options: &CpuBenchOptions,
+    out: &mut impl Write,
+) -> Result<Vec<CpuFigures>, CpuBenchError> {
     let shape = Shape::new(options.size, options.size, options.size)?;
+    if options.size > MAX_SIZE {
+        return Err(CpuBenchError::TooLarge(options.size));
+    }
     let threads = options.threads.get();
     if threads > MAX_CPU_THREADS {
-        return Err(BenchError::Threads(options.threads));
+        return Err(CpuBenchError::Threads(options.threads));
     }
     writeln!(
         out,
@@ -72,30 +131,33 @@ fn print(options: &BenchOptions, out: &mut impl Write) -> Result<(), BenchError>
             "exact/plain"
         ])
     )?;
+    let mut all = Vec::new();
     for isa in Isa::available() {
         let mut rig = Rig::new(threads, isa, shape, wall)?;
         let figures = measure(&mut rig, isa, threads, options.rounds as usize, |_| {})?;
+        let figures = CpuFigures::from(&figures);
         writeln!(out, "{}", row(&figures))?;
         out.flush()?;
+        all.push(figures);
     }
     writeln!(
         out,
         "The last two columns say how many times as long mining takes as the plain 8-bit product."
     )?;
-    Ok(())
+    Ok(all)
 }
 
-fn row(figures: &Figures) -> String {
-    let speed = |kind| format!("{:.1}", figures.gmacs(kind));
-    let cost = |kind| format!("{:.2}", figures.ratio(kind, Kind::Plain8));
+fn row(figures: &CpuFigures) -> String {
+    let speed = |gmacs: f64| format!("{gmacs:.1}");
+    let cost = |cost: f64| format!("{cost:.2}");
     line([
-        &figures.isa.to_string(),
-        &speed(Kind::Plain7),
-        &speed(Kind::Plain8),
-        &speed(Kind::Filler),
-        &speed(Kind::Exact),
-        &cost(Kind::Filler),
-        &cost(Kind::Exact),
+        &figures.instructions,
+        &speed(figures.plain7_gmacs),
+        &speed(figures.plain8_gmacs),
+        &speed(figures.filler_gmacs),
+        &speed(figures.exact_gmacs),
+        &cost(figures.filler_cost),
+        &cost(figures.exact_cost),
     ])
 }
 
@@ -112,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_of_this_machine_gets_a_line() {
-        let options = BenchOptions {
+        let options = CpuBenchOptions {
             size: 256,
             threads: NonZeroUsize::MIN,
             rounds: 1,
@@ -136,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_size_that_is_no_shape_is_refused() {
-        let options = BenchOptions {
+        let options = CpuBenchOptions {
             size: 300,
             threads: NonZeroUsize::MIN,
             rounds: 1,

@@ -1,0 +1,3 @@
+#define LABORA_ARCH 900
+#define LABORA_NAMESPACE labora_arch_900
+#include "kernels.h"

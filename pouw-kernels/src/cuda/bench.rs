@@ -1,0 +1,182 @@
+//! What the product kernels take beside the vendor's own int8 product, on the GPU alone: no transfers, no commitments.
+//! What a whole job takes, with both, is for the caller to measure on a [`Device`](crate::Device).
+
+use std::time::Duration;
+
+use labora_pouw::Shape;
+
+use super::driver::{Driver, Event, Fault, Stream};
+use super::kernels::{CORRECTION, Mode, Multiply, Product};
+use super::nvidia::{Cubin, CublasLt, Nvidia};
+use super::{MEMORY_PERCENT, timing};
+use crate::error::DeviceError;
+
+/// Median times of one product's kernels on a GPU, on the same entries.
+#[derive(Clone, Debug)]
+pub struct GpuFigures {
+    /// What was multiplied.
+    pub shape: Shape,
+    /// The kernel that was fastest: `mma` or `wgmma`.
+    pub kernel: &'static str,
+    /// The plain product.
+    pub plain: Duration,
+    /// The product of filler: folds and tickets, no C.
+    pub filler: Duration,
+    /// The mined product with exact C.
+    pub exact: Duration,
+    /// cuBLASLt's int8 product, the fastest of those that it proposes, or why there is none.
+    pub cublaslt: Result<Duration, String>,
+}
+
+/// Runs the kernels on a GPU, `rounds` times each and in turn, and says what the medians are.
+///
+/// # Errors
+///
+/// If the GPU cannot be opened, fails on the way, or lacks memory for the shape.
+pub fn measure_gpu(index: u32, shape: Shape, rounds: usize) -> Result<GpuFigures, DeviceError> {
+    let mut driver = Nvidia::open(index, &mut Cubin::default())?;
+    let library = CublasLt::open();
+    let failed = |fault| match fault {
+        Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
+        Fault::Lost(why) => DeviceError::Lost(why),
+    };
+    let product = prepare(&mut driver, shape).map_err(failed)?;
+    let vendor = library.and_then(|library| library.prepare(&mut driver, &product));
+    measure(&mut driver, (shape, product), rounds, vendor).map_err(failed)
+}
+
+/// Enqueues one product among the driver's kernels.
+type Enqueue = Box<dyn FnMut() -> Result<(), String>>;
+
+/// Operands for every mode, which live as long as the driver.
+fn prepare(driver: &mut dyn Driver, shape: Shape) -> Result<Product, Fault> {
+    let (m, n, k) = (shape.m(), shape.n(), shape.k());
+    // C, and both operands of the correction.
+    let c = 4 * u64::from(m) * u64::from(n);
+    let [left, right] = [m, n].map(|rows| u64::from(rows) * u64::from(CORRECTION));
+    let budget = driver.facts().free_bytes / 100 * MEMORY_PERCENT;
+    let Some((place, product)) = timing::operands(driver, budget, (m, n, k), c + left + right)?
+    else {
+        let needs = c + 2 * (shape.a_len() + shape.b_len());
+        return Err(Fault::OutOfMemory { needs });
+    };
+    Ok(Product {
+        c: place.more,
+        left: place.more + c,
+        right: place.more + c + left,
+        ..product
+    })
+}
+
+/// As [`measure_gpu`], on any driver; `vendor` is the product to compare with.
+fn measure(
+    driver: &mut dyn Driver,
+    (shape, product): (Shape, Product),
+    rounds: usize,
+    vendor: Result<Enqueue, String>,
+) -> Result<GpuFigures, Fault> {
+    let (mut vendor, mut refused) = match vendor {
+        Ok(enqueue) => (Some(enqueue), None),
+        Err(why) => (None, Some(why)),
+    };
+    // They live as long as the driver, so one pair serves all.
+    let events = (driver.event()?, driver.event()?);
+    let mut best: Option<(&'static str, [f32; MODES.len()], f32)> = None;
+    for &multiply in Multiply::of(driver.facts().capability) {
+        let mut launches = Vec::with_capacity(MODES.len());
+        for mode in MODES {
+            launches.push(timing::launch(driver, multiply, &product, mode)?);
+        }
+        let mut times = vec![Vec::with_capacity(rounds); MODES.len() + 1];
+        // One round more, to warm up.
+        for round in 0..=rounds.max(1) {
+            for (launch, times) in launches.iter().zip(&mut times) {
+                let ms = timed(driver, events, |driver| driver.launch(launch))?;
+                if round > 0 {
+                    times.push(ms);
+                }
+            }
+            if let Some(enqueue) = &mut vendor {
+                let mut failed = None;
+                let ms = timed(driver, events, |_| {
+                    failed = enqueue().err();
+                    Ok(())
+                })?;
+                match failed {
+                    None if round > 0 => times[MODES.len()].push(ms),
+                    None => {}
+                    Some(why) => {
+                        refused = Some(why);
+                        vendor = None;
+                    }
+                }
+            }
+        }
+        let medians = std::array::from_fn(|at| median(&mut times[at]).unwrap_or(f32::INFINITY));
+        let theirs = median(&mut times[MODES.len()]).unwrap_or(f32::INFINITY);
+        let filler = |times: &[f32; MODES.len()]| times[1];
+        match &mut best {
+            Some((_, times, earlier)) if filler(times) <= filler(&medians) => {
+                *earlier = earlier.min(theirs);
+            }
+            best => {
+                let earlier = best
+                    .as_ref()
+                    .map_or(f32::INFINITY, |(_, _, earlier)| *earlier);
+                *best = Some((multiply.name(), medians, earlier.min(theirs)));
+            }
+        }
+    }
+    let Some((kernel, [plain, filler, exact], theirs)) = best else {
+        return Err(Fault::Lost("there is no kernel for it".into()));
+    };
+    let duration = |ms: f32| Duration::from_secs_f64(f64::from(ms) / 1e3);
+    Ok(GpuFigures {
+        shape,
+        kernel,
+        plain: duration(plain),
+        filler: duration(filler),
+        exact: duration(exact),
+        cublaslt: match refused {
+            Some(why) => Err(why),
+            None => Ok(duration(theirs)),
+        },
+    })
+}
+
+/// What is measured.
+const MODES: [Mode; 3] = [Mode::Plain, Mode::Tickets, Mode::Exact];
+
+/// Milliseconds of what is enqueued.
+fn timed(
+    driver: &mut dyn Driver,
+    (from, to): (Event, Event),
+    enqueue: impl FnOnce(&mut dyn Driver) -> Result<(), Fault>,
+) -> Result<f32, Fault> {
+    driver.record(from, Stream::Compute)?;
+    enqueue(driver)?;
+    driver.record(to, Stream::Compute)?;
+    driver.wait(to)?;
+    driver.elapsed_ms(from, to)
+}
+
+fn median(times: &mut [f32]) -> Option<f32> {
+    times.sort_by(f32::total_cmp);
+    times.get(times.len() / 2).copied()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Measures on a driver of a test, beside a product that takes no time, or is not there.
+    pub(in crate::cuda) fn measured(
+        driver: &mut dyn Driver,
+        shape: Shape,
+        vendor: Result<(), String>,
+    ) -> Result<GpuFigures, Fault> {
+        let product = prepare(driver, shape)?;
+        let vendor = vendor.map(|()| Box::new(|| Ok(())) as Enqueue);
+        measure(driver, (shape, product), 2, vendor)
+    }
+}

@@ -1,0 +1,395 @@
+//! One opened GPU: jobs in flight, at most two, so that one's copies run beside the other's kernels.
+//!
+//! Nothing here waits for the device but where there is nothing else to do: each job goes through its stages in short
+//! steps, taken in turn.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+
+use super::driver::{Driver, Event, Fault, Pinned};
+use super::flight::{Flight, Stage, Step};
+use super::grid::grid_of;
+use super::kernels::{Mode, Tiling};
+use super::memory::{Block, Kept, Key, Memory};
+use super::plan::{PARAMS_BYTES, Panels, Plan, RESULT_BYTES};
+use super::tuning::Tuned;
+use super::{Ask, Settings, Shared};
+use crate::device::{Job, Outcome, Want};
+use crate::error::DeviceError;
+
+/// Jobs in flight: one whose kernels run, one whose operands or product are copied.
+pub(super) const SLOTS: usize = 2;
+/// How often a running job is looked after while another one may come.
+const POLL: Duration = Duration::from_micros(200);
+
+/// What belongs to a place for a job in flight.
+pub(super) struct Slot {
+    /// The job's parameters, then the chunk by which a matrix of a family differs.
+    pub sent: Pinned,
+    pub fetched: Pinned,
+    pub uploaded: Event,
+    pub banded: [Event; 2],
+    pub done: Event,
+    pub free: bool,
+}
+
+/// The GPU and all that is on it, less the jobs.
+pub(super) struct Gpu<'a> {
+    pub driver: Box<dyn Driver>,
+    pub memory: Memory,
+    pub tuned: Tuned,
+    pub tiling: Tiling,
+    /// Blocks of a product's launch for each mode are as many as run at once.
+    pub grids: [u32; 3],
+    pub slots: Vec<Slot>,
+    /// Staging for large copies, two each way.
+    pub up: [Pinned; 2],
+    pub down: [Pinned; 2],
+    pub turn: usize,
+    pub settings: &'a Settings,
+    pub shared: &'a Shared,
+}
+
+/// The GPU with its jobs. Whatever happens, each job that was taken from the queue is in here until it is answered.
+pub(super) struct Machine<'a> {
+    gpu: Gpu<'a>,
+    flights: VecDeque<Flight>,
+    waiting: Option<Ask>,
+}
+
+/// Why a machine stopped.
+pub(super) enum End {
+    /// The device is being dropped.
+    Closed,
+    Lost(String),
+}
+
+/// What became of a job that was looked at.
+enum Admission {
+    Taken(Box<Start>),
+    Answered(Result<Outcome, DeviceError>),
+    /// Memory is missing that a job in flight has.
+    Later,
+}
+
+impl<'a> Machine<'a> {
+    /// Prepares an opened driver for jobs.
+    pub(super) fn new(
+        mut driver: Box<dyn Driver>,
+        budget: u64,
+        tuned: Tuned,
+        settings: &'a Settings,
+        shared: &'a Shared,
+    ) -> Result<Self, Fault> {
+        let mut slots = Vec::with_capacity(SLOTS);
+        for _ in 0..SLOTS {
+            slots.push(Slot {
+                sent: driver.pin(PARAMS_BYTES + labora_pouw::tree::CHUNK)?,
+                fetched: driver.pin(RESULT_BYTES)?,
+                uploaded: driver.event()?,
+                banded: [driver.event()?, driver.event()?],
+                done: driver.event()?,
+                free: true,
+            });
+        }
+        let up = [
+            driver.pin(settings.piece_bytes)?,
+            driver.pin(settings.piece_bytes)?,
+        ];
+        let down = [
+            driver.pin(settings.piece_bytes)?,
+            driver.pin(settings.piece_bytes)?,
+        ];
+        let capability = driver.facts().capability;
+        let tiling = Tiling::of(tuned.multiply, capability);
+        let mut grids = [0; 3];
+        for (grid, mode) in grids
+            .iter_mut()
+            .zip([Mode::Tickets, Mode::Plain, Mode::Exact])
+        {
+            *grid = grid_of(&mut *driver, tuned.multiply, &tiling, mode)?;
+        }
+        Ok(Machine {
+            gpu: Gpu {
+                driver,
+                memory: Memory::new(budget),
+                tuned,
+                tiling,
+                grids,
+                slots,
+                up,
+                down,
+                turn: 0,
+                settings,
+                shared,
+            },
+            flights: VecDeque::with_capacity(SLOTS),
+            waiting: None,
+        })
+    }
+
+    /// Does jobs until the queue is closed or the device fails.
+    pub(super) fn run(&mut self, asks: &Receiver<Ask>) -> End {
+        match self.run_until_fault(asks) {
+            Ok(()) => End::Closed,
+            Err(Fault::Lost(why)) => End::Lost(why),
+            // Only blocks for jobs may be refused; this came from a launch or a copy.
+            Err(Fault::OutOfMemory { needs }) => {
+                End::Lost(format!("out of memory on the way, {needs} bytes"))
+            }
+        }
+    }
+
+    /// The jobs that were taken and not answered.
+    pub(super) fn unanswered(&mut self) -> Vec<Ask> {
+        let flights = self.flights.drain(..).map(Flight::into_ask);
+        flights.chain(self.waiting.take()).collect()
+    }
+
+    fn run_until_fault(&mut self, asks: &Receiver<Ask>) -> Result<(), Fault> {
+        loop {
+            if self.gpu.shared.ending.is_cancelled() {
+                return Ok(());
+            }
+            if self.waiting.is_none() && self.has_place() {
+                match asks.try_recv() {
+                    Ok(ask) => self.waiting = Some(ask),
+                    Err(TryRecvError::Disconnected) if self.flights.is_empty() => return Ok(()),
+                    Err(_) => {}
+                }
+            }
+            let mut moved = self.has_place() && self.admit_waiting()?;
+            for at in 0..self.flights.len() {
+                moved |= match self.step(at)? {
+                    Step::Moved => true,
+                    Step::Waiting => false,
+                    Step::Done => {
+                        self.finish()?;
+                        true
+                    }
+                };
+            }
+            if moved {
+                continue;
+            }
+            if self.waiting.is_none() && self.has_place() {
+                let next = if self.flights.is_empty() {
+                    self.rest(asks)?
+                } else {
+                    asks.recv_timeout(POLL)
+                };
+                match next {
+                    Ok(ask) => self.waiting = Some(ask),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) if self.flights.is_empty() => return Ok(()),
+                    // The flag of the end is raised before the queue is closed.
+                    Err(RecvTimeoutError::Disconnected) => {}
+                }
+            } else if let Some(event) = self
+                .flights
+                .front()
+                .and_then(|flight| flight.awaited(&self.gpu))
+            {
+                self.gpu.driver.wait(event)?;
+            }
+        }
+    }
+
+    /// Waits for a job. One that does not come soon finds the memory given back, for others to use.
+    fn rest(&mut self, asks: &Receiver<Ask>) -> Result<Result<Ask, RecvTimeoutError>, Fault> {
+        match asks.recv_timeout(self.gpu.settings.keep) {
+            Err(RecvTimeoutError::Timeout) => {}
+            next => return Ok(next),
+        }
+        self.gpu.memory.empty(&mut *self.gpu.driver)?;
+        Ok(asks.recv().map_err(|_| RecvTimeoutError::Disconnected))
+    }
+
+    /// Whether another job may start: operands are sent for one at a time, and what it keeps is found by the next.
+    fn has_place(&self) -> bool {
+        self.flights.len() < SLOTS && self.flights.iter().all(|flight| flight.stage.is_launched())
+    }
+
+    /// Looks at the job that waits; whether anything came of it.
+    fn admit_waiting(&mut self) -> Result<bool, Fault> {
+        let Some(ask) = &self.waiting else {
+            return Ok(false);
+        };
+        let admission = self.gpu.admit(ask, self.flights.is_empty())?;
+        if matches!(admission, Admission::Later) {
+            return Ok(false);
+        }
+        if let Some(ask) = self.waiting.take() {
+            match admission {
+                Admission::Taken(start) => {
+                    self.flights.push_back(Flight::new(ask, *start, &self.gpu));
+                }
+                Admission::Answered(outcome) => ask.answer(outcome),
+                Admission::Later => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes one step with a job in flight.
+    fn step(&mut self, at: usize) -> Result<Step, Fault> {
+        let may_launch = self
+            .flights
+            .iter()
+            .take(at)
+            .all(|flight| flight.stage.is_launched());
+        let (gpu, Some(flight)) = (&mut self.gpu, self.flights.get_mut(at)) else {
+            return Ok(Step::Waiting);
+        };
+        match flight.stage {
+            Stage::Upload { .. } => flight.upload(gpu),
+            Stage::Ready if may_launch => flight.prepare(gpu),
+            Stage::Bands { .. } if may_launch => flight.launch_band(gpu),
+            // Answers come in the order of the questions.
+            Stage::Running if at == 0 => flight.look(gpu),
+            Stage::Fetch { .. } if at == 0 => flight.fetch(gpu),
+            _ => Ok(Step::Waiting),
+        }
+    }
+
+    /// Answers the first job.
+    fn finish(&mut self) -> Result<(), Fault> {
+        let Some(flight) = self.flights.front_mut() else {
+            return Ok(());
+        };
+        let outcome = flight.finish(&mut self.gpu)?;
+        if let Some(flight) = self.flights.pop_front() {
+            let ask = flight.into_ask();
+            self.gpu.memory.tidy();
+            self.gpu.shared.succeeded();
+            ask.answer(Ok(outcome));
+        }
+        Ok(())
+    }
+}
+
+/// A job that may start: what is to be done, where.
+pub(super) struct Start {
+    pub plan: Plan,
+    pub slot: usize,
+    pub arena: Block,
+    pub places: Places,
+}
+
+impl Gpu<'_> {
+    /// Finds memory for a job. `alone`: none is in flight, so there is nothing to wait for.
+    fn admit(&mut self, ask: &Ask, alone: bool) -> Result<Admission, Fault> {
+        let job = &ask.job;
+        let template = job.template.filter(|_| !ask.cancel.is_cancelled());
+        if template.is_none() && job.want == Want::TicketsOnly {
+            return Ok(Admission::Answered(Ok(unmined(0, None))));
+        }
+        // It was checked when it was queued, but the GPU may have been opened again since, with less memory free.
+        let (got, max) = (Plan::most_bytes(job), self.memory.budget());
+        if got > max {
+            return Ok(Admission::Answered(Err(DeviceError::TooLarge { got, max })));
+        }
+        if let Some(template) = template {
+            self.memory.forget_other_templates(&template.pre_hash);
+        }
+        let mut plan = Plan::new(job, template);
+        let mut places = self.find(&mut plan, job);
+        let mut taken = self.take(&plan, &mut places)?;
+        if taken.is_none() && alone {
+            // Blocks that are larger than needed may have cost the budget what is missing.
+            drop(places);
+            self.memory.empty(&mut *self.driver)?;
+            plan = Plan::new(job, template);
+            places = self.find(&mut plan, job);
+            taken = self.take(&plan, &mut places)?;
+        }
+        let Some(arena) = taken else {
+            let refused = DeviceError::OutOfMemory { needs: got };
+            return Ok(if alone {
+                Admission::Answered(Err(refused))
+            } else {
+                Admission::Later
+            });
+        };
+        // There is a free slot wherever there is a place.
+        let Some(slot) = self.slots.iter().position(|slot| slot.free) else {
+            unreachable!("more jobs in flight than slots")
+        };
+        self.slots[slot].free = false;
+        Ok(Admission::Taken(Box::new(Start {
+            plan,
+            slot,
+            arena,
+            places,
+        })))
+    }
+
+    /// Finds what is there already of a job, and has the plan leave it out.
+    fn find(&mut self, plan: &mut Plan, job: &Job) -> Places {
+        let mut places = Places::default();
+        let Some(template) = plan.template else {
+            return places;
+        };
+        if let Some(root) = job.bt.known_root() {
+            let (n, k) = (plan.n, plan.k);
+            let key = Key::Panels {
+                pre_hash: template.pre_hash,
+                root,
+                n,
+                k,
+            };
+            places.panels = self.memory.find(key);
+            plan.send_bt = places.panels.is_none();
+        }
+        if let (Some(family), Some(_)) = (job.a.family(), job.a.known_root()) {
+            plan.own_a = false;
+            places.a = self.memory.find(Key::Family(family));
+        }
+        places.fresh_panels = places.panels.is_none();
+        places.fresh_a = !plan.own_a && places.a.is_none();
+        places
+    }
+
+    /// Takes the memory that is missing: all of it or none.
+    fn take(&mut self, plan: &Plan, places: &mut Places) -> Result<Option<Block>, Fault> {
+        let driver = &mut *self.driver;
+        if places.fresh_panels && plan.mode != Mode::Plain {
+            let bytes = Panels::new(plan.n, plan.k).bytes;
+            let Some(block) = self.memory.take(driver, bytes)? else {
+                return Ok(None);
+            };
+            places.panels = Some(self.memory.keep(block));
+        }
+        if places.fresh_a {
+            let bytes = u64::from(plan.m) * u64::from(plan.k);
+            let Some(block) = self.memory.take(driver, bytes)? else {
+                return Ok(None);
+            };
+            places.a = Some(self.memory.keep(block));
+        }
+        // Kept blocks without a key go back as soon as nobody holds them, so nothing is lost where this fails.
+        self.memory.take(driver, plan.layout().bytes)
+    }
+}
+
+/// Blocks that outlive the job, and whether this job fills them.
+#[derive(Default)]
+pub(super) struct Places {
+    pub panels: Option<Rc<Kept>>,
+    pub fresh_panels: bool,
+    pub a: Option<Rc<Kept>>,
+    pub fresh_a: bool,
+}
+
+/// The outcome of a job without winners.
+pub(super) fn unmined(macs: u64, product: Option<Vec<i32>>) -> Outcome {
+    Outcome {
+        winners: Vec::new(),
+        product,
+        macs,
+        mined: false,
+    }
+}

@@ -1,0 +1,417 @@
+//! NVIDIA's driver, opened at run time. All `unsafe` of the CUDA device is here and in `nvidia/`: calls of the driver
+//! with handles that it gave and that live as long as this.
+
+mod cublaslt;
+mod image;
+mod list;
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CString, c_void};
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+
+use super::driver::{
+    Address, Copied, Driver, Event, Facts, Fault, Launch, Pinned, Stream, TensorMap, Tiled,
+};
+use crate::error::DeviceError;
+pub(super) use cublaslt::CublasLt;
+pub(super) use image::{Cubin, origin};
+pub(super) use list::list;
+
+/// Shared memory that a block may have without being asked for.
+const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
+
+/// Host memory that does not move, and the mark after the last copy that used it.
+struct Held {
+    at: *mut u8,
+    bytes: usize,
+    last: sys::CUevent,
+    /// The stream of that copy; `None` once it was waited for.
+    used: Option<Stream>,
+}
+
+impl Held {
+    fn check(&self, offset: usize, bytes: usize) {
+        let end = offset.checked_add(bytes);
+        assert!(
+            end.is_some_and(|end| end <= self.bytes),
+            "past pinned memory"
+        );
+    }
+}
+
+/// One GPU, through its primary context, which is current to the thread that opened it and used by no other.
+pub(super) struct Nvidia {
+    facts: Facts,
+    device: sys::CUdevice,
+    module: sys::CUmodule,
+    functions: HashMap<&'static str, sys::CUfunction>,
+    streams: Vec<sys::CUstream>,
+    events: Vec<sys::CUevent>,
+    pinned: Vec<Held>,
+    allocated: HashSet<Address>,
+    /// A call failed: the context is to be reset, not just left.
+    lost: bool,
+}
+
+impl Nvidia {
+    /// Opens GPU `index`; `cubin` keeps what NVRTC made from one opening to the next.
+    pub(super) fn open(index: u32, cubin: &mut Cubin) -> Result<Self, DeviceError> {
+        let found = list::get(index)?;
+        found.usable.clone()?;
+        let at_open = |error: DriverError| match fault(error, 0) {
+            Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
+            Fault::Lost(why) => DeviceError::Lost(why),
+        };
+        let device = result::device::get(index as i32).map_err(at_open)?;
+        // SAFETY: `device` is a device; the context is released in `drop`.
+        let context = unsafe { result::primary_ctx::retain(device) }.map_err(at_open)?;
+        let mut opened = Nvidia {
+            facts: Facts {
+                name: found.name,
+                capability: found.capability,
+                multiprocessors: found.multiprocessors,
+                free_bytes: 0,
+            },
+            device,
+            module: std::ptr::null_mut(),
+            functions: HashMap::new(),
+            streams: Vec::new(),
+            events: Vec::new(),
+            pinned: Vec::new(),
+            allocated: HashSet::new(),
+            lost: false,
+        };
+        // SAFETY: the context was just retained.
+        unsafe { result::ctx::set_current(context) }.map_err(at_open)?;
+        opened.module = cubin.load(found.capability)?;
+        for _ in Stream::ALL {
+            let stream = result::stream::create(result::stream::StreamKind::NonBlocking);
+            opened.streams.push(stream.map_err(at_open)?);
+        }
+        opened.facts.free_bytes = result::mem_get_info().map_err(at_open)?.0 as u64;
+        Ok(opened)
+    }
+
+    fn stream(&self, stream: Stream) -> sys::CUstream {
+        self.streams[stream as usize]
+    }
+
+    /// Notes a failure.
+    fn check<T>(&mut self, result: Result<T, DriverError>) -> Result<T, Fault> {
+        result.map_err(|error| {
+            let fault = fault(error, 0);
+            self.lost = true;
+            fault
+        })
+    }
+
+    fn function(&mut self, name: &'static str, shared: u32) -> Result<sys::CUfunction, Fault> {
+        if let Some(function) = self.functions.get(name) {
+            return Ok(*function);
+        }
+        let symbol = CString::new(name).map_err(|error| Fault::Lost(error.to_string()))?;
+        // SAFETY: the module is loaded until `drop`.
+        let function = unsafe { result::module::get_function(self.module, symbol) };
+        let function = self.check(function)?;
+        if shared > SHARED_WITHOUT_ASKING {
+            let attribute =
+                sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: the function is of the loaded module.
+            let set = unsafe {
+                result::function::set_function_attribute(function, attribute, shared as i32)
+            };
+            self.check(set)?;
+        }
+        self.functions.insert(name, function);
+        Ok(function)
+    }
+
+    /// Waits until no copy uses pinned memory, and checks that `offset..offset + bytes` is of it.
+    fn quiet(&mut self, at: Pinned, offset: usize, bytes: usize) -> Result<*mut u8, Fault> {
+        let held = &mut self.pinned[at.0];
+        held.check(offset, bytes);
+        let (place, last) = (held.at, held.last);
+        if held.used.take().is_some() {
+            // SAFETY: the event is destroyed in `drop` only.
+            let waited = unsafe { result::event::synchronize(last) };
+            self.check(waited)?;
+        }
+        // SAFETY: `offset` lies within the allocation.
+        Ok(unsafe { place.add(offset) })
+    }
+
+    /// Before a copy: what used the memory in another stream must be done. Gives its address.
+    fn lend(&mut self, copy: Copied) -> Result<*mut u8, Fault> {
+        let held = &self.pinned[copy.host.0];
+        if held.used.is_some_and(|other| other != copy.stream) {
+            return self.quiet(copy.host, copy.offset, copy.bytes);
+        }
+        held.check(copy.offset, copy.bytes);
+        // SAFETY: `offset` lies within the allocation.
+        Ok(unsafe { held.at.add(copy.offset) })
+    }
+
+    /// After a copy: marks it.
+    fn lent(&mut self, copy: Copied) -> Result<(), Fault> {
+        let (last, queue) = (self.pinned[copy.host.0].last, self.stream(copy.stream));
+        // SAFETY: both handles live until `drop`.
+        let recorded = unsafe { result::event::record(last, queue) };
+        self.check(recorded)?;
+        self.pinned[copy.host.0].used = Some(copy.stream);
+        Ok(())
+    }
+}
+
+/// What an error of the driver means for the device.
+fn fault(error: DriverError, needs: u64) -> Fault {
+    if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        return Fault::OutOfMemory { needs };
+    }
+    let text = |of: Result<&std::ffi::CStr, DriverError>| {
+        of.map_or("no text".into(), |text| text.to_string_lossy().into_owned())
+    };
+    Fault::Lost(format!(
+        "{}: {}",
+        text(error.error_name()),
+        text(error.error_string())
+    ))
+}
+
+impl Driver for Nvidia {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn alloc(&mut self, bytes: u64) -> Result<Address, Fault> {
+        // SAFETY: memory that is never read by the host but through copies within it.
+        match unsafe { result::malloc_sync(bytes as usize) } {
+            Ok(at) => {
+                self.allocated.insert(at);
+                Ok(at)
+            }
+            Err(error) => match fault(error, bytes) {
+                memory @ Fault::OutOfMemory { .. } => Err(memory),
+                lost => {
+                    self.lost = true;
+                    Err(lost)
+                }
+            },
+        }
+    }
+
+    fn free(&mut self, at: Address) -> Result<(), Fault> {
+        assert!(self.allocated.remove(&at), "freed twice");
+        // SAFETY: it was allocated above and has not been freed; the driver waits for kernels that use it.
+        let freed = unsafe { result::free_sync(at) };
+        self.check(freed)
+    }
+
+    fn pin(&mut self, bytes: usize) -> Result<Pinned, Fault> {
+        let last = self.event()?;
+        // SAFETY: freed in `drop` only.
+        let at =
+            unsafe { result::malloc_host(bytes, 0) }.map_err(|error| fault(error, bytes as u64))?;
+        let at = at.cast::<u8>();
+        // SAFETY: so many bytes were allocated; from here on all are initialised.
+        unsafe { at.write_bytes(0, bytes) };
+        self.pinned.push(Held {
+            at,
+            bytes,
+            last: self.events[last.0],
+            used: None,
+        });
+        Ok(Pinned(self.pinned.len() - 1))
+    }
+
+    fn event(&mut self) -> Result<Event, Fault> {
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC);
+        let event = self.check(event)?;
+        self.events.push(event);
+        Ok(Event(self.events.len() - 1))
+    }
+
+    fn write(&mut self, to: Pinned, offset: usize, bytes: &[u8]) -> Result<(), Fault> {
+        let at = self.quiet(to, offset, bytes.len())?;
+        // SAFETY: `quiet` checked the range and that no copy uses it; nobody else has the address.
+        unsafe { at.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn read(&mut self, from: Pinned, offset: usize, bytes: &mut [u8]) -> Result<(), Fault> {
+        let at = self.quiet(from, offset, bytes.len())?;
+        // SAFETY: as in `write`; the memory is initialised since it was pinned.
+        unsafe { at.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn upload(&mut self, copy: Copied) -> Result<(), Fault> {
+        let (at, queue) = (self.lend(copy)?, self.stream(copy.stream));
+        // SAFETY: the source is pinned and of that length, and `write` waits for this copy; the caller keeps within what
+        // it allocated.
+        let copied = unsafe {
+            let from = std::slice::from_raw_parts(at, copy.bytes);
+            result::memcpy_htod_async(copy.device, from, queue)
+        };
+        self.check(copied)?;
+        self.lent(copy)
+    }
+
+    fn download(&mut self, copy: Copied) -> Result<(), Fault> {
+        let (at, queue) = (self.lend(copy)?, self.stream(copy.stream));
+        // SAFETY: the target is pinned and of that length, and `read` waits for this copy; the device reads within what
+        // was allocated.
+        let copied = unsafe {
+            sys::cuMemcpyDtoHAsync_v2(at.cast::<c_void>(), copy.device, copy.bytes, queue).result()
+        };
+        self.check(copied)?;
+        self.lent(copy)
+    }
+
+    fn clear(&mut self, stream: Stream, at: Address, bytes: u64) -> Result<(), Fault> {
+        let queue = self.stream(stream);
+        // SAFETY: device memory alone is written, within what the caller allocated.
+        let cleared = unsafe { result::memset_d8_async(at, 0, bytes as usize, queue) };
+        self.check(cleared)
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<(), Fault> {
+        let function = self.function(launch.kernel, launch.shared_bytes)?;
+        let mut args: Vec<_> = launch
+            .args
+            .addresses()
+            .into_iter()
+            .map(<*const c_void>::cast_mut)
+            .collect();
+        let queue = self.stream(Stream::Compute);
+        // SAFETY: the arguments are copied before the call returns, and are as the kernel declares them (`kernels`, which
+        // the tests run against the same source); a kernel touches device memory alone.
+        let launched = unsafe {
+            result::launch_kernel(
+                function,
+                (launch.grid, 1, 1),
+                (launch.threads, 1, 1),
+                launch.shared_bytes,
+                queue,
+                &mut args,
+            )
+        };
+        self.check(launched)
+    }
+
+    fn blocks(&mut self, kernel: &'static str, threads: u32, shared: u32) -> Result<u32, Fault> {
+        let function = self.function(kernel, shared)?;
+        // SAFETY: the function is of the loaded module.
+        let blocks = unsafe {
+            result::occupancy::max_active_block_per_multiprocessor(
+                function,
+                threads as i32,
+                shared as usize,
+            )
+        };
+        match self.check(blocks)? {
+            0 => Err(Fault::Lost(format!(
+                "{kernel} does not fit a multiprocessor: {threads} threads, {shared} bytes"
+            ))),
+            blocks => Ok(blocks as u32),
+        }
+    }
+
+    fn tensor_map(&mut self, of: Tiled) -> Result<TensorMap, Fault> {
+        use sys::{
+            CUtensorMapDataType, CUtensorMapFloatOOBfill, CUtensorMapInterleave,
+            CUtensorMapL2promotion, CUtensorMapSwizzle,
+        };
+        let mut map = sys::CUtensorMap { opaque: [0; 16] };
+        let sizes = [u64::from(of.columns), u64::from(of.rows)];
+        let strides = [u64::from(of.columns)];
+        let (tile, steps) = ([128, of.box_rows], [1, 1]);
+        // SAFETY: the arrays are as long as rank 2 asks for; the address is not followed here.
+        let encoded = unsafe {
+            sys::cuTensorMapEncodeTiled(
+                &mut map,
+                CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                2,
+                of.at as *mut c_void,
+                sizes.as_ptr(),
+                strides.as_ptr(),
+                tile.as_ptr(),
+                steps.as_ptr(),
+                CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
+                CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
+                CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+            )
+            .result()
+        };
+        self.check(encoded)?;
+        Ok(TensorMap(map.opaque))
+    }
+
+    fn record(&mut self, event: Event, stream: Stream) -> Result<(), Fault> {
+        let (event, queue) = (self.events[event.0], self.stream(stream));
+        // SAFETY: both handles live until `drop`.
+        let recorded = unsafe { result::event::record(event, queue) };
+        self.check(recorded)
+    }
+
+    fn hold(&mut self, stream: Stream, event: Event) -> Result<(), Fault> {
+        let (event, queue) = (self.events[event.0], self.stream(stream));
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: both handles live until `drop`.
+        let held = unsafe { result::stream::wait_event(queue, event, flags) };
+        self.check(held)
+    }
+
+    fn is_done(&mut self, event: Event) -> Result<bool, Fault> {
+        // SAFETY: the event lives until `drop`.
+        match unsafe { result::event::query(self.events[event.0]) } {
+            Ok(()) => Ok(true),
+            Err(error) if error.0 == sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            Err(error) => self.check(Err(error)),
+        }
+    }
+
+    fn wait(&mut self, event: Event) -> Result<(), Fault> {
+        // SAFETY: the event lives until `drop`.
+        let waited = unsafe { result::event::synchronize(self.events[event.0]) };
+        self.check(waited)
+    }
+
+    fn elapsed_ms(&mut self, from: Event, to: Event) -> Result<f32, Fault> {
+        // SAFETY: both events live until `drop`.
+        let elapsed = unsafe { result::event::elapsed(self.events[from.0], self.events[to.0]) };
+        self.check(elapsed)
+    }
+}
+
+impl Drop for Nvidia {
+    /// Gives everything back. After a failure most of these calls fail too, and resetting the context does it all.
+    fn drop(&mut self) {
+        // SAFETY: each handle came from the driver and is used here for the last time; the context is still current.
+        unsafe {
+            // Kernels and copies in flight use the memory below.
+            let _ = result::ctx::synchronize();
+            for held in &self.pinned {
+                let _ = result::free_host(held.at.cast());
+            }
+            for at in &self.allocated {
+                let _ = result::free_sync(*at);
+            }
+            for event in &self.events {
+                let _ = result::event::destroy(*event);
+            }
+            for stream in &self.streams {
+                let _ = result::stream::destroy(*stream);
+            }
+            if !self.module.is_null() {
+                let _ = result::module::unload(self.module);
+            }
+            if self.lost {
+                let _ = sys::cuDevicePrimaryCtxReset_v2(self.device);
+            }
+            let _ = result::primary_ctx::release(self.device);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The kernels' machine code: embedded where nvcc was found at build time, else made from the source by NVRTC.
+
+use std::ffi::{CString, c_char};
+
+use cudarc::driver::{result, sys};
+use cudarc::nvrtc;
+
+use super::fault;
+use crate::cuda::driver::Fault;
+use crate::error::DeviceError;
+
+/// Fat binaries are read by words.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+// By build.rs. `FAT`: machine code for all generations, where nvcc was found. `SOURCE`: all kernels in one file.
+include!(concat!(env!("OUT_DIR"), "/image.rs"));
+
+/// CUDA version whose machine code is embedded; any driver of that major version loads it.
+const EMBEDDED: (u32, u32) = (13, 0);
+
+/// How this build came by its kernels, for people.
+pub(in crate::cuda) fn origin() -> &'static str {
+    match FAT {
+        Some(_) => "kernels are built in",
+        None => "kernels are compiled by NVRTC when a GPU is opened",
+    }
+}
+
+/// Whether a driver of that version gets kernels.
+pub(super) fn usable(driver: (u32, u32)) -> Result<(), DeviceError> {
+    let needs = match FAT {
+        Some(_) => EMBEDDED,
+        // What NVRTC makes is of its own version.
+        None => (nvrtc_version()?.0, 0),
+    };
+    if driver < needs {
+        return Err(DeviceError::OldDriver { got: driver, needs });
+    }
+    Ok(())
+}
+
+fn nvrtc_version() -> Result<(u32, u32), DeviceError> {
+    // SAFETY: loading NVIDIA's library runs its initialisers, which is what it is for.
+    if !unsafe { nvrtc::sys::is_culib_present() } {
+        return Err(DeviceError::NoKernels(
+            "this build holds their source alone, and NVRTC was not found".into(),
+        ));
+    }
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the library is there, and writes two numbers.
+    unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor).result() }.map_err(no_kernels)?;
+    Ok((major as u32, minor as u32))
+}
+
+fn no_kernels(error: nvrtc::result::NvrtcError) -> DeviceError {
+    DeviceError::NoKernels(format!("NVRTC: {:?}", error.0))
+}
+
+/// What NVRTC made, kept for when the device is opened again.
+#[derive(Default)]
+pub(in crate::cuda) struct Cubin(Option<Vec<u8>>);
+
+impl Cubin {
+    /// Loads the kernels into the current context.
+    pub(super) fn load(&mut self, capability: (u32, u32)) -> Result<sys::CUmodule, DeviceError> {
+        let built_in = match (FAT, &self.0) {
+            (Some(image), None) => load(&image.0),
+            _ => Err(DeviceError::NoKernels("none are built in".into())),
+        };
+        match built_in {
+            // Not for this GPU: one that came after the build.
+            Err(DeviceError::NoKernels(_)) => {
+                let cubin = match self.0.take() {
+                    Some(cubin) => cubin,
+                    None => compile(SOURCE, capability)?,
+                };
+                load(self.0.insert(cubin))
+            }
+            other => other,
+        }
+    }
+}
+
+fn load(image: &[u8]) -> Result<sys::CUmodule, DeviceError> {
+    // SAFETY: the image is whole, made by NVIDIA's compiler, and outlives the call.
+    unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(|error| {
+        match (error.0, fault(error, 0)) {
+            (_, Fault::OutOfMemory { needs }) => DeviceError::OutOfMemory { needs },
+            (
+                sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+                | sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+                | sys::CUresult::CUDA_ERROR_INVALID_PTX,
+                Fault::Lost(why),
+            ) => DeviceError::NoKernels(why),
+            (_, Fault::Lost(why)) => DeviceError::Lost(why),
+        }
+    })
+}
+
+/// Compiles the kernels for one generation.
+fn compile(source: &str, (major, minor): (u32, u32)) -> Result<Vec<u8>, DeviceError> {
+    nvrtc_version()?;
+    // `wgmma` belongs to this very generation and asks for the suffix.
+    let suffix = if (major, minor) == (9, 0) { "a" } else { "" };
+    let options = [
+        format!("--gpu-architecture=sm_{major}{minor}{suffix}"),
+        "--std=c++17".into(),
+    ];
+    let source = CString::new(source).map_err(|error| DeviceError::NoKernels(error.to_string()))?;
+    let program =
+        Program(nvrtc::result::create_program(&source, Some(c"kernels.cu")).map_err(no_kernels)?);
+    // SAFETY: the program was just created.
+    if let Err(error) = unsafe { nvrtc::result::compile_program(program.0, &options) } {
+        // SAFETY: as above.
+        let log = unsafe { nvrtc::result::get_program_log(program.0) }.unwrap_or_default();
+        let log: Vec<u8> = log.iter().map(|&byte| byte as u8).collect();
+        let log = String::from_utf8_lossy(&log);
+        let first = log
+            .lines()
+            .find(|line| line.contains("error"))
+            .unwrap_or("");
+        return Err(DeviceError::NoKernels(format!(
+            "NVRTC: {:?} {first}",
+            error.0
+        )));
+    }
+    let mut bytes = 0;
+    // SAFETY: the program is compiled; it writes one number.
+    unsafe { nvrtc::sys::nvrtcGetCUBINSize(program.0, &mut bytes).result() }.map_err(no_kernels)?;
+    let mut cubin = vec![0_u8; bytes];
+    // SAFETY: the buffer has the size that was just asked for.
+    unsafe { nvrtc::sys::nvrtcGetCUBIN(program.0, cubin.as_mut_ptr().cast::<c_char>()).result() }
+        .map_err(no_kernels)?;
+    Ok(cubin)
+}
+
+/// A program of NVRTC's, ended with its owner.
+struct Program(nvrtc::sys::nvrtcProgram);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: it was created by NVRTC and is used for the last time.
+        let _ = unsafe { nvrtc::result::destroy_program(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_in_one_file_is_what_nvrtc_takes_for_every_generation() {
+        // SAFETY: as in `nvrtc_version`.
+        if !unsafe { nvrtc::sys::is_culib_present() } {
+            println!("no NVRTC found, nothing checked (`make cuda` sets one up)");
+            return;
+        }
+        for capability in [(7, 5), (8, 6), (9, 0), (12, 0)] {
+            let cubin = compile(SOURCE, capability).unwrap();
+            assert!(cubin.starts_with(b"\x7fELF"), "{capability:?}");
+            for kernel in ["labora_chunks", "labora_onto", "labora_product_mma_7"] {
+                let name = kernel.as_bytes();
+                assert!(
+                    cubin.windows(name.len()).any(|bytes| bytes == name),
+                    "{kernel}"
+                );
+            }
+        }
+        let broken = compile("int main( {", (8, 0)).unwrap_err();
+        assert!(matches!(broken, DeviceError::NoKernels(why) if why.contains("error")));
+    }
+
+    #[test]
+    fn a_fat_binary_has_the_kernels_if_there_is_one() {
+        let Some(image) = FAT else {
+            println!("built without nvcc, nothing checked (`make cuda` sets one up)");
+            return;
+        };
+        // The magic number of fat binaries, little-endian.
+        assert_eq!(image.0[..4], 0xba55_ed50_u32.to_le_bytes());
+        assert!(image.0.as_ptr().addr().is_multiple_of(64));
+    }
+}

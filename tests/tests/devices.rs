@@ -1,0 +1,200 @@
+//! What a machine has to multiply on, as the binary shows, measures and tells of it.
+
+use std::{net::SocketAddr, process::Command, time::Duration};
+
+use labora_tests::{
+    Machine, Node, NodeOptions, Outcome,
+    binary::{self, Finished},
+    http::Http,
+    wait_for,
+};
+use serde_json::Value;
+
+/// Until a subcommand must have ended; the smallest measurements take a few seconds on one busy core.
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+
+/// Until a node that mines must have counted filler.
+const MINING_LIMIT: Duration = Duration::from_secs(60);
+
+fn run(arguments: &[&str]) -> Outcome<Finished> {
+    binary::finish(
+        Command::new(binary::labora()?).args(arguments),
+        COMMAND_LIMIT,
+    )
+}
+
+/// The same, which must succeed and print JSON.
+fn json(arguments: &[&str]) -> Outcome<Value> {
+    let finished = run(arguments)?;
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "{arguments:?}:\n{}",
+        finished.text()
+    );
+    Ok(serde_json::from_str(&finished.stdout)?)
+}
+
+fn gpus(seen: &Value) -> &[Value] {
+    seen["gpus"].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_device_is_shown_and_a_missing_gpu_is_said() -> Outcome {
+    let _machine = Machine::take().await;
+    let seen = json(&["devices", "--json"])?;
+    assert_eq!(seen["cpu"]["id"], "cpu");
+    assert!(
+        seen["cpu"]["threads"]
+            .as_u64()
+            .is_some_and(|count| count > 0)
+    );
+
+    let shown = run(&["devices"])?;
+    assert_eq!(shown.code, Some(0), "{}", shown.text());
+    let lines: Vec<_> = shown.stdout.lines().collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("cpu") && line.ends_with("usable")),
+        "{}",
+        shown.stdout
+    );
+    for gpu in gpus(&seen) {
+        let id = gpu["id"].as_str().ok_or("a GPU without a name")?;
+        assert!(
+            lines.iter().any(|line| line.starts_with(id)),
+            "{}",
+            shown.stdout
+        );
+    }
+    if gpus(&seen).is_empty() {
+        assert!(shown.stdout.contains("NVIDIA"), "{}", shown.stdout);
+        let notes = seen["notes"].as_array().ok_or("no notes")?;
+        assert_eq!(notes.len(), 1, "one sentence: {notes:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bench_measures_what_is_named_and_says_what_is_not_there() -> Outcome {
+    let _machine = Machine::take().await;
+    let small = ["--size", "256", "--rounds", "1"];
+    let measured = json(&[&["bench", "--json", "--devices", "cpu:1"], &small[..]].concat())?;
+    let rows = measured["cpu"].as_array().ok_or("no CPU")?;
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert!(
+            row["filler_cost"].as_f64().is_some_and(|cost| cost > 0.0),
+            "{row}"
+        );
+    }
+    // The older name for the CPU's part.
+    let older = run(&[&["pouw", "bench"], &small[..]].concat())?;
+    assert_eq!(older.code, Some(0), "{}", older.text());
+    assert!(older.stdout.contains("filler/plain"), "{}", older.stdout);
+
+    if gpus(&json(&["devices", "--json"])?).is_empty() {
+        let measured = run(&[&["bench", "--devices", "auto"], &small[..]].concat())?;
+        assert_eq!(measured.code, Some(0), "{}", measured.text());
+        assert!(
+            measured.stdout.contains("No GPU is measured"),
+            "{}",
+            measured.stdout
+        );
+        assert!(
+            measured.stdout.contains("filler/plain"),
+            "{}",
+            measured.stdout
+        );
+        let refused = run(&[&["bench", "--devices", "cuda:0"], &small[..]].concat())?;
+        assert_eq!(refused.code, Some(1), "{}", refused.text());
+        assert!(refused.stderr.contains("NVIDIA"), "{}", refused.text());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_gpu_that_is_not_there_ends_the_start_with_a_sentence() -> Outcome {
+    let _machine = Machine::take().await;
+    let count = gpus(&json(&["devices", "--json"])?).len();
+    let folder = tempfile::tempdir()?;
+    let options = NodeOptions::dev().devices("cuda:63+cpu:1");
+    let arguments = options.arguments(&folder.path().join("data"));
+    let finished = binary::finish(
+        Command::new(binary::labora()?).args(&arguments),
+        COMMAND_LIMIT,
+    )?;
+    let text = finished.text();
+    assert_eq!(finished.code, Some(1), "{text}");
+    let words = if count == 0 { "NVIDIA" } else { "no GPU 63" };
+    assert!(text.contains(words), "{text}");
+    assert!(text.contains("--devices none"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_tells_its_devices_figures_over_rpc_and_as_metrics() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+    let mut arguments = NodeOptions::dev().arguments(&base);
+    arguments.retain(|argument| argument != "--no-prometheus");
+    arguments.extend(["--prometheus-port", "0", "--max-temp", "80"].map(String::from));
+    let node = Node::start_with(&machine, &base, &arguments).await?;
+
+    let rpc = node.rpc();
+    let device = wait_for("filler in the statistics", MINING_LIMIT, || async move {
+        let stats: Value = rpc.call("pouw_stats", &[]).await?;
+        let device = stats["devices"][0].clone();
+        Ok(device["macsFiller"]
+            .as_u64()
+            .is_some_and(|macs| macs > 0)
+            .then_some(device))
+    })
+    .await?;
+    assert_eq!(device["id"], "cpu");
+    assert_eq!(
+        device["held"],
+        Value::Null,
+        "a limit of GPUs is none of CPUs"
+    );
+
+    let address: SocketAddr = node
+        .log()
+        .after_last("Prometheus exporter started at ", &[' ', '\n'])?
+        .ok_or("the log names no exporter")?
+        .trim()
+        .parse()?;
+    let mut http = Http::tcp(address).await?;
+    http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
+    let answer = http.answer().await?.ok_or("no metrics")?;
+    let text = answer.text();
+    for name in [
+        "labora_products_total",
+        "labora_blocks_mined_total",
+        "labora_device_macs_total",
+        "labora_device_held",
+        "labora_device_info",
+        "labora_device_utilisation_ratio",
+        "labora_device_lost_total",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name} is missing:\n{text}"
+        );
+    }
+    let filler = text
+        .lines()
+        .find(|line| {
+            line.starts_with("labora_device_macs_total")
+                && line.contains("device=\"cpu\"")
+                && line.contains("purpose=\"filler\"")
+        })
+        .and_then(|line| line.rsplit(' ').next())
+        .and_then(|value| value.parse::<f64>().ok());
+    assert!(filler.is_some_and(|macs| macs > 0.0), "{filler:?}\n{text}");
+    node.log().assert_no_panic()
+}
