@@ -8,7 +8,7 @@ use sc_service::PartialComponents;
 
 use crate::{
     cli::{Cli, Subcommand},
-    mining, pouw, service, settings,
+    miner, mining, pouw, service, settings,
 };
 
 impl SubstrateCli for Cli {
@@ -52,6 +52,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
     cli.run.shared_params.log.insert(0, QUIET.into());
     match &cli.subcommand {
         None => run_node(&cli)?,
+        Some(Subcommand::Miner(command)) => return miner::run(command),
         Some(Subcommand::Pouw(command)) => return pouw::run(command),
         Some(Subcommand::Key(command)) => command.run(&cli)?,
         Some(Subcommand::ChainSpec(command)) => command.run(cli.load_spec(&command.chain)?)?,

@@ -6,11 +6,13 @@ mod cli;
 mod command;
 mod gemm;
 mod http;
+mod miner;
 mod mining;
 mod pouw;
 mod rpc;
 mod service;
 mod settings;
+mod shares;
 mod worker;
 
 use std::process::ExitCode;
