@@ -271,7 +271,7 @@ impl Watch<'_> {
                     (Shares::Wanted, Some(share)) => share.min(block),
                     _ => block,
                 };
-                self.session.opens(parent, pre_hash);
+                self.session.opens(parent, pre_hash, block);
                 Some(Template {
                     pre_hash,
                     difficulty: wanted.get(),

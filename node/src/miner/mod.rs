@@ -210,5 +210,6 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
         tracing::info!(target: "labora", "finishing the products that were taken, then ending");
     }
     endpoint.stop(&worker).await;
+    status::log(&tally, &worker);
     ended
 }

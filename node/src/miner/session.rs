@@ -154,7 +154,8 @@ pub(super) struct Session {
 #[derive(Default)]
 struct Open {
     parent: H256,
-    pre_hashes: VecDeque<H256>,
+    /// Each with the difficulty of its block.
+    templates: VecDeque<(H256, Difficulty)>,
 }
 
 /// The node's news of what to mine.
@@ -171,6 +172,8 @@ pub(super) enum Sent {
     Late,
     /// It was refused, which honest work never is.
     Refused(String),
+    /// As a share, it was one too many for the node.
+    Busy(String),
     /// There was no answer.
     Unanswered(String),
 }
@@ -262,25 +265,27 @@ impl Session {
         self.client.request("pouw_getWork", rpc_params![]).await
     }
 
-    /// Tiles for this template are welcome; for those on other parents no longer.
-    pub(super) fn opens(&self, parent: H256, pre_hash: H256) {
+    /// Tiles for this template are welcome, and win its block at `difficulty`; those for other parents no longer.
+    pub(super) fn opens(&self, parent: H256, pre_hash: H256, difficulty: Difficulty) {
         let mut open = self.open.lock();
         if open.parent != parent {
             open.parent = parent;
-            open.pre_hashes.clear();
+            open.templates.clear();
         }
-        if open.pre_hashes.contains(&pre_hash) {
+        if open.templates.iter().any(|(known, _)| *known == pre_hash) {
             return;
         }
-        if open.pre_hashes.len() == MAX_OPEN {
-            open.pre_hashes.pop_front();
+        if open.templates.len() == MAX_OPEN {
+            open.templates.pop_front();
         }
-        open.pre_hashes.push_back(pre_hash);
+        open.templates.push_back((pre_hash, difficulty));
     }
 
-    /// Whether the node still wants tiles for a template, as far as this miner has heard.
-    pub(super) fn is_open(&self, pre_hash: H256) -> bool {
-        self.open.lock().pre_hashes.contains(&pre_hash)
+    /// The difficulty of a template's block, if the node still wants tiles for it as far as this miner has heard.
+    pub(super) fn wanted(&self, pre_hash: H256) -> Option<Difficulty> {
+        let open = self.open.lock();
+        let found = open.templates.iter().find(|(known, _)| *known == pre_hash);
+        found.map(|(_, difficulty)| *difficulty)
     }
 
     /// Sends a tile: as a share of `rig` where the node counts those, else for the block.
@@ -317,10 +322,11 @@ impl Session {
             Ok(sent) => sent,
             Err(RpcError::Call(error)) => {
                 let late = [NodeError::Stale, NodeError::Duplicate].map(|error| error.code());
-                if late.contains(&error.code()) {
-                    Sent::Late
-                } else {
-                    Sent::Refused(words(error.message()))
+                let busy = NodeError::Busy(String::new()).code();
+                match error.code() {
+                    code if late.contains(&code) => Sent::Late,
+                    code if code == busy => Sent::Busy(words(error.message())),
+                    _ => Sent::Refused(words(error.message())),
                 }
             }
             Err(error) => Sent::Unanswered(words(&error.to_string())),

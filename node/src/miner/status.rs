@@ -123,6 +123,16 @@ fn rate(macs_per_s: f64) -> String {
     format!("{:.1} {name}", macs_per_s / unit)
 }
 
+/// Logs the figures of this moment.
+pub(super) fn log(tally: &Tally, worker: &WorkerHandle) {
+    tracing::info!(target: "labora", "{}", line(tally, worker));
+}
+
+fn line(tally: &Tally, worker: &WorkerHandle) -> String {
+    let rates = worker.stats().macs_per_s_10s;
+    tally.line(rates.useful + rates.filler)
+}
+
 /// Reports for ever.
 pub(super) async fn report(tally: &Tally, worker: &WorkerHandle, live: &Live) {
     let start = tokio::time::Instant::now();
@@ -131,17 +141,13 @@ pub(super) async fn report(tally: &Tally, worker: &WorkerHandle, live: &Live) {
     let mut next_line = start + LINE_EVERY;
     loop {
         let now = looks.tick().await;
-        let is_due = now >= next_line;
-        if !is_due && !live.is_seen() {
-            continue;
-        }
-        let rates = worker.stats().macs_per_s_10s;
-        let line = tally.line(rates.useful + rates.filler);
-        if is_due {
-            tracing::info!(target: "labora", "{line}");
+        if now >= next_line {
+            log(tally, worker);
             next_line = now + LINE_EVERY;
         }
-        live.show(line);
+        if live.is_seen() {
+            live.show(line(tally, worker));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use labora_pouw::{Proof, Seal};
+use labora_pouw::{Proof, Seal, verify};
 use sp_core::H256;
 use tokio::sync::watch;
 
@@ -52,16 +52,26 @@ impl SubmitSeal for RemoteSubmit {
         let Ok(State::Up(session)) = settled else {
             return self.dropped("no node is connected");
         };
-        if !session.is_open(pre_hash) {
+        let Some(difficulty) = session.wanted(pre_hash) else {
             return self.late();
-        }
+        };
         let is_gone = |state: &State| match state {
             State::Down => true,
             State::Silent => false,
             State::Up(now) => !Arc::ptr_eq(now, &session),
         };
+        let sending = async {
+            let sent = session.submit(self.rig.as_ref(), pre_hash, &seal, &proof);
+            match sent.await {
+                // A node with too many shares still wants its blocks.
+                Sent::Busy(_) if verify(&pre_hash.0, &seal, &proof, difficulty).is_ok() => {
+                    session.submit(None, pre_hash, &seal, &proof).await
+                }
+                sent => sent,
+            }
+        };
         let sent = tokio::select! {
-            sent = session.submit(self.rig.as_ref(), pre_hash, &seal, &proof) => sent,
+            sent = sending => sent,
             _ = state.wait_for(is_gone) => Sent::Unanswered("the connection was lost".into()),
         };
         match sent {
@@ -78,7 +88,7 @@ impl SubmitSeal for RemoteSubmit {
                 Verdict::Share
             }
             Sent::Late => self.late(),
-            Sent::Refused(reason) => {
+            Sent::Refused(reason) | Sent::Busy(reason) => {
                 self.tally.refused();
                 Verdict::Refused(reason)
             }

@@ -258,6 +258,36 @@ async fn shares_are_mined_at_the_nodes_difficulty_and_go_under_the_rigs_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_among_too_many_shares_is_submitted_as_a_block() {
+    let mut busy = script();
+    busy.info["shareMacs"] = json!("1000");
+    busy.verdict = Err(NodeError::Busy(String::new()).code());
+    busy.work = work(1, u64::MAX);
+    let node = FakeNode::start(busy).await;
+    let mut miner = connect(vec![node.url()], Shares::Wanted);
+    let submit = miner.submit(Some("lab-3"));
+    let template = miner.number(1).await;
+    // A tile wins next to nothing at this difficulty, and always at that of one.
+    assert_eq!(
+        send(&submit, &template).await,
+        Verdict::Refused("no".into())
+    );
+    node.script.send_modify(|script| script.work = work(2, 1));
+    let template = miner.number(2).await;
+    send(&submit, &template).await;
+    let methods: Vec<String> = node
+        .submitted
+        .lock()
+        .iter()
+        .map(|(method, _)| method.clone())
+        .collect();
+    assert_eq!(
+        methods,
+        ["pouw_submitShare", "pouw_submitShare", "pouw_submitSeal"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_counts_no_shares_gets_blocks_of_a_rig_with_a_name() {
     let node = FakeNode::start(script()).await;
     let mut miner = connect(vec![node.url()], Shares::Wanted);
