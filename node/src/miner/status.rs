@@ -66,6 +66,11 @@ impl Tally {
         count(&self.dropped)
     }
 
+    /// How many times a node was connected.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
     /// A node was connected; how many times that was before.
     pub(super) fn connected(&self) -> u64 {
         count(&self.connections) - 1

@@ -1,6 +1,9 @@
 //! Takes winning tiles from the worker to the node that is connected.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use labora_pouw::{Proof, Seal, verify};
 use sp_core::H256;
@@ -17,6 +20,8 @@ pub(super) struct RemoteSubmit {
     state: watch::Receiver<State>,
     rig: Option<RigName>,
     tally: Arc<Tally>,
+    /// Connections that there had been when a lost tile was last told of.
+    told_of: AtomicU64,
 }
 
 impl RemoteSubmit {
@@ -26,12 +31,23 @@ impl RemoteSubmit {
         rig: Option<RigName>,
         tally: Arc<Tally>,
     ) -> Self {
-        RemoteSubmit { state, rig, tally }
+        RemoteSubmit {
+            state,
+            rig,
+            tally,
+            told_of: AtomicU64::new(0),
+        }
     }
 
+    /// Counts a tile that is lost, and tells of the first in each outage; the status line has the number.
     fn dropped(&self, why: &str) -> Verdict {
         let dropped = self.tally.dropped();
-        tracing::warn!(target: "labora", dropped, "a winning tile is lost: {why}");
+        let outage = self.tally.connections();
+        if self.told_of.swap(outage, Relaxed) == outage {
+            tracing::debug!(target: "labora", dropped, "a winning tile is lost: {why}");
+        } else {
+            tracing::warn!(target: "labora", dropped, "a winning tile is lost: {why}");
+        }
         Verdict::TooLate
     }
 

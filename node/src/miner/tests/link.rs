@@ -244,13 +244,12 @@ async fn shares_are_mined_at_the_nodes_difficulty_and_go_under_the_rigs_name() {
         .send_modify(|script| script.verdict = Ok(json!({"macs": "1000", "block": block})));
     assert_eq!(send(&submit, &template).await, Verdict::Imported(block));
     assert_eq!(miner.tally.figures(), [1, 2, 0, 0, 0]);
-    let submitted = node.submitted.lock();
     assert!(
-        submitted
+        node.submitted
+            .lock()
             .iter()
             .all(|(method, parameters)| method == "pouw_submitShare" && parameters[0] == "lab-3")
     );
-    drop(submitted);
 
     // Easier than a share: the block's own difficulty is mined at.
     node.script.send_modify(|script| script.work = work(2, 10));
