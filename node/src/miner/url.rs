@@ -43,10 +43,15 @@ impl NodeUrl {
         if authority.as_str().contains('@') {
             return Err(UrlError::User);
         }
-        let has_port = authority.as_str().trim_end_matches(']').rsplit_once(':');
-        let wrong_port =
-            has_port.is_some() && authority.port().is_some() && authority.port_u16().is_none();
-        if authority.host().is_empty() || wrong_port {
+        let host = authority.host();
+        let has_good_port = match authority.as_str().strip_prefix(host) {
+            Some("") => true,
+            Some(rest) => rest
+                .strip_prefix(':')
+                .is_some_and(|port| port.parse::<u16>().is_ok()),
+            None => false,
+        };
+        if host.is_empty() || !has_good_port {
             return Err(UrlError::Format);
         }
         Ok(NodeUrl(text.to_owned()))
@@ -103,6 +108,7 @@ mod tests {
             "ws://",
             "ws://:9944",
             "ws://two words",
+            "ws://x:",
             "ws://x:port",
             "ws://x:99999",
         ] {
