@@ -5,7 +5,7 @@ pub mod devices;
 mod limits;
 pub mod values;
 
-use std::path::PathBuf;
+use std::{num::NonZeroU64, path::PathBuf};
 
 use clap::{Args, Parser};
 use labora_consensus::KeepProofs;
@@ -14,11 +14,12 @@ use sc_cli::{KeySubcommand, RunCmd};
 use crate::{
     bench::BenchOptions,
     devices::{DevicesSpec, command::DevicesOptions},
+    miner::MinerCommand,
     pouw::PouwCommand,
 };
 use devices::parse_devices;
 pub use limits::LimitParams;
-use values::{Author, GemmListen, parse_author, parse_gemm_listen, parse_proofs};
+use values::{Author, GemmListen, parse_author, parse_gemm_listen, parse_proofs, parse_share_macs};
 
 /// A node of a chain whose blocks are mined by multiplying matrices that somebody needs.
 #[derive(Debug, Parser)]
@@ -70,6 +71,13 @@ pub struct MiningParams {
     /// `--devices cpu` without `--mine` only serves products. Default: `auto` with `--mine`, else `none`.
     #[arg(long, value_name = "DEVICES", value_parser = parse_devices)]
     pub devices: Option<DevicesSpec>,
+
+    /// Count shares of this many multiply-accumulates for the rigs that mine here (`labora miner --rig`).
+    ///
+    /// At least 100000000. A rig sends (its multiply-accumulates per second) / N shares a second: aim at one every few
+    /// seconds. Off by default: shares are then refused.
+    #[arg(long, value_name = "N", value_parser = parse_share_macs, requires = "mine")]
+    pub share_macs: Option<NonZeroU64>,
 }
 
 impl MiningParams {
@@ -92,7 +100,10 @@ pub struct GemmParams {
     #[arg(long, value_name = "ADDRESS:PORT|none", value_parser = parse_gemm_listen)]
     pub gemm_listen: Option<GemmListen>,
 
-    /// Unix socket that products are served on. Default: `gemm.sock` in the chain's data folder.
+    /// Unix socket that products are served on.
+    ///
+    /// Default: `gemm.sock` in the chain's data folder; of `labora miner`, which has none, `labora-miner.sock` in
+    /// $XDG_RUNTIME_DIR or else in the system's temporary folder.
     #[arg(long, value_name = "PATH")]
     pub gemm_socket: Option<PathBuf>,
 
@@ -141,6 +152,8 @@ pub enum Subcommand {
 
     /// Measure what mining costs on each device, as ratios to plain products.
     Bench(BenchOptions),
+    /// Mine for a node elsewhere, without a chain of one's own; takes products like a node.
+    Miner(MinerCommand),
 
     /// The proof of work by itself: check vectors, measure this machine.
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use sc_service::PartialComponents;
 use crate::{
     bench,
     cli::{Cli, Subcommand},
-    devices, mining, pouw, service, settings,
+    devices, miner, mining, pouw, service, settings,
 };
 
 impl SubstrateCli for Cli {
@@ -55,6 +55,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
         None => run_node(&cli)?,
         Some(Subcommand::Devices(options)) => return devices::command::run(options),
         Some(Subcommand::Bench(options)) => return bench::run(options),
+        Some(Subcommand::Miner(command)) => return miner::run(command),
         Some(Subcommand::Pouw(command)) => return pouw::run(command),
         Some(Subcommand::Key(command)) => command.run(&cli)?,
         Some(Subcommand::ChainSpec(command)) => command.run(cli.load_spec(&command.chain)?)?,

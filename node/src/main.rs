@@ -8,12 +8,14 @@ mod command;
 mod devices;
 mod gemm;
 mod http;
+mod miner;
 mod mining;
 mod pouw;
 mod rig;
 mod rpc;
 mod service;
 mod settings;
+mod shares;
 mod worker;
 
 use std::process::ExitCode;

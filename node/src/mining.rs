@@ -3,12 +3,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU64,
     path::PathBuf,
+    sync::Arc,
 };
 
 use futures::future::BoxFuture;
-use labora_consensus::{KeepProofs, MiningHandle, Peers, SubmitError, Template};
-use labora_pouw::{Proof, Seal};
+use labora_consensus::{KeepProofs, MiningHandle, Peers, Share, SubmitError, Template};
+use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;
 use sc_service::{ChainType, Configuration};
 use sp_core::{H256, Pair, crypto::AccountId32, sr25519};
@@ -16,7 +18,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
     cli::{
-        Cli,
+        Cli, GemmParams,
         values::{Author, GemmListen},
     },
     devices::DevicesSpec,
@@ -44,6 +46,8 @@ pub struct Options {
     pub limits: Limits,
     /// Where products are served; `None` if they are not.
     pub gemm: Option<GemmOptions>,
+    /// What a share of a miner is worth, in multiply-accumulates; `None` if none are counted.
+    pub share_macs: Option<NonZeroU64>,
 }
 
 /// Where products are served.
@@ -75,7 +79,7 @@ impl Options {
         let devices = cli.mining.devices();
         let asked = cli.gemm.gemm_listen.is_some() || cli.gemm.gemm_socket.is_some();
         let gemm = (asked || devices != DevicesSpec::None)
-            .then(|| GemmOptions::new(cli, config))
+            .then(|| GemmOptions::new(&cli.gemm, config.base_path.path().join("gemm.sock")))
             .transpose()
             .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
         let peers = if alone {
@@ -90,13 +94,14 @@ impl Options {
             devices,
             limits: cli.limits.limits(),
             gemm,
+            share_macs: cli.mining.share_macs,
         })
     }
 }
 
 impl GemmOptions {
-    fn new(cli: &Cli, config: &Configuration) -> Result<Self, TokenError> {
-        let gemm = &cli.gemm;
+    /// Reads the flags; `default_socket` is the Unix socket if none is named.
+    pub fn new(gemm: &GemmParams, default_socket: PathBuf) -> Result<Self, TokenError> {
         let tcp = match gemm.gemm_listen {
             None => Some((DEFAULT_GEMM_LISTEN, Asked::No)),
             Some(GemmListen::None) => None,
@@ -104,7 +109,7 @@ impl GemmOptions {
         };
         let unix = match &gemm.gemm_socket {
             Some(path) => (path.clone(), Asked::Yes),
-            None => (config.base_path.path().join("gemm.sock"), Asked::No),
+            None => (default_socket, Asked::No),
         };
         let token = gemm
             .gemm_token
@@ -225,7 +230,7 @@ impl Drop for Workshop {
 }
 
 /// Listens where it was asked to, and at the defaults where that is possible.
-async fn listen(mut gemm: GemmOptions, worker: &WorkerHandle) -> Result<Endpoint, ListenError> {
+pub async fn listen(mut gemm: GemmOptions, worker: &WorkerHandle) -> Result<Endpoint, ListenError> {
     loop {
         let config = HttpConfig {
             unix: gemm.unix.as_ref().map(|(path, _)| path.clone()),
@@ -252,6 +257,7 @@ async fn listen(mut gemm: GemmOptions, worker: &WorkerHandle) -> Result<Endpoint
             ListenError::SocketInUse(_)
             | ListenError::NotASocket(_)
             | ListenError::PathTooLong(_)
+            | ListenError::Socket { .. }
                 if gemm
                     .unix
                     .as_ref()
@@ -287,5 +293,18 @@ impl Mining for MiningHandle<Block> {
     ) -> BoxFuture<'static, Result<H256, SubmitError>> {
         let handle = self.clone();
         Box::pin(async move { MiningHandle::submit(&handle, pre_hash, seal, proof).await })
+    }
+
+    fn check_share(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Arc<Proof>,
+        least: Difficulty,
+    ) -> BoxFuture<'static, Result<Share, SubmitError>> {
+        let handle = self.clone();
+        Box::pin(
+            async move { MiningHandle::check_share(&handle, pre_hash, seal, proof, least).await },
+        )
     }
 }

@@ -237,6 +237,9 @@ pub async fn new_full(
     let rpc_builder = {
         let (client, pool, worker) = (client.clone(), transaction_pool.clone(), workshop.worker());
         let submissions = Arc::<rpc::pouw::Submissions>::default();
+        let shares = options
+            .share_macs
+            .map(|macs| Arc::new(crate::shares::Shares::new(macs)));
         let author = options.author.as_ref().map(ToString::to_string);
         Box::new(move |_| {
             let (store, worker) = (client.clone(), worker.clone());
@@ -249,6 +252,7 @@ pub async fn new_full(
                 author: author.clone(),
                 worker: Arc::new(move || worker.stats()),
                 submissions: submissions.clone(),
+                shares: shares.clone(),
             };
             rpc::create_full(rpc::FullDeps {
                 client: client.clone(),

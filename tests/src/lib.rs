@@ -11,6 +11,7 @@ pub mod log;
 pub mod machine;
 pub mod miner;
 pub mod node;
+pub mod rig;
 pub mod rpc;
 pub mod seed;
 pub mod spec;
@@ -19,6 +20,7 @@ pub mod websocket;
 
 pub use machine::Machine;
 pub use node::{Node, NodeOptions};
+pub use rig::Rig;
 pub use wait::wait_for;
 
 /// What a test returns; any error fails it with its message and the logs of its nodes.

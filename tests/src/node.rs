@@ -136,6 +136,15 @@ impl NodeOptions {
     }
 }
 
+/// What [`Node::freeze`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freeze {
+    /// The process does nothing, and its connections stay.
+    Stop,
+    /// It goes on.
+    GoOn,
+}
+
 /// A running node. Dropping it kills it, and shows the end of its log if the test fails.
 pub struct Node {
     child: Child,
@@ -246,6 +255,21 @@ impl Node {
         self.child.kill()?;
         self.child.wait()?;
         Ok(self.log.clone())
+    }
+
+    /// Stops the process where it is, or lets it go on: SIGSTOP and SIGCONT.
+    pub fn freeze(&self, whether: Freeze) -> Outcome {
+        let name = match whether {
+            Freeze::Stop => "-STOP",
+            Freeze::GoOn => "-CONT",
+        };
+        let sent = Command::new("kill")
+            .args([name, &self.pid().to_string()])
+            .status()?;
+        if !sent.success() {
+            return Err(format!("SIG{name} could not be sent").into());
+        }
+        Ok(())
     }
 
     /// SIGTERM, as a service manager or `docker stop` sends it; waits for the end.

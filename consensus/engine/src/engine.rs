@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use labora_pouw::{Difficulty, Proof};
+use labora_pouw::{Difficulty, Proof, Seal, VerifyError};
 use parking_lot::Mutex;
 use schnellru::{ByLength, LruMap};
 use sp_core::H256;
@@ -138,10 +138,36 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         difficulty: Difficulty,
         rank: u32,
     ) -> Result<(), EngineError> {
-        let pass = self.gate.pass(rank).await;
         let (pre_hash, seal) = (sealed.pre_hash, sealed.seal);
+        self.in_turn(rank, move || {
+            labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty)
+        })
+        .await
+    }
+
+    /// The ticket of the tile that a proof opens, for a header without its seal, whatever that ticket is worth.
+    pub(crate) async fn ticket(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Arc<Proof>,
+        rank: u32,
+    ) -> Result<labora_pouw::Hash, EngineError> {
+        self.in_turn(rank, move || {
+            labora_pouw::proved_ticket(&pre_hash.0, &seal, &proof)
+        })
+        .await
+    }
+
+    /// Runs a verification off the asynchronous threads, when its turn has come.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        rank: u32,
+        verification: impl FnOnce() -> Result<T, VerifyError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let pass = self.gate.pass(rank).await;
         let verification = tokio::task::spawn_blocking(move || {
-            let result = labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty);
+            let result = verification();
             // The pass goes with the work, not with the one who waits for it and may give up.
             drop(pass);
             result

@@ -38,7 +38,9 @@ mod verify;
 mod tests;
 
 pub use announce::PouwAnnounceValidator;
-pub use authoring::{AuthoringParams, MiningHandle, Peers, SubmitError, Template, start_authoring};
+pub use authoring::{
+    AuthoringParams, MiningHandle, Peers, Share, SubmitError, Template, start_authoring,
+};
 pub use chain::{Chain, Tips};
 pub use engine::{Clock, Engine, Verified, system_clock};
 pub use error::{EngineError, Fault};

@@ -46,7 +46,7 @@ pub use seal::{Seal, SealError};
 pub use seeds::{Seeds, seed_a, seed_b, seeds};
 pub use shape::{Shape, ShapeError};
 pub use tree::Path;
-pub use verify::{VerifyError, verify};
+pub use verify::{VerifyError, proved_ticket, verify};
 
 /// Rows and columns of a tile: a ticket covers `TILE`×`TILE` entries of C.
 pub const TILE: usize = 16;

@@ -46,7 +46,7 @@ pub fn verify(
     proof: &Proof,
     difficulty: Difficulty,
 ) -> Result<(), VerifyError> {
-    let ticket = winning_ticket(pre_hash, seal, proof)?;
+    let ticket = proved_ticket(pre_hash, seal, proof)?;
     if difficulty.wins(&ticket, seal.shape().k()) {
         Ok(())
     } else {
@@ -55,8 +55,11 @@ pub fn verify(
 }
 
 /// The ticket of the tile that `proof` opens, whatever it is worth; else the first rule that the
-/// proof breaks.
-fn winning_ticket(pre_hash: &Hash, seal: &Seal, proof: &Proof) -> Result<Hash, VerifyError> {
+/// proof breaks, never [`VerifyError::Difficulty`].
+///
+/// What [`verify`] does before it compares: for those who have to hold one ticket against several
+/// difficulties, as a node does that counts shares.
+pub fn proved_ticket(pre_hash: &Hash, seal: &Seal, proof: &Proof) -> Result<Hash, VerifyError> {
     let shape = seal.shape();
     let (a, b) = (&proof.a, &proof.b);
     let expected = shape.strip_len();

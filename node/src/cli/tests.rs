@@ -155,3 +155,48 @@ fn devices_that_are_none_are_refused_with_a_sentence() {
     assert!(parse(&["--devices", "cuda:0+cpu:2"]).is_ok());
     assert!(parse(&["devices", "--json"]).is_ok());
 }
+
+#[test]
+fn shares_are_worth_enough_to_be_verified() {
+    assert_eq!(
+        parse_share_macs("20000000000").map(std::num::NonZeroU64::get),
+        Ok(20_000_000_000)
+    );
+    for value in ["", "0", "-1", "99999999", "1e12", "18446744073709551616"] {
+        assert_eq!(
+            parse_share_macs(value),
+            Err(ValueError::ShareMacs),
+            "{value}"
+        );
+    }
+    assert!(parse(&["--share-macs", "100000000"]).is_err_and(|error| error.contains("--mine")));
+    assert_eq!(
+        parse(&["--mine", "--share-macs", "100000000"]).map(|cli| cli.mining.share_macs),
+        Ok(std::num::NonZeroU64::new(100_000_000))
+    );
+}
+
+#[test]
+fn a_miner_needs_a_node_and_takes_the_flags_of_the_endpoint() {
+    assert!(parse(&["miner"]).is_err());
+    let cli = parse(&[
+        "miner",
+        "--node",
+        "ws://a:1",
+        "--node",
+        "ws://b:2",
+        "--devices",
+        "cpu:2",
+        "--gemm-listen",
+        "none",
+        "--rig",
+        "lab-3",
+    ])
+    .expect("all of these exist");
+    let Some(Subcommand::Miner(command)) = cli.subcommand else {
+        panic!("a miner was asked for");
+    };
+    assert_eq!(command.nodes, ["ws://a:1", "ws://b:2"]);
+    assert_eq!(command.rig.as_deref(), Some("lab-3"));
+    assert_eq!(command.gemm.gemm_listen, Some(GemmListen::None));
+}

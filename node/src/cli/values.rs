@@ -1,6 +1,6 @@
 //! The values that our own flags take, and how each is read. An error says what was expected and what to give.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroU64};
 
 use labora_consensus::KeepProofs;
 use sp_core::{
@@ -8,6 +8,8 @@ use sp_core::{
     crypto::{AccountId32, Ss58Codec},
     sr25519,
 };
+
+use crate::shares::MIN_SHARE_MACS;
 
 /// Account named by `--author`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +56,12 @@ pub enum ValueError {
     /// Not an address with a port.
     #[error("expected `none` or an IP address with a port, such as 127.0.0.1:9955 or [::1]:9955")]
     GemmListen,
+    /// Not a difficulty that shares may have.
+    #[error(
+        "expected a number of multiply-accumulates of at least {MIN_SHARE_MACS}, such as 20000000000; a rig that does \
+         1 TMAC/s then sends fifty shares a second"
+    )]
+    ShareMacs,
     /// Not a number of blocks.
     #[error("expected `archive` or a number of blocks, such as 256")]
     Proofs,
@@ -86,6 +94,15 @@ pub fn parse_gemm_listen(value: &str) -> Result<GemmListen, ValueError> {
             .map(GemmListen::At)
             .map_err(|_| ValueError::GemmListen),
     }
+}
+
+/// Reads the value of `--share-macs`.
+pub fn parse_share_macs(value: &str) -> Result<NonZeroU64, ValueError> {
+    value
+        .parse::<NonZeroU64>()
+        .ok()
+        .filter(|macs| macs.get() >= MIN_SHARE_MACS)
+        .ok_or(ValueError::ShareMacs)
 }
 
 /// Reads the value of `--proofs`.

@@ -37,11 +37,19 @@ pub enum ListenError {
     /// The port is taken.
     #[error("{0} is in use; give another --gemm-listen")]
     PortInUse(SocketAddr),
-    /// Anything else.
+    /// The system refuses the socket's file.
+    #[error("cannot listen on {}: {error}; give another --gemm-socket", .path.display())]
+    Socket {
+        /// Path of the socket.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Anything else about an address.
     #[error("cannot listen on {at}: {error}")]
     Io {
-        /// Path or address.
-        at: String,
+        /// The address.
+        at: SocketAddr,
         /// What the system said.
         error: io::Error,
     },
@@ -52,8 +60,8 @@ pub(super) fn unix(path: &Path) -> Result<UnixListener, ListenError> {
     if path.as_os_str().len() > MAX_SOCKET_PATH {
         return Err(ListenError::PathTooLong(path.into()));
     }
-    let io = |error| ListenError::Io {
-        at: path.display().to_string(),
+    let io = |error| ListenError::Socket {
+        path: path.into(),
         error,
     };
     if let Ok(file) = std::fs::symlink_metadata(path) {
@@ -91,9 +99,6 @@ pub(super) async fn tcp(address: SocketAddr, has_token: bool) -> Result<TcpListe
         .await
         .map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => ListenError::PortInUse(address),
-            _ => ListenError::Io {
-                at: address.to_string(),
-                error,
-            },
+            _ => ListenError::Io { at: address, error },
         })
 }

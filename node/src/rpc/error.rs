@@ -10,6 +10,8 @@
 //! | -32055 | not mining | the node was started without `--mine`, or mining has ended | start it with `--mine` |
 //! | -32056 | unknown block | the node does not have the block, or no longer its proof | ask a node that keeps proofs |
 //! | -32057 | internal | the node could not read its own state | see the message and the node's log |
+//! | -32058 | shares off | the node counts no shares | start it with `--share-macs`, or submit blocks by pouw_submitSeal |
+//! | -32059 | busy | too many shares wait, or too many of this connection were refused | wait a moment; mine what pouw_info asks for |
 //!
 //! Parameters of the wrong JSON type get the usual -32602, and methods denied to the outside -32601.
 
@@ -44,6 +46,14 @@ pub enum Error {
     /// The node could not read its own state.
     #[error("internal: {0}")]
     Internal(String),
+    /// The node counts no shares.
+    #[error(
+        "shares off: this node counts no shares; start it with --share-macs, or submit blocks by pouw_submitSeal"
+    )]
+    SharesOff,
+    /// Too much to verify, or too much verified in vain.
+    #[error("busy: {0}")]
+    Busy(String),
 }
 
 impl Error {
@@ -58,6 +68,8 @@ impl Error {
             Error::NotMining => -32055,
             Error::UnknownBlock(_) => -32056,
             Error::Internal(_) => -32057,
+            Error::SharesOff => -32058,
+            Error::Busy(_) => -32059,
         }
     }
 }
@@ -83,6 +95,8 @@ mod tests {
             Error::NotMining,
             Error::UnknownBlock(String::new()),
             Error::Internal(String::new()),
+            Error::SharesOff,
+            Error::Busy(String::new()),
         ];
         let codes: std::collections::BTreeSet<i32> = all.iter().map(Error::code).collect();
         assert_eq!(codes.len(), all.len());
@@ -102,6 +116,8 @@ mod tests {
             Error::NotMining,
             Error::UnknownBlock("x".into()),
             Error::Internal("x".into()),
+            Error::SharesOff,
+            Error::Busy("x".into()),
         ] {
             let object = ErrorObjectOwned::from(error);
             let name = object

@@ -2,6 +2,8 @@
 
 pub mod error;
 pub mod pouw;
+pub mod share_types;
+mod shares;
 pub mod types;
 mod work;
 

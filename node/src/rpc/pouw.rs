@@ -8,12 +8,12 @@ use std::sync::{
 use futures::future::BoxFuture;
 use jsonrpsee::{
     Extensions, PendingSubscriptionSink, SubscriptionMessage,
-    core::{RpcResult, SubscriptionResult, async_trait},
+    core::{RpcResult, SubscriptionResult, async_trait, server::ConnectionId},
     proc_macros::rpc,
 };
-use labora_consensus::{EngineError, SubmitError, Template};
+use labora_consensus::{EngineError, Share, SubmitError, Template};
 use labora_consensus_api::{PouwApi, split_seal};
-use labora_pouw::{Proof, Seal};
+use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;
 use parity_scale_codec::{DecodeAll, Encode};
 use sc_rpc_api::check_if_safe;
@@ -24,10 +24,11 @@ use tokio::sync::watch;
 
 use super::{
     error::Error,
-    types::{BlockProof, Info, Limits, SealInfo, Stats, WorkMessage},
+    share_types::{ShareAnswer, SharesInfo},
+    types::{self, BlockProof, Info, Limits, SealInfo, Stats, WorkMessage},
     work::WorkFeed,
 };
-use crate::worker::WorkerStats;
+use crate::{shares::Shares, worker::WorkerStats};
 
 /// Mining by anyone, over RPC. What hands out or takes work is denied on interfaces that other machines can reach, unless
 /// the node was told `--rpc-methods unsafe`.
@@ -45,6 +46,26 @@ pub trait Pouw {
         with_extensions
     )]
     async fn subscribe_work(&self) -> SubscriptionResult;
+
+    /// What is to be mined at this moment. A miner that asks every few tenths of a second also knows whether the node is
+    /// alive.
+    #[method(name = "pouw_getWork", with_extensions)]
+    fn get_work(&self) -> RpcResult<WorkMessage>;
+
+    /// Counts a tile that is worth what `pouw_info` asks of a share for the rig of that name, once; seals the block as well
+    /// if it wins. Hash, seal and proof as for `pouw_submitSeal`.
+    #[method(name = "pouw_submitShare", with_extensions)]
+    async fn submit_share(
+        &self,
+        rig: String,
+        pre_hash: String,
+        seal: String,
+        proof: String,
+    ) -> RpcResult<ShareAnswer>;
+
+    /// The shares of each rig since the node's start.
+    #[method(name = "pouw_shares", with_extensions)]
+    fn shares(&self) -> RpcResult<SharesInfo>;
 
     /// Seals the block whose header hashes to `pre_hash`, imports and announces it; its hash. All three parameters are hex.
     #[method(name = "pouw_submitSeal", with_extensions)]
@@ -75,6 +96,14 @@ pub trait Mining: Send + Sync {
         seal: Seal,
         proof: Proof,
     ) -> BoxFuture<'static, Result<H256, SubmitError>>;
+    /// Verifies a tile at the difficulty of a share, and counts it once; seals nothing.
+    fn check_share(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Arc<Proof>,
+        least: Difficulty,
+    ) -> BoxFuture<'static, Result<Share, SubmitError>>;
 }
 
 /// Reads the proof of a block from the store.
@@ -97,6 +126,8 @@ pub struct PouwRpc<C> {
     pub worker: ReadWorker,
     /// Seals taken and refused.
     pub submissions: Arc<Submissions>,
+    /// Shares by rig; `None` if this node counts none.
+    pub shares: Option<Arc<Shares>>,
 }
 
 /// Counts seals that came by RPC.
@@ -106,27 +137,48 @@ pub struct Submissions {
     rejected: AtomicU64,
 }
 
+impl Submissions {
+    /// Counts a seal by what became of it.
+    pub(super) fn count<T, E>(&self, result: &Result<T, E>) {
+        let counter = match result {
+            Ok(_) => &self.accepted,
+            Err(_) => &self.rejected,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl<C> PouwRpc<C> {
     async fn try_submit(&self, pre_hash: &str, seal: &str, proof: &str) -> Result<H256, Error> {
         let mining = self.mining.as_ref().ok_or(Error::NotMining)?;
-        let pre_hash = from_hex("the hash", pre_hash, 32)?;
-        if pre_hash.len() != 32 {
-            return Err(Error::Malformed(format!(
-                "the hash has {} bytes instead of 32",
-                pre_hash.len()
-            )));
-        }
-        let seal = from_hex("the seal", seal, Seal::ENCODED_LEN)?;
-        let seal = Seal::decode_all(&mut &seal[..])
-            .map_err(|error| Error::Malformed(format!("the seal does not decode: {error}")))?;
-        let proof = from_hex("the proof", proof, Proof::MAX_ENCODED_LEN)?;
-        let proof = Proof::decode_all(&mut &proof[..])
-            .map_err(|error| Error::Malformed(format!("the proof does not decode: {error}")))?;
+        let (pre_hash, seal, proof) = decode(pre_hash, seal, proof)?;
         mining
-            .submit(H256::from_slice(&pre_hash), seal, proof)
+            .submit(pre_hash, seal, proof)
             .await
             .map_err(Error::from)
     }
+}
+
+/// Reads what a miner submits.
+pub(super) fn decode(
+    pre_hash: &str,
+    seal: &str,
+    proof: &str,
+) -> Result<(H256, Seal, Proof), Error> {
+    let pre_hash = from_hex("the hash", pre_hash, 32)?;
+    if pre_hash.len() != 32 {
+        return Err(Error::Malformed(format!(
+            "the hash has {} bytes instead of 32",
+            pre_hash.len()
+        )));
+    }
+    let seal = from_hex("the seal", seal, Seal::ENCODED_LEN)?;
+    let seal = Seal::decode_all(&mut &seal[..])
+        .map_err(|error| Error::Malformed(format!("the seal does not decode: {error}")))?;
+    let proof = from_hex("the proof", proof, Proof::MAX_ENCODED_LEN)?;
+    let proof = Proof::decode_all(&mut &proof[..])
+        .map_err(|error| Error::Malformed(format!("the proof does not decode: {error}")))?;
+    Ok((H256::from_slice(&pre_hash), seal, proof))
 }
 
 impl From<SubmitError> for Error {
@@ -138,6 +190,9 @@ impl From<SubmitError> for Error {
                 Error::Weak(format!("the ticket misses the difficulty {difficulty}"))
             }
             SubmitError::Duplicate { .. } => Error::Duplicate,
+            SubmitError::Full { max } => {
+                Error::Busy(format!("{max} shares of this work are counted already"))
+            }
             SubmitError::Refused(reason) => Error::Refused(reason.to_string()),
         }
     }
@@ -171,9 +226,7 @@ where
         let api = self.client.runtime_api();
         let best = chain.best_hash;
         Ok(Info {
-            protocol: String::from_utf8_lossy(labora_pouw::TAG)
-                .trim_end_matches(':')
-                .to_owned(),
+            protocol: types::protocol(),
             genesis: chain.genesis_hash,
             best,
             best_number: chain.best_number,
@@ -183,6 +236,10 @@ where
             mining: self.mining.is_some(),
             author: self.author.clone(),
             devices: (self.worker)().devices,
+            share_macs: self
+                .shares
+                .as_ref()
+                .map(|shares| shares.worth.get().to_string()),
             limits: Limits::of_protocol(),
         })
     }
@@ -215,6 +272,12 @@ where
         }
     }
 
+    fn get_work(&self, ext: &Extensions) -> RpcResult<WorkMessage> {
+        check_if_safe(ext)?;
+        let mining = self.mining.as_ref().ok_or(Error::NotMining)?;
+        Ok(WorkMessage::from(mining.templates().borrow().as_ref()))
+    }
+
     async fn submit_seal(
         &self,
         ext: &Extensions,
@@ -224,13 +287,28 @@ where
     ) -> RpcResult<H256> {
         check_if_safe(ext)?;
         let result = self.try_submit(&pre_hash, &seal, &proof).await;
-        let counter = if result.is_ok() {
-            &self.submissions.accepted
-        } else {
-            &self.submissions.rejected
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.submissions.count(&result);
         Ok(result?)
+    }
+
+    async fn submit_share(
+        &self,
+        ext: &Extensions,
+        rig: String,
+        pre_hash: String,
+        seal: String,
+        proof: String,
+    ) -> RpcResult<ShareAnswer> {
+        check_if_safe(ext)?;
+        let connection = ext.get::<ConnectionId>().copied().unwrap_or_default();
+        let answer = self.try_share(connection, &rig, &pre_hash, &seal, &proof);
+        Ok(answer.await?)
+    }
+
+    fn shares(&self, ext: &Extensions) -> RpcResult<SharesInfo> {
+        check_if_safe(ext)?;
+        let shares = self.shares.as_ref().ok_or(Error::SharesOff)?;
+        Ok(SharesInfo::new(shares.worth, &shares.ledger.report()))
     }
 
     fn block_proof(&self, hash: H256) -> RpcResult<BlockProof> {

@@ -9,6 +9,13 @@ use sp_core::{Bytes, H256, U256};
 
 use crate::worker;
 
+/// The protocol's version tag as `pouw_info` gives it.
+pub fn protocol() -> String {
+    String::from_utf8_lossy(labora_pouw::TAG)
+        .trim_end_matches(':')
+        .to_owned()
+}
+
 /// Answer of `pouw_info`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +40,9 @@ pub struct Info {
     pub author: Option<String>,
     /// What it multiplies on, in words.
     pub devices: Vec<String>,
+    /// What a share has to be worth, in multiply-accumulates; null if this node counts none.
+    #[serde(default)]
+    pub share_macs: Option<String>,
     /// Bounds of the protocol, for those who write miners.
     pub limits: Limits,
 }

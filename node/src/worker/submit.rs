@@ -13,11 +13,13 @@ use super::{queue::Purpose, stats::Stats};
 /// Winners on their way. A block needs one; several wait only while the engine is busy importing.
 const MAX_WAITING_WINNERS: usize = 32;
 
-/// What the engine said to a seal.
+/// What the engine, or the node that it was sent to, said to a seal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// The block with this hash was imported.
     Imported(H256),
+    /// It was counted as a share, and won no block.
+    Share,
     /// Another block was faster, or this one is known already: ordinary.
     TooLate,
     /// The seal was refused, which honest work never is.
@@ -85,10 +87,11 @@ pub(super) fn start<S: SubmitSeal>(submit: S, stats: Arc<Stats>) -> mpsc::Sender
                     // The engine has told of the block; here is on what it was mined.
                     tracing::debug!(target: "labora", block = ?hash, source, %device, root_a, root_b, "mined a block");
                 }
+                Verdict::Share => {}
                 Verdict::TooLate => stats.too_late(),
                 Verdict::Refused(reason) => {
                     stats.refused();
-                    tracing::warn!(target: "labora", %reason, %device, "the engine refused a seal");
+                    tracing::warn!(target: "labora", %reason, %device, "a seal was refused");
                 }
             }
         }

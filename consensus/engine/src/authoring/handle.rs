@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use labora_consensus_api::seal_item;
-use labora_pouw::{Proof, Seal, VerifyError};
+use labora_pouw::{Difficulty, Proof, Seal, VerifyError};
 use parity_scale_codec::DecodeAll;
 use parking_lot::Mutex;
 use sc_consensus::{
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use super::{
     Template,
     build::Built,
-    proposals::{Lookup, Proposals},
+    proposals::{Lookup, MAX_SHARES, Noted, Proposals},
 };
 use crate::{
     engine::{Engine, Verified},
@@ -52,6 +52,12 @@ pub enum SubmitError {
         /// What was mined on.
         pre_hash: H256,
     },
+    /// Too many shares of one template were counted.
+    #[error("busy: {max} shares of one template are counted: a share must be worth more")]
+    Full {
+        /// How many are.
+        max: usize,
+    },
     /// The block was not imported, through no fault of the miner.
     #[error("refused: {0}")]
     Refused(#[from] ConsensusError),
@@ -69,6 +75,16 @@ impl From<EngineError> for SubmitError {
             error => Self::Refused(error.into()),
         }
     }
+}
+
+/// A proved tile that is worth counting, whether or not it wins the block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Share {
+    /// Multiply-accumulates that such a tile takes to find: what was asked of a share, or the block's own difficulty where
+    /// that is lower.
+    pub macs: Difficulty,
+    /// Whether it wins the block too: [`MiningHandle::submit`] it.
+    pub wins: bool,
 }
 
 /// A handle on the authoring loop, for miners. Clones are the same loop.
@@ -124,6 +140,19 @@ impl<B: BlockT<Hash = H256>> MiningHandle<B> {
         let task = tokio::spawn(async move { shared.submit(pre_hash, seal, proof).await });
         task.await
             .map_err(|_| SubmitError::from(EngineError::ShuttingDown))?
+    }
+
+    /// Verifies a tile at the difficulty `least`, which lies below the block's, and counts it once. Seals nothing.
+    ///
+    /// Tiles of templates that may no longer be sealed are [stale](SubmitError::Stale), of whatever worth.
+    pub async fn check_share(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Arc<Proof>,
+        least: Difficulty,
+    ) -> Result<Share, SubmitError> {
+        self.shared.check_share(pre_hash, seal, proof, least).await
     }
 
     /// As [`submit`](Self::submit), from SCALE bytes.
@@ -200,15 +229,58 @@ impl<B: BlockT<Hash = H256>> Shared<B> {
         });
     }
 
-    async fn submit(&self, pre_hash: H256, seal: Seal, proof: Proof) -> Result<H256, SubmitError> {
-        let (template, mut header) = match self.proposals.lock().lookup(pre_hash) {
-            Lookup::Open(template, header) => (template, header),
-            Lookup::Sealed => return Err(SubmitError::Duplicate { pre_hash }),
-            Lookup::Unknown => return Err(SubmitError::Stale { pre_hash }),
-        };
-        if template.parent != self.engine.chain().tips().best {
-            return Err(SubmitError::Stale { pre_hash });
+    /// The template and header of that hash, if it can still be sealed.
+    fn open(&self, pre_hash: H256) -> Result<(Template, B::Header), SubmitError> {
+        let found = self.proposals.lock().lookup(pre_hash);
+        match found {
+            Lookup::Open(template, header)
+                if template.parent == self.engine.chain().tips().best =>
+            {
+                Ok((template, header))
+            }
+            Lookup::Sealed => Err(SubmitError::Duplicate { pre_hash }),
+            Lookup::Open(..) | Lookup::Unknown => Err(SubmitError::Stale { pre_hash }),
         }
+    }
+
+    async fn check_share(
+        &self,
+        pre_hash: H256,
+        seal: Seal,
+        proof: Arc<Proof>,
+        least: Difficulty,
+    ) -> Result<Share, SubmitError> {
+        let (template, header) = match self.open(pre_hash) {
+            // Its block is sealed: the work is late, and counts as little as any other late work.
+            Err(SubmitError::Duplicate { pre_hash }) => {
+                return Err(SubmitError::Stale { pre_hash });
+            }
+            open => open?,
+        };
+        if self.proposals.lock().has_share(pre_hash, &seal) {
+            return Err(SubmitError::Duplicate { pre_hash });
+        }
+        let block = self.engine.difficulty_after(*header.parent_hash())?;
+        let macs = least.min(block);
+        let rank = template.number;
+        let ticket = self.engine.ticket(pre_hash, seal, proof, rank).await?;
+        let k = seal.shape().k();
+        if !macs.wins(&ticket, k) {
+            let difficulty = macs.get();
+            return Err(SubmitError::Weak { difficulty });
+        }
+        let wins = block.wins(&ticket, k);
+        // Two of the same may have been verified together.
+        match self.proposals.lock().note_share(pre_hash, seal) {
+            Noted::New => Ok(Share { macs, wins }),
+            Noted::Known => Err(SubmitError::Duplicate { pre_hash }),
+            Noted::Full => Err(SubmitError::Full { max: MAX_SHARES }),
+            Noted::Gone => Err(SubmitError::Stale { pre_hash }),
+        }
+    }
+
+    async fn submit(&self, pre_hash: H256, seal: Seal, proof: Proof) -> Result<H256, SubmitError> {
+        let (template, mut header) = self.open(pre_hash)?;
         header.digest_mut().push(seal_item(&seal));
         let sealed = SealedHeader::open(&header)?;
         let verified = self.engine.check(&sealed, Arc::new(proof)).await?;

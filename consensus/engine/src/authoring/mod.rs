@@ -10,7 +10,7 @@ mod handle;
 mod proposals;
 mod schedule;
 
-pub use handle::{MiningHandle, SubmitError};
+pub use handle::{MiningHandle, Share, SubmitError};
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -1,7 +1,8 @@
 //! The last few proposals on one parent, of which any may still win.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
+use labora_pouw::Seal;
 use schnellru::{ByLength, LruMap};
 use sp_core::H256;
 
@@ -13,6 +14,10 @@ const MAX_PROPOSALS: usize = 4;
 
 /// Pre-hashes remembered after they were sealed: 32 bytes each.
 const MAX_SEALED: u32 = 256;
+
+/// Shares counted on one proposal. Kept to refuse a second count of the same tile: about 100 bytes each, 6.5 MB, for the
+/// at most 20 s that four renewals by the clock take. A pool that comes near it has set its shares too low.
+pub(super) const MAX_SHARES: usize = 65_536;
 
 /// A proposal as it is offered to miners; `P` is what it takes to import it.
 pub(super) struct Proposal<H, P> {
@@ -33,8 +38,27 @@ pub(super) enum Lookup<H> {
     Unknown,
 }
 
+/// What became of a share.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Noted {
+    /// It is the first of its tile.
+    New,
+    /// The same tile was noted before.
+    Known,
+    /// [`MAX_SHARES`] are noted on this proposal.
+    Full,
+    /// The proposal is no longer open.
+    Gone,
+}
+
+struct Held<H, P> {
+    proposal: Proposal<H, P>,
+    /// Tiles that were counted as shares.
+    shares: HashSet<Seal>,
+}
+
 pub(super) struct Proposals<H, P> {
-    held: VecDeque<Proposal<H, P>>,
+    held: VecDeque<Held<H, P>>,
     sealed: LruMap<H256, ()>,
 }
 
@@ -49,35 +73,59 @@ impl<H: Clone, P> Proposals<H, P> {
     /// Adds a proposal; those on another parent go.
     pub(super) fn add(&mut self, proposal: Proposal<H, P>) {
         self.held
-            .retain(|held| held.template.parent == proposal.template.parent);
+            .retain(|held| held.proposal.template.parent == proposal.template.parent);
         if self.held.len() == MAX_PROPOSALS {
             self.held.pop_front();
         }
-        self.held.push_back(proposal);
+        self.held.push_back(Held {
+            proposal,
+            shares: HashSet::new(),
+        });
     }
 
     pub(super) fn lookup(&self, pre_hash: H256) -> Lookup<H> {
         if self.sealed.peek(&pre_hash).is_some() {
             return Lookup::Sealed;
         }
-        match self
-            .held
-            .iter()
-            .find(|held| held.template.pre_hash == pre_hash)
-        {
+        match self.position(pre_hash).map(|at| &self.held[at].proposal) {
             Some(held) => Lookup::Open(held.template.clone(), held.header.clone()),
             None => Lookup::Unknown,
         }
     }
 
+    /// Whether a tile was counted as a share of an open proposal.
+    pub(super) fn has_share(&self, pre_hash: H256, seal: &Seal) -> bool {
+        self.position(pre_hash)
+            .is_some_and(|at| self.held[at].shares.contains(seal))
+    }
+
+    /// Counts a tile, once. A seal names roots, shape and tile, so it is the same for the same work only.
+    pub(super) fn note_share(&mut self, pre_hash: H256, seal: Seal) -> Noted {
+        let Some(at) = self.position(pre_hash) else {
+            return Noted::Gone;
+        };
+        let shares = &mut self.held[at].shares;
+        if shares.contains(&seal) {
+            Noted::Known
+        } else if shares.len() >= MAX_SHARES {
+            Noted::Full
+        } else {
+            shares.insert(seal);
+            Noted::New
+        }
+    }
+
+    fn position(&self, pre_hash: H256) -> Option<usize> {
+        self.held
+            .iter()
+            .position(|held| held.proposal.template.pre_hash == pre_hash)
+    }
+
     /// Takes a proposal out to be imported; a second seal for it is a duplicate from now on.
     pub(super) fn take(&mut self, pre_hash: H256) -> Option<Proposal<H, P>> {
-        let at = self
-            .held
-            .iter()
-            .position(|held| held.template.pre_hash == pre_hash)?;
+        let at = self.position(pre_hash)?;
         self.sealed.insert(pre_hash, ());
-        self.held.remove(at)
+        self.held.remove(at).map(|held| held.proposal)
     }
 
     /// Forgets that a proposal was sealed: its block was not imported, and can never be, since it is gone.
@@ -92,7 +140,7 @@ impl<H: Clone, P> Proposals<H, P> {
 
     /// The parent that the latest proposal stands on.
     pub(super) fn parent(&self) -> Option<H256> {
-        self.held.back().map(|held| held.template.parent)
+        self.held.back().map(|held| held.proposal.template.parent)
     }
 }
 
@@ -143,5 +191,42 @@ mod tests {
         assert!(proposals.take(pre_hash).is_none());
         assert_eq!(proposals.lookup(pre_hash), Lookup::Sealed);
         assert_eq!(proposals.lookup(H256::repeat_byte(2)), Lookup::Unknown);
+    }
+
+    fn tile(column: u32) -> Seal {
+        let shape = labora_pouw::Shape::new(32, 1 << 20, 256).expect("a valid shape");
+        Seal::new(shape, [1; 32], [2; 32], 0, column).expect("a tile of it")
+    }
+
+    #[test]
+    fn a_tile_is_counted_once_on_each_open_template() {
+        let mut proposals = Proposals::new();
+        proposals.add(proposal(7, 1));
+        proposals.add(proposal(7, 2));
+        let [one, two, none] = [1, 2, 3].map(H256::repeat_byte);
+        assert_eq!(proposals.note_share(one, tile(0)), Noted::New);
+        assert_eq!(proposals.note_share(one, tile(1)), Noted::New);
+        assert_eq!(proposals.note_share(one, tile(0)), Noted::Known);
+        assert_eq!(proposals.note_share(two, tile(0)), Noted::New);
+        assert!(proposals.has_share(one, &tile(1)) && !proposals.has_share(two, &tile(1)));
+        assert_eq!(proposals.note_share(none, tile(0)), Noted::Gone);
+        assert!(proposals.take(one).is_some());
+        assert_eq!(proposals.note_share(one, tile(2)), Noted::Gone);
+    }
+
+    #[test]
+    fn past_the_bound_no_share_of_a_template_is_counted() {
+        let mut proposals = Proposals::new();
+        proposals.add(proposal(7, 1));
+        let pre_hash = H256::repeat_byte(1);
+        for column in 0..MAX_SHARES as u32 {
+            assert_eq!(proposals.note_share(pre_hash, tile(column)), Noted::New);
+        }
+        let last = Seal::new(tile(0).shape(), [3; 32], [2; 32], 0, 0);
+        assert_eq!(
+            proposals.note_share(pre_hash, last.expect("a tile")),
+            Noted::Full
+        );
+        assert_eq!(proposals.note_share(pre_hash, tile(0)), Noted::Known);
     }
 }

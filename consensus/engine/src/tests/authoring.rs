@@ -159,7 +159,19 @@ fn winner(template: &Template) -> reference::Winner {
     find(template, |wins| wins)
 }
 
+/// Another winner than `first`.
+fn find_other(template: &Template, first: &reference::Winner) -> reference::Winner {
+    find_where(template, |found, wins| wins && found.seal != first.seal)
+}
+
 fn find(template: &Template, wanted: impl Fn(bool) -> bool) -> reference::Winner {
+    find_where(template, |_, wins| wanted(wins))
+}
+
+fn find_where(
+    template: &Template,
+    wanted: impl Fn(&reference::Winner, bool) -> bool,
+) -> reference::Winner {
     let shape = labora_pouw::Shape::new(32, 32, 256).unwrap();
     let all = labora_pouw::Difficulty::new(1.into()).unwrap();
     let real = labora_pouw::Difficulty::new(template.difficulty).unwrap();
@@ -170,7 +182,7 @@ fn find(template: &Template, wanted: impl Fn(bool) -> bool) -> reference::Winner
             proved
                 .winners
                 .into_iter()
-                .find(|found| wanted(real.wins(&found.ticket, shape.k())))
+                .find(|found| wanted(found, real.wins(&found.ticket, shape.k())))
         })
         .unwrap()
 }
@@ -319,6 +331,88 @@ async fn weak_malformed_and_stale_submissions_are_told_apart_and_leave_the_templ
         .submit_encoded(pre_hash, &seal, &proof)
         .await
         .unwrap();
+}
+
+fn share_of(macs: u64) -> labora_pouw::Difficulty {
+    labora_pouw::Difficulty::new(macs.into()).unwrap()
+}
+
+#[tokio::test]
+async fn a_share_is_verified_at_its_own_difficulty_and_seals_nothing() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let pre_hash = template.pre_hash;
+    let (won, lost) = (winner(&template), find(&template, |wins| !wins));
+    let lowest = share_of(1);
+    let check = |found: &reference::Winner, least| {
+        let proof = Arc::new(found.proof.clone());
+        mine.handle.check_share(pre_hash, found.seal, proof, least)
+    };
+
+    let share = check(&lost, lowest).await.unwrap();
+    assert_eq!((share.macs, share.wins), (lowest, false));
+    let share = check(&won, lowest).await.unwrap();
+    assert_eq!((share.macs, share.wins), (lowest, true));
+    assert_eq!(mine.node.chain.imports(), 0);
+
+    // What a share must be worth at least never passes what the block is worth.
+    let again = find_other(&template, &won);
+    let share = check(&again, share_of(u64::MAX)).await.unwrap();
+    assert_eq!((share.macs, share.wins), (share_of(EASY), true));
+    mine.handle
+        .submit(pre_hash, won.seal, won.proof.clone())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn weak_malformed_repeated_and_late_shares_are_told_apart_and_not_counted() {
+    let mut mine = start_alone();
+    let template = mine.template().await;
+    let pre_hash = template.pre_hash;
+    let (won, lost) = (winner(&template), find(&template, |wins| !wins));
+    let check = |pre_hash, found: &reference::Winner, proof: &labora_pouw::Proof, least| {
+        let proof = Arc::new(proof.clone());
+        mine.handle.check_share(pre_hash, found.seal, proof, least)
+    };
+
+    let weak = check(pre_hash, &lost, &lost.proof, share_of(EASY)).await;
+    assert!(
+        matches!(weak, Err(SubmitError::Weak { difficulty }) if difficulty == EASY.into()),
+        "{weak:?}"
+    );
+    let broken = check(pre_hash, &won, &flipped(&won.proof), share_of(1)).await;
+    assert!(
+        matches!(broken, Err(SubmitError::Malformed(_))),
+        "{broken:?}"
+    );
+    let foreign = check(H256::repeat_byte(9), &won, &won.proof, share_of(1)).await;
+    assert!(
+        matches!(foreign, Err(SubmitError::Stale { .. })),
+        "{foreign:?}"
+    );
+
+    let (one, other) = tokio::join!(
+        check(pre_hash, &lost, &lost.proof, share_of(1)),
+        check(pre_hash, &lost, &lost.proof, share_of(1))
+    );
+    assert_eq!(
+        u8::from(one.is_ok()) + u8::from(other.is_ok()),
+        1,
+        "{one:?} {other:?}"
+    );
+    let again = check(pre_hash, &lost, &lost.proof, share_of(1)).await;
+    assert!(
+        matches!(again, Err(SubmitError::Duplicate { .. })),
+        "{again:?}"
+    );
+
+    mine.handle
+        .submit(pre_hash, won.seal, won.proof.clone())
+        .await
+        .unwrap();
+    let late = check(pre_hash, &won, &won.proof, share_of(1)).await;
+    assert!(matches!(late, Err(SubmitError::Stale { .. })), "{late:?}");
 }
 
 #[tokio::test]

@@ -28,6 +28,16 @@ impl Mining for Arc<FakeEngine> {
         };
         Box::pin(std::future::ready(result))
     }
+
+    fn check_share(
+        &self,
+        _: H256,
+        _: Seal,
+        _: Arc<Proof>,
+        _: Difficulty,
+    ) -> BoxFuture<'static, Result<Share, SubmitError>> {
+        unreachable!("no test here submits shares")
+    }
 }
 
 fn rpc(engine: Option<Arc<FakeEngine>>) -> PouwRpc<()> {
@@ -38,6 +48,7 @@ fn rpc(engine: Option<Arc<FakeEngine>>) -> PouwRpc<()> {
         author: None,
         worker: Arc::new(|| unreachable!("no test here asks for figures")),
         submissions: Arc::default(),
+        shares: None,
     }
 }
 
