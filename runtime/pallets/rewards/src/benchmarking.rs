@@ -37,6 +37,7 @@ mod benchmarks {
             logs: vec![pre_digest_item(&pre)],
         };
         let block = 1_234_567u32;
+        frame_system::Pallet::<T>::set_block_number((block - 1).into());
         frame_system::Pallet::<T>::initialize(&block.into(), &Default::default(), &digest);
         let before = T::Currency::total_issuance();
 

@@ -72,6 +72,12 @@ fn after_parent<T: Config>(number: u32) -> Difficulty {
     difficulty
 }
 
+/// Begins a block after the one before it, which the system insists on.
+fn begin_block<T: Config>(number: u32, parent: &T::Hash, digest: &Digest) {
+    frame_system::Pallet::<T>::set_block_number((number - 1).into());
+    frame_system::Pallet::<T>::initialize(&number.into(), parent, digest);
+}
+
 #[benchmarks]
 mod benchmarks {
     use super::*;
@@ -94,7 +100,7 @@ mod benchmarks {
         let digest = Digest {
             logs: vec![author_item(PARENT_MS + 12_000)],
         };
-        frame_system::Pallet::<T>::initialize(&(number + 1).into(), &hash, &digest);
+        begin_block::<T>(number + 1, &hash, &digest);
 
         #[extrinsic_call]
         _(RawOrigin::None, Box::new(header));
@@ -138,7 +144,7 @@ mod benchmarks {
         let digest = Digest {
             logs: vec![author_item(late_ms)],
         };
-        frame_system::Pallet::<T>::initialize(&1_001u32.into(), &H256::default(), &digest);
+        begin_block::<T>(1_001, &H256::default(), &digest);
 
         #[block]
         {
