@@ -97,7 +97,7 @@ impl pallet_timestamp::Config for Runtime {
 impl pallet_work::Config for Runtime {
     // A week of 12 s blocks: 15 MB of seals.
     type SealHistory = ConstU32<50_400>;
-    type WeightInfo = pallet_work::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = crate::weights::pallet_work::WeightInfo<Runtime>;
 }
 
 impl pallet_authorship::Config for Runtime {
@@ -213,7 +213,7 @@ impl pallet_rewards::Config for Runtime {
     type BlockAuthor = BlockAuthor;
     type StakingPalletId = StakingPalletId;
     type ResearchPalletId = ResearchPalletId;
-    type WeightInfo = pallet_rewards::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = crate::weights::pallet_rewards::WeightInfo<Runtime>;
 }
 
 impl pallet_utility::Config for Runtime {

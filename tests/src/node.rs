@@ -11,7 +11,7 @@ use std::{
 use crate::{Machine, Outcome, binary, log::Log, rpc::Rpc, wait_for};
 
 /// From the start of the process to the first answer over RPC: loading the WASM runtime is most of it.
-pub const START_LIMIT: Duration = Duration::from_secs(60);
+pub const START_LIMIT: Duration = Duration::from_secs(240);
 
 /// From a polite signal to the end of the process.
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);

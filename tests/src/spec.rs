@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{Outcome, binary};
 
 /// From the start of `labora chain-spec` to its end.
-const SPEC_LIMIT: Duration = Duration::from_secs(60);
+const SPEC_LIMIT: Duration = Duration::from_secs(240);
 
 /// Figures of a chain's work.
 #[derive(Clone, Copy, Debug)]
