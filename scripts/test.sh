@@ -9,6 +9,7 @@ bash scripts/setup.sh python js
 [ ! -d "$LABORA_CACHE/cuda/lib" ] || export LD_LIBRARY_PATH="$LABORA_CACHE/cuda/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 # The Python client's tests among them: `foreign_clients` runs pytest against a real node.
 echo "test: all crates, real processes, foreign clients"
-cargo test --release --workspace
+# To the end: what fails first must not hide what else fails.
+cargo test --release --workspace --no-fail-fast
 echo "test: the main job, once"
 ONCE=1 bash scripts/run.sh

@@ -102,7 +102,7 @@ pub struct GemmParams {
 
     /// Unix socket that products are served on.
     ///
-    /// Default: `gemm.sock` in the chain's data folder; of `labora miner`, which has none, `labora-miner.sock` in
+    /// Default: `gemm.sock` in the folder of `--base-path`; of `labora miner`, which has none, `labora-miner.sock` in
     /// $XDG_RUNTIME_DIR or else in the system's temporary folder.
     #[arg(long, value_name = "PATH")]
     pub gemm_socket: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! From the command line to the thing that was asked for.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use labora_runtime::opaque::Block;
 use sc_cli::SubstrateCli;
@@ -143,11 +143,36 @@ fn run_node(cli: &Cli) -> sc_cli::Result<()> {
     let mut runner = cli.create_runner(&cli.run)?;
     settings::adjust(runner.config_mut(), cli)?;
     let options = mining::Options::new(cli, runner.config())?;
-    runner.run_node_until_exit(|config| async move {
-        service::new_full(config, options)
-            .await
-            .map_err(sc_cli::Error::Service)
-    })
+    let folder = runner.config().database.path().map(Path::to_owned);
+    runner
+        .run_node_until_exit(|config| async move {
+            service::new_full(config, options)
+                .await
+                .map_err(sc_cli::Error::Service)
+        })
+        .map_err(|error| match folder {
+            Some(folder) => name_folder(error, &folder),
+            None => error,
+        })
+}
+
+/// Names the folder of a database that cannot be opened, which the SDK's own errors do not.
+fn name_folder(error: sc_cli::Error, folder: &Path) -> sc_cli::Error {
+    let words = error.to_string();
+    let of_database = [
+        "Database version",
+        "Corruption:",
+        "Invalid argument:",
+        "Not a directory",
+    ];
+    if !of_database.iter().any(|of| words.contains(of)) {
+        return error;
+    }
+    sc_cli::Error::Input(format!(
+        "the database in {} cannot be opened; check that it is a folder of this user's, made by this version; else start \
+         with another --base-path, or delete it with purge-chain and sync again ({words})",
+        folder.display()
+    ))
 }
 
 /// An error as a sentence that says what to do, where the SDK's own does not.
@@ -182,6 +207,23 @@ mod tests {
         assert!(
             explain(&error).starts_with("another node is running on this data folder; stop it")
         );
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_opened_is_named() {
+        let error = sc_cli::Error::Input(
+            "Database version cannot be read from existing db_version file".into(),
+        );
+        let words = name_folder(error, Path::new("/data/db")).to_string();
+        assert!(
+            words.contains("/data/db") && words.contains("--base-path"),
+            "{words}"
+        );
+        let other = name_folder(
+            sc_cli::Error::Input("no such chain".into()),
+            Path::new("/data/db"),
+        );
+        assert!(!other.to_string().contains("/data/db"));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What of the SDK's configuration does not fit this chain, or is not what was asked for, between the command line and
 //! the node.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sc_network::{config::NetworkBackendType, multiaddr::Protocol};
 use sc_service::{ChainType, Configuration, config::Multiaddr};
 
-use crate::cli::{Cli, values::GemmListen};
+use crate::{
+    cli::{Cli, values::GemmListen},
+    http::permit_tcp,
+};
 
 /// Changes the configuration that the SDK made of the command line.
 ///
@@ -34,6 +37,16 @@ pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
             listen_addresses(reach, network.port.unwrap_or(DEFAULT_P2P_PORT));
     }
 
+    // The network would start without its listener and not say so: nobody could find this node.
+    for address in &config.network.listen_addresses {
+        if let Some(address) = tcp_address(address) {
+            refuse_if_in_use(
+                address,
+                "--port (0 for any free one), or stop the node that has it",
+            )?;
+        }
+    }
+
     // A port that was asked for is meant; only the default one may be replaced by any free one.
     if cli.run.rpc_params.rpc_port.is_some() {
         for endpoint in config.rpc.addr.iter_mut().flatten() {
@@ -43,6 +56,8 @@ pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
     }
     // Found out here, before anything has started that would have to be ended again.
     if let Some(GemmListen::At(address)) = cli.gemm.gemm_listen {
+        permit_tcp(address, cli.gemm.gemm_token.is_some())
+            .map_err(|error| sc_cli::Error::Input(error.to_string()))?;
         refuse_if_in_use(address, "--gemm-listen")?;
     }
     Ok(())
@@ -56,6 +71,20 @@ fn refuse_if_in_use(address: SocketAddr, instead: &str) -> sc_cli::Result<()> {
         )),
         // Whoever listens there for good reports what else is wrong.
         _ => Ok(()),
+    }
+}
+
+/// IP and port of an address that is plain TCP.
+fn tcp_address(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => IpAddr::from(ip),
+        Protocol::Ip6(ip) => IpAddr::from(ip),
+        _ => return None,
+    };
+    match (parts.next()?, parts.next()) {
+        (Protocol::Tcp(port), None) => Some(SocketAddr::new(ip, port)),
+        _ => None,
     }
 }
 
@@ -73,7 +102,7 @@ enum Reach {
 
 /// Plain TCP, which all nodes of this chain speak: the SDK's default depends on a node's role.
 fn listen_addresses(reach: Reach, port: u16) -> Vec<Multiaddr> {
-    let at = |ip: std::net::IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(port));
+    let at = |ip: IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(port));
     match reach {
         Reach::ThisMachine => vec![at(Ipv4Addr::LOCALHOST.into())],
         Reach::Everyone => vec![

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 #: How long a node may take to listen, in seconds.
-START_S = 60
+START_S = 240
 
 
 class FakeNode:

@@ -101,6 +101,19 @@ def test_shapes_that_do_not_fit_are_refused(left: tuple[int, ...], right: tuple[
         labora.matmul(np.zeros(left, np.int8), np.zeros(right, np.int8), "unix:/nowhere")
 
 
+@pytest.mark.parametrize("scales", [(1e305, 1e-280), (1e-290, 1e290), (1e305, 1e-300), (1e-300, 1e-300)])
+def test_scales_far_apart_lose_nothing_on_the_way(endpoint: str, scales: tuple[float, float]) -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(3, 200)), rng.normal(size=(200, 2))
+    # Powers of two, so that the product in exact arithmetic is that of the parts.
+    powers = [int(np.frexp(scale)[1]) for scale in scales]
+    product = labora.matmul(np.ldexp(a, powers[0]), np.ldexp(b, powers[1]), endpoint)
+    bound = labora.error_bound(np.ldexp(a, powers[0]), np.ldexp(b, powers[1]))
+    exact = np.ldexp(a @ b, sum(powers))
+    assert np.isfinite(bound).all()
+    assert (np.abs(product - exact) <= bound + np.abs(exact) * 1e-12).all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="NaN and infinity"):

@@ -15,9 +15,9 @@ use crate::reference::{Proved, matrices, multiply, prove};
 use crate::{Difficulty, Path, Shape, ShapeError, U256, tree, verify};
 use sha2::{Digest, Sha256};
 
-/// Longest file: 2^16 winners ([`Limits::DEFAULT`]) of about 110 bytes are 7 MB, and twice that for
+/// Longest file: 2^19 winners ([`Limits::DEFAULT`]) of about 110 bytes are 58 MB, and twice that for
 /// spacing.
-pub const MAX_JSON_LEN: usize = 16 << 20;
+pub const MAX_JSON_LEN: usize = 128 << 20;
 
 /// Longest seed, in bytes; those of the vectors are words.
 pub const MAX_SEED_LEN: usize = 1024;
@@ -32,10 +32,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 2^35 MACs, a minute at most; 2^24 entries, so 64 MB of C and 2^16 tiles.
+    /// 2^35 MACs, a minute at most; 2^28 entries, as the tallest A with the shortest k has. C then has
+    /// at most 2^27 (k is 256 or more), so 512 MB and 2^19 tiles.
     pub const DEFAULT: Limits = Limits {
         macs: 1 << 35,
-        entries: 1 << 24,
+        entries: 1 << 28,
     };
 }
 

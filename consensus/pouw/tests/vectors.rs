@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use labora_pouw::Shape;
-use labora_pouw::vector::{Limits, VectorError, check, check_within, make};
+use labora_pouw::vector::{Limits, MAX_JSON_LEN, VectorError, check, check_within, make};
 use serde_json::{Value, json};
 
 fn files() -> Vec<PathBuf> {
@@ -194,16 +194,21 @@ fn what_cannot_be_checked_is_refused_with_a_reason() {
     assert!(matches!(with("k", json!(0)), VectorError::Shape(_)));
     assert!(matches!(with("m", json!(-32)), VectorError::Json(_)));
     assert!(matches!(with("m", json!(32.0)), VectorError::Json(_)));
+    // 2^20 × 2^20 × 256: a valid shape, and far too much.
+    let mut vector = tiny();
+    for (field, value) in [("m", 1 << 20), ("n", 1 << 20), ("k", 256)] {
+        vector[field] = json!(value);
+    }
     assert!(matches!(
-        with("m", json!(1 << 20)),
-        VectorError::TooLarge { .. }
+        check(&vector.to_string()),
+        Err(VectorError::TooLarge { .. })
     ));
     assert!(matches!(
         with("seed", json!("x".repeat(1025))),
         VectorError::Seed { got: 1025 }
     ));
     assert!(matches!(
-        check(&" ".repeat((16 << 20) + 1)),
+        check(&" ".repeat(MAX_JSON_LEN + 1)),
         Err(VectorError::TooLong { .. })
     ));
     for text in ["", "{", "[]", "null", "\u{0}", &"[".repeat(100_000)] {

@@ -1,5 +1,5 @@
-//! Bounds what a single connection may hold up: how many there are, how slowly one may take its answer, and how long it
-//! may do nothing.
+//! Bounds what a single connection may hold up: how many there are, how long one may take to ask, how slowly it may take
+//! its answer, and how long it may do nothing.
 
 use std::{
     io,
@@ -9,7 +9,13 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::Listener;
+use axum::{
+    extract::{ConnectInfo, Request, connect_info::Connected},
+    middleware::Next,
+    response::Response,
+    serve::{IncomingStream, Listener},
+};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -25,6 +31,73 @@ const MIN_PROGRESS_BYTES: usize = 64 * 1024;
 
 /// A connection on which nothing moves for this long is closed: no product takes so long.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// A new connection has sent the whole head of a request by then: whoever says nothing holds a place that others wait for.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
+/// As [`FIRST_REQUEST`], for the next request of a connection after an answer: a user who thinks for a while.
+const NEXT_REQUEST: Duration = Duration::from_secs(120);
+
+/// How far a connection is with asking. Clones are the same connection's.
+#[derive(Clone)]
+pub(super) struct Asking(Arc<Mutex<Requests>>);
+
+struct Requests {
+    in_hand: usize,
+    next_by: Instant,
+}
+
+impl Asking {
+    fn new(first: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Requests {
+            in_hand: 0,
+            next_by: Instant::now() + first,
+        })))
+    }
+
+    /// When the peer must have asked, if it is its turn.
+    fn due(&self) -> Option<Instant> {
+        let requests = self.0.lock();
+        (requests.in_hand == 0).then_some(requests.next_by)
+    }
+
+    /// An answer is on its way, so the next request may take its time.
+    fn answering(&self) {
+        self.0.lock().next_by = Instant::now() + NEXT_REQUEST;
+    }
+
+    fn begin(&self) -> InHand {
+        self.0.lock().in_hand += 1;
+        InHand(self.clone())
+    }
+}
+
+impl<L: Listener> Connected<IncomingStream<'_, Guarded<L>>> for Asking {
+    fn connect_info(stream: IncomingStream<'_, Guarded<L>>) -> Self {
+        stream.io().asking.clone()
+    }
+}
+
+/// A request that is being answered.
+struct InHand(Asking);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.answering();
+        // Counted up where this was made.
+        self.0.0.lock().in_hand -= 1;
+    }
+}
+
+/// Notes on its connection that a request has come, until there is an answer.
+pub(super) async fn note(
+    ConnectInfo(asking): ConnectInfo<Asking>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let _in_hand = asking.begin();
+    next.run(request).await
+}
 
 /// A listener whose connections are [`Connection`]s.
 pub(super) struct Guarded<L> {
@@ -49,7 +122,7 @@ impl<L: Listener> Listener for Guarded<L> {
         // Fails only when closed, which this semaphore never is.
         let permit = Arc::clone(&self.free).acquire_owned().await.ok();
         let (io, address) = self.listener.accept().await;
-        (Connection::new(io, permit), address)
+        (Connection::new(io, permit, FIRST_REQUEST), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -57,9 +130,11 @@ impl<L: Listener> Listener for Guarded<L> {
     }
 }
 
-/// A connection with a place among [`MAX_CONNECTIONS`] and two clocks.
+/// A connection with a place among [`MAX_CONNECTIONS`] and three clocks.
 pub(super) struct Connection<T> {
     io: T,
+    asking: Asking,
+    quiet: Pin<Box<Sleep>>,
     idle: Pin<Box<Sleep>>,
     stall: Pin<Box<Sleep>>,
     /// Bytes written since the stall clock was set; `None` while the peer takes all there is.
@@ -68,9 +143,11 @@ pub(super) struct Connection<T> {
 }
 
 impl<T> Connection<T> {
-    fn new(io: T, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(io: T, permit: Option<OwnedSemaphorePermit>, first_request: Duration) -> Self {
         Self {
             io,
+            asking: Asking::new(first_request),
+            quiet: Box::pin(sleep(first_request)),
             idle: Box::pin(sleep(IDLE)),
             stall: Box::pin(sleep(WRITE_STALL)),
             progress: None,
@@ -84,10 +161,24 @@ impl<T> Connection<T> {
 
     fn wrote(&mut self, bytes: usize) {
         self.moved();
+        self.asking.answering();
         self.progress = self
             .progress
             .map(|before| before + bytes)
             .filter(|sum| *sum < MIN_PROGRESS_BYTES);
+    }
+
+    /// Called when the peer says nothing more at the moment.
+    fn poll_gone_quiet(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(due) = self.asking.due() {
+            if self.quiet.deadline() != due {
+                self.quiet.as_mut().reset(due);
+            }
+            if self.quiet.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        self.idle.as_mut().poll(context)
     }
 
     /// Called when the peer takes nothing more at the moment.
@@ -113,7 +204,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                ready!(self.idle.as_mut().poll(context));
+                ready!(self.poll_gone_quiet(context));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -161,5 +252,45 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    /// Longest wait; only a failing test gets there.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn who_never_asks_is_cut_off_also_when_it_trickles() {
+        for said in [&b""[..], b"GET /v1/st"] {
+            let (mut peer, io) = duplex(64);
+            let mut connection = Connection::new(io, None, SOON);
+            peer.write_all(said).await.expect("room");
+            let mut head = Vec::new();
+            let read = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut head)).await;
+            let error = read.expect("in time").expect_err("cut off");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(head, said);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_answer_is_not_cut_off() {
+        let (mut peer, io) = duplex(64);
+        let mut connection = Connection::new(io, None, SOON);
+        let in_hand = connection.asking.begin();
+        let mut byte = [0];
+        // Long after the first request was due.
+        let read = tokio::time::timeout(10 * SOON, connection.read_exact(&mut byte)).await;
+        assert!(read.is_err(), "{read:?}");
+        drop(in_hand);
+        peer.write_all(b"x").await.expect("room");
+        connection.read_exact(&mut byte).await.expect("still open");
     }
 }

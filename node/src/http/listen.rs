@@ -90,11 +90,17 @@ pub(super) fn unix(path: &Path) -> Result<UnixListener, ListenError> {
     Ok(listener)
 }
 
-/// Listens on an address, which must be a loopback one unless there is a token.
-pub(super) async fn tcp(address: SocketAddr, has_token: bool) -> Result<TcpListener, ListenError> {
+/// Whether an address may be listened on: it must be a loopback one unless there is a token.
+pub fn permit_tcp(address: SocketAddr, has_token: bool) -> Result<(), ListenError> {
     if !has_token && !is_loopback(address.ip()) {
         return Err(ListenError::NeedsToken(address));
     }
+    Ok(())
+}
+
+/// Listens on an address that [`permit_tcp`] permits.
+pub(super) async fn tcp(address: SocketAddr, has_token: bool) -> Result<TcpListener, ListenError> {
+    permit_tcp(address, has_token)?;
     TcpListener::bind(address)
         .await
         .map_err(|error| match error.kind() {

@@ -42,7 +42,7 @@ use crate::{
     worker::{WorkerHandle, WorkerStats},
 };
 pub use access::{Token, TokenError};
-pub use listen::ListenError;
+pub use listen::{ListenError, permit_tcp};
 pub use products::MAX_IN_FLIGHT_BYTES;
 use refusal::Refusal;
 
@@ -147,6 +147,9 @@ impl Endpoint {
         };
         let listener = connection::Guarded::new(listener);
         self.servers.push(tokio::spawn(async move {
+            let router = router
+                .layer(middleware::from_fn(connection::note))
+                .into_make_service_with_connect_info::<connection::Asking>();
             let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
             if let Err(error) = server.await {
                 tracing::error!(target: "labora", %error, "the GEMM endpoint ended");

@@ -332,6 +332,9 @@ where
 
     fn seal_of(&self, number: u32, at: Option<H256>) -> RpcResult<Option<SealInfo>> {
         let at = at.unwrap_or_else(|| self.client.info().best_hash);
+        if self.client.header(at).map_err(internal)?.is_none() {
+            return Err(Error::UnknownBlock(format!("this node has no block {at:?}")).into());
+        }
         let record = self
             .client
             .runtime_api()

@@ -279,6 +279,11 @@ impl Feeder {
     ) -> Result<(), DeviceError> {
         let cancel = Cancel::new();
         let (run, template) = self.queue.runs(self.index, purpose, &cancel);
+        if purpose == Purpose::Filler && template.is_none() {
+            // It was sealed, or mining stopped, since filler was chosen.
+            self.queue.ran(run);
+            return Ok(());
+        }
         let pre_hash = template.as_ref().map(|template| template.pre_hash);
         let want = match purpose {
             Purpose::Request => Want::ExactProduct,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labora._miner import Miner
-from labora._quantise import quantise
+from labora._quantise import quantise, scale
 
 
 def matmul(a: npt.ArrayLike, b: npt.ArrayLike, endpoint: str | Miner | None = None) -> npt.NDArray[Any]:
@@ -39,7 +39,7 @@ def matmul(a: npt.ArrayLike, b: npt.ArrayLike, endpoint: str | Miner | None = No
         return _scalar_or_array(miner.multiply(rows, columns).c.reshape(shape))
     quantised_a, quantised_b = quantise(rows), quantise(columns.T)
     exact = miner.multiply(quantised_a.values, quantised_b.values.T).c
-    product = (exact * quantised_a.scales[:, None]) * quantised_b.scales
+    product = scale(exact.astype(np.float64), quantised_a.scales, quantised_b.scales)
     return _scalar_or_array(product.astype(result_type).reshape(shape))
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 LIMIT = 63
 
 #: Rows whose largest entry is below this are stored as zeros: their scale would lose digits.
-SMALLEST = 1e-290
+SMALLEST = 1e-305
 
 #: Relative slack for rounding in float64. Its largest share: a quotient of 63 is off by 63·2⁻⁵³, of half a step 2⁻⁴⁶.
 _SLACK = 2.0**-44
@@ -55,6 +55,18 @@ def quantise(rows: npt.NDArray[Any]) -> Quantised:
     return Quantised(values.astype(np.int8), scales, half_steps)
 
 
+def scale(values: Float64, rows: Float64, columns: Float64) -> Float64:
+    """``values[i, j] * rows[i] * columns[j]``, without passing through infinity or zero where the result is neither.
+
+    A large scale times a small one may be harmless while either by itself is not, so powers of two are set aside.
+    """
+    row_parts, row_powers = np.frexp(rows)
+    column_parts, column_powers = np.frexp(columns)
+    parts = values * row_parts[:, None] * column_parts
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.ldexp(parts, row_powers[:, None] + column_powers), dtype=np.float64)
+
+
 def error_bound(a: npt.ArrayLike, b: npt.ArrayLike) -> Float64:
     """Most by which each entry of ``labora.matmul(a, b)`` of floats can be off ``a @ b`` in exact arithmetic.
 
@@ -65,11 +77,13 @@ def error_bound(a: npt.ArrayLike, b: npt.ArrayLike) -> Float64:
     if exact_a.ndim != 2 or exact_b.ndim != 2 or exact_a.shape[1] != exact_b.shape[0]:
         raise ValueError(f"shapes {exact_a.shape} and {exact_b.shape} are not those of a product")
     left, right = quantise(exact_a), quantise(exact_b.T)
-    norm_a = np.abs(left.values.astype(np.int64)).sum(axis=1) * left.scales
-    norm_b = np.abs(right.values.astype(np.int64)).sum(axis=1) * right.scales
-    bound = np.outer(norm_a, right.half_steps) + np.outer(left.half_steps, norm_b)
-    bound += exact_a.shape[1] * np.outer(left.half_steps, right.half_steps)
+    norm_a = np.abs(left.values.astype(np.float64)).sum(axis=1)
+    norm_b = np.abs(right.values.astype(np.float64)).sum(axis=1)
+    shape = (len(norm_a), len(norm_b))
+    bound = scale(np.broadcast_to(norm_a[:, None], shape), left.scales, right.half_steps)
+    bound += scale(np.broadcast_to(norm_b, shape), left.half_steps, right.scales)
+    bound += scale(np.full(shape, float(exact_a.shape[1])), left.half_steps, right.half_steps)
     # The product's own size, for the rounding when it is scaled back.
     size = np.abs(left.values.astype(np.float64)) @ np.abs(right.values.astype(np.float64)).T
-    bound += _SLACK * (size * left.scales[:, None]) * right.scales
+    bound += _SLACK * scale(size, left.scales, right.scales)
     return np.asarray(bound * (1 + _SLACK), dtype=np.float64)
