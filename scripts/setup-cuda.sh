@@ -48,6 +48,9 @@ for tool in cuobjdump nvdisasm; do
     ln -sfn "$real/$tool" "$folder/$tool"
 done
 
+# NVRTC, for the test that compiles what builds without nvcc embed.
+ln -sfn "$(dirname "$real")/lib" "$folder/lib"
+
 # Called by name, it compiles for the host too, for which it wants a C++ compiler.
 command -v g++ >/dev/null || command -v c++ >/dev/null || bash scripts/setup.sh build
 "$folder/nvcc" --version >/dev/null || die "$folder/nvcc does not start; remove $folder and run make cuda again."

@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 bash scripts/build.sh
 bash scripts/setup.sh python js
 . scripts/paths.sh
+# NVRTC, where `make cuda` has been run.
+[ ! -d "$LABORA_CACHE/cuda/lib" ] || export LD_LIBRARY_PATH="$LABORA_CACHE/cuda/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 # The Python client's tests among them: `foreign_clients` runs pytest against a real node.
 echo "test: all crates, real processes, foreign clients"
 cargo test --release --workspace

@@ -11,12 +11,14 @@
 //   some 40    cycles from the last wgmma's end to the first instruction that reads an accumulator
 //   128        64 LOP3 of fold_lanes, two cycles each on the ALU pipe of a quarter of the multiprocessor (one warp of each consumer there)
 //   some 40    barrier in turn, two wgmma issued
-// The rest of the fold (fold_warp: 79 instructions of which 17 on the ALU pipe, and five dependent shuffles) comes after the next wgmma
-// is issued, so its latency is hidden behind both consumers' tensor work. ALU pipe in all: about 90 instructions, 180 of 256 cycles; the
-// compiler's own count stands in docs/cuda-kernels.md. Named barriers keep the consumers' windows alternating: left alone, both would
-// come to fold at the same time and leave the tensor cores idle.
+// The rest of the fold (fold_warp: 15 shuffles in four dependent rounds, 45 multiply-adds, some 35 on the ALU pipe) comes after the next
+// wgmma is issued, so its latency is hidden behind both consumers' tensor work. As compiled, a window is 228 instructions, 101 of them
+// on the ALU pipe: 202 of 256 cycles, 132 of them before the next turn; counted anew in docs/cuda-kernels.md, and a test fails past 256.
+// Named barriers keep the consumers' windows alternating: left alone, both would come to fold at the same time and leave
+// the tensor cores idle.
 //
-// Shared memory traffic of a window: 20 KB read by wgmma, 12 KB written by the copy engine, 15 shuffles and 2 accesses a warp.
+// Shared memory traffic of a window: 20 KB read by wgmma, 12 KB written by the copy engine, 15 shuffles and 2 accesses a warp. From the
+// L2 cache a multiprocessor takes 48 bytes a tensor cycle; pairs of blocks that share Bt' by multicast would take 32. To be tried on a chip.
 #include "fold.cuh"
 #include "hopper.cuh"
 

@@ -355,10 +355,10 @@ impl Flight {
         gpu.driver
             .read(gpu.slots[self.slot].fetched, 0, &mut fetched)?;
         let root = |offset: usize| fetched.get(offset..offset + 32)?.try_into().ok();
-        if let (true, Some(root)) = (self.plan.commit_a, root(ROOT_A)) {
+        if let (None, Some(root)) = (self.plan.root_a, root(ROOT_A)) {
             self.ask.job.a.set_root(root);
         }
-        if let (true, Some(root)) = (self.plan.commit_b, root(ROOT_B)) {
+        if let (None, Some(root)) = (self.plan.root_b, root(ROOT_B)) {
             self.ask.job.bt.set_root(root);
             self.name_panels(gpu, root);
         }

@@ -333,7 +333,7 @@ impl Gpu<'_> {
         let Some(template) = plan.template else {
             return places;
         };
-        if let Some(root) = job.bt.known_root() {
+        if let Some(root) = plan.root_b {
             let (n, k) = (plan.n, plan.k);
             let key = Key::Panels {
                 pre_hash: template.pre_hash,
@@ -344,7 +344,7 @@ impl Gpu<'_> {
             places.panels = self.memory.find(key);
             plan.send_bt = places.panels.is_none();
         }
-        if let (Some(family), Some(_)) = (job.a.family(), job.a.known_root()) {
+        if let (Some(family), Some(_)) = (job.a.family(), plan.root_a) {
             plan.own_a = false;
             places.a = self.memory.find(Key::Family(family));
         }

@@ -1,5 +1,7 @@
 //! What a job takes on the device: its mode, and where in the device's memory everything of it lies.
 
+use labora_pouw::Hash;
+
 use super::kernels::{CORRECTION, Mode, SEEDS_BYTES, SPARSE_BYTES, TREE_VALUES, WINNERS_BYTES};
 use crate::device::{Job, Template, Want};
 
@@ -32,8 +34,9 @@ pub(super) struct Plan {
     pub own_a: bool,
     /// Bt's entries are sent: noised Bt is not there, or none is needed.
     pub send_bt: bool,
-    pub commit_a: bool,
-    pub commit_b: bool,
+    /// Commitments, as they were known when the plan was made; `None`: the device makes them.
+    pub root_a: Option<Hash>,
+    pub root_b: Option<Hash>,
 }
 
 /// Offsets of a job's parts in its arena; those that its plan does not need have no bytes.
@@ -102,7 +105,6 @@ impl Plan {
             (Some(_), Want::TicketsOnly) => Mode::Tickets,
             (Some(_), Want::ExactProduct) => Mode::Exact,
         };
-        let mined = template.is_some();
         Plan {
             m: job.a.rows(),
             n: job.bt.rows(),
@@ -111,8 +113,8 @@ impl Plan {
             template,
             own_a: true,
             send_bt: true,
-            commit_a: mined && job.a.known_root().is_none(),
-            commit_b: mined && job.bt.known_root().is_none(),
+            root_a: job.a.known_root(),
+            root_b: job.bt.known_root(),
         }
     }
 
@@ -121,8 +123,11 @@ impl Plan {
         let mined = self.mode != Mode::Plain;
         let exact = self.mode == Mode::Exact;
         let correction = u64::from(CORRECTION);
-        let commit = if self.commit_a { m * k } else { 0 };
-        let commit = commit.max(if self.commit_b { n * k } else { 0 });
+        let hashed = |root: Option<Hash>, rows| match root {
+            None if mined => rows * k,
+            _ => 0,
+        };
+        let hashed = hashed(self.root_a, m).max(hashed(self.root_b, n));
         let mut at = Bump::default();
         let mut layout = Layout {
             // Side by side, so that one copy fetches both.
@@ -139,8 +144,8 @@ impl Plan {
             product: at.take_if(self.mode != Mode::Tickets, 4 * m * n),
             // 32 bytes a chunk, then a 256th as many.
             values: [
-                at.take(commit.div_ceil(1024) * 32),
-                at.take(commit.div_ceil(1024 * u64::from(TREE_VALUES)) * 32),
+                at.take(hashed.div_ceil(1024) * 32),
+                at.take(hashed.div_ceil(1024 * u64::from(TREE_VALUES)) * 32),
             ],
             bytes: 0,
         };

@@ -35,11 +35,11 @@ impl Flight {
         gpu.driver
             .clear(Stream::Compute, self.at(self.layout.winners), lists)?;
         let (m, n, k) = (self.plan.m, self.plan.n, self.plan.k);
-        if self.plan.commit_a {
+        if self.plan.root_a.is_none() {
             let bytes = u64::from(m) * u64::from(k);
             self.commit(gpu, self.a(), bytes, self.param(ROOT_A))?;
         }
-        if self.plan.commit_b {
+        if self.plan.root_b.is_none() {
             let bytes = u64::from(n) * u64::from(k);
             self.commit(gpu, self.at(self.layout.bt), bytes, self.param(ROOT_B))?;
         }
@@ -128,11 +128,11 @@ impl Flight {
         let Some(template) = self.plan.template else {
             return Ok(());
         };
-        let (a, bt) = (&self.ask.job.a, &self.ask.job.bt);
+        let a = &self.ask.job.a;
         let mut params = [0; PARAMS_BYTES];
         // A root that is not known is written by `commit`.
-        params[ROOT_A..][..32].copy_from_slice(&a.known_root().unwrap_or_default());
-        params[ROOT_B..][..32].copy_from_slice(&bt.known_root().unwrap_or_default());
+        params[ROOT_A..][..32].copy_from_slice(&self.plan.root_a.unwrap_or_default());
+        params[ROOT_B..][..32].copy_from_slice(&self.plan.root_b.unwrap_or_default());
         params[PRE_HASH..][..32].copy_from_slice(&template.pre_hash);
         let target = self.target(template.difficulty.target(self.plan.k));
         let words = params[TARGET..][..32].as_chunks_mut::<4>().0;
@@ -202,7 +202,7 @@ impl Flight {
         {
             gpu.memory.name(kept, Key::Family(family));
         }
-        if let Some(root) = self.ask.job.bt.known_root() {
+        if let Some(root) = self.plan.root_b {
             self.name_panels(gpu, root);
         }
     }

@@ -99,18 +99,55 @@ fn commitments_made_on_the_device_are_plain_blake3() {
 fn another_template_or_another_bt_never_meets_old_noise() {
     let shape = Shape::new(48, 64, 256).unwrap();
     let device = device((8, 0));
-    for (matrices_of, header) in [("x", "1"), ("x", "2"), ("y", "2"), ("x", "2"), ("x", "1")] {
-        let mut job = job(matrices_of, shape, difficulty(1 << 18), Want::ExactProduct);
-        job.template = Some(Template {
-            pre_hash: pre_hash(header),
-            difficulty: difficulty(1 << 18),
-        });
-        check_all(
-            &device,
-            &job,
-            &prove(&job, shape),
-            &format!("matrices {matrices_of}, header {header}"),
-        );
+    // The same matrices each time, whose commitments are known after the first.
+    let known = ["x", "y"].map(|seed| job(seed, shape, difficulty(1 << 18), Want::ExactProduct));
+    for (of, header) in [(0, "1"), (0, "2"), (1, "2"), (0, "2"), (0, "1"), (1, "1")] {
+        let job = Job {
+            template: Some(Template {
+                pre_hash: pre_hash(header),
+                difficulty: difficulty(1 << 18),
+            }),
+            ..known[of].clone()
+        };
+        let what = format!("matrices {of}, header {header}");
+        check_all(&device, &job, &prove(&job, shape), &what);
+    }
+}
+
+#[test]
+fn filler_in_flight_never_meets_the_chunk_of_the_next() {
+    let shape = Shape::new(96, 208, 512).unwrap();
+    for capability in CAPABILITIES {
+        let device = device(capability);
+        let mut filler = Filler::with_seed(shape, [6; 32]);
+        let mut pending = std::collections::VecDeque::new();
+        let template = Template {
+            pre_hash: [1; 32],
+            difficulty: difficulty(1 << 19),
+        };
+        for product in 0..12 {
+            let (a, bt) = filler.next();
+            // The device may not see what this test holds: filler overwrites its matrices once they are free.
+            let held = Matrix::new(shape.m(), shape.k(), a.data().to_vec()).unwrap();
+            let job = Job {
+                template: Some(template),
+                a,
+                bt,
+                want: Want::TicketsOnly,
+            };
+            let proof_of = Job {
+                a: held,
+                ..job.clone()
+            };
+            pending.push_back((device.run(job, &Cancel::new()).unwrap(), proof_of));
+            if pending.len() == 3 || product == 11 {
+                for (outcome, job) in pending.drain(..pending.len().min(2)) {
+                    let outcome = outcome.wait().unwrap();
+                    let what = format!("product {product}, {capability:?}");
+                    check(&outcome, &job, &prove(&job, shape), &what);
+                }
+            }
+        }
     }
 }
 
