@@ -58,7 +58,10 @@ fn time_all(
         let ms = time(driver, &launch)?;
         let macs_per_ms = ((macs as f64 / f64::from(ms.max(1e-3))) as u64).max(1);
         if best.is_none_or(|best| best.macs_per_ms < macs_per_ms) {
-            best = Some(Tuned { multiply, macs_per_ms });
+            best = Some(Tuned {
+                multiply,
+                macs_per_ms,
+            });
         }
     }
     driver.free(at.at)?;
@@ -116,10 +119,7 @@ pub(super) fn operands(
         k,
         ..Product::default()
     };
-    let operands = Operands {
-        at,
-        more: at + own,
-    };
+    let operands = Operands { at, more: at + own };
     Ok(Some((operands, product)))
 }
 
