@@ -1,11 +1,23 @@
 //! What a machine has to multiply on, as the binary shows, measures and tells of it.
 
-use std::{net::SocketAddr, process::Command, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
     binary::{self, Finished},
+    gemm::Product,
     http::Http,
+    rpc::Rpc,
+    seed::Random,
     wait_for,
 };
 use serde_json::Value;
@@ -33,6 +45,16 @@ fn json(arguments: &[&str]) -> Outcome<Value> {
         finished.text()
     );
     Ok(serde_json::from_str(&finished.stdout)?)
+}
+
+/// The node's only device, as `pouw_stats` has it.
+async fn device(rpc: &Rpc) -> Outcome<Value> {
+    let stats: Value = rpc.call("pouw_stats", &[]).await?;
+    Ok(stats["devices"][0].clone())
+}
+
+fn macs_filler(device: &Value) -> Outcome<u64> {
+    Ok(device["macsFiller"].as_u64().ok_or("no count of filler")?)
 }
 
 fn gpus(seen: &Value) -> &[Value] {
@@ -145,13 +167,11 @@ async fn a_node_tells_its_devices_figures_over_rpc_and_as_metrics() -> Outcome {
     let node = Node::start_with(&machine, &base, &arguments).await?;
 
     let rpc = node.rpc();
-    let device = wait_for("filler in the statistics", MINING_LIMIT, || async move {
-        let stats: Value = rpc.call("pouw_stats", &[]).await?;
-        let device = stats["devices"][0].clone();
-        Ok(device["macsFiller"]
-            .as_u64()
-            .is_some_and(|macs| macs > 0)
-            .then_some(device))
+    // A share of time is known from the second reading on.
+    let device = wait_for("filler and a reading", MINING_LIMIT, || async move {
+        let device = device(rpc).await?;
+        let is_measured = device["utilisation"].is_number();
+        Ok((macs_filler(&device)? > 0 && is_measured).then_some(device))
     })
     .await?;
     assert_eq!(device["id"], "cpu");
@@ -196,5 +216,78 @@ async fn a_node_tells_its_devices_figures_over_rpc_and_as_metrics() -> Outcome {
         .and_then(|line| line.rsplit(' ').next())
         .and_then(|value| value.parse::<f64>().ok());
     assert!(filler.is_some_and(|macs| macs > 0.0), "{filler:?}\n{text}");
+    node.log().assert_no_panic()
+}
+
+/// Keeps all cores busy, as another program than the node, until it is dropped.
+struct Load {
+    ending: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn on_all_cores() -> Outcome<Self> {
+        let ending = Arc::new(AtomicBool::new(false));
+        let spin = || {
+            let ending = Arc::clone(&ending);
+            thread::spawn(move || {
+                while !ending.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let cores = thread::available_parallelism()?.get();
+        let threads = (0..cores).map(|_| spin()).collect();
+        Ok(Self { ending, threads })
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // It spins and no more.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_machine_holds_filler_and_products_are_served_all_the_same() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+    let mut options = NodeOptions::dev();
+    options.more = vec!["--idle-only".into()];
+    let load = Load::on_all_cores()?;
+    let node = Node::start(&machine, &base, &options).await?;
+    let rpc = node.rpc();
+    let held = wait_for("the hold", MINING_LIMIT, || async move {
+        let device = device(rpc).await?;
+        Ok((device["held"] == "in_use").then_some(device))
+    })
+    .await?;
+
+    // What was in flight has ended once products were answered after it.
+    let mut http = Http::tcp(node.gemm_address()?).await?;
+    let mut random = Random::of_test(0x4844);
+    let product = Product::random(&mut random, [300, 200, 500], -128, 127);
+    for _ in 0..2 {
+        product.assert_exact_from(&mut http).await?;
+    }
+    let before = macs_filler(&device(rpc).await?)?;
+    for _ in 0..5 {
+        product.assert_exact_from(&mut http).await?;
+    }
+    let after = device(rpc).await?;
+    assert_eq!(after["held"], "in_use", "the load is still there: {after}");
+    assert_eq!(macs_filler(&after)?, before, "held since {held}");
+    assert!(
+        after["macsUseful"].as_u64().is_some_and(|macs| macs > 0),
+        "{after}"
+    );
+    let stats: Value = rpc.call("pouw_stats", &[]).await?;
+    assert_eq!(stats["isMining"], false, "{stats}");
+    drop(load);
     node.log().assert_no_panic()
 }

@@ -40,7 +40,7 @@ fn without_the_vendors_product_the_kernels_are_measured_all_the_same() {
 
 #[test]
 fn a_shape_that_does_not_fit_is_refused_and_a_lost_gpu_is_lost() {
-    let small = world(100_000);
+    let small = world(60_000);
     let mut driver = open(&small, (8, 0), 1)().unwrap();
     let refused = measured(&mut *driver, shape(), Ok(()));
     assert!(matches!(refused, Err(Fault::OutOfMemory { needs }) if needs > 40_000));
