@@ -157,8 +157,8 @@ impl Link {
         };
         let why = watch.run(news).await;
         let has_worked = watch.has_worked;
-        self.publish(None);
         self.state.send_replace(State::Down);
+        self.publish(None);
         Ended { why, has_worked }
     }
 
@@ -303,8 +303,9 @@ impl Watch<'_> {
             }
             Health::Silent => {
                 if before == Health::Fresh {
-                    self.link.publish(None);
+                    // First where tiles go, then the devices: no tile of what is mined no longer slips through.
                     self.link.state.send_replace(State::Silent);
+                    self.link.publish(None);
                     tracing::warn!(target: "labora", "{}: no answer for a second; nothing is mined until it answers", self.session.node());
                 }
                 None
