@@ -1,10 +1,10 @@
 # `make` alone lists the targets; each sets up what it needs. The work is done by scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench doc cuda weights clean
+.PHONY: help run test check bench doc cuda gpu-check weights clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Build, then mine a chain with a real network's products (ONCE=1 ends after the job)
 	@bash scripts/run.sh
@@ -23,6 +23,9 @@ doc: ## Build the API docs
 
 cuda: ## Set up NVIDIA's compiler, so that builds embed the GPU kernels (needs no GPU)
 	@bash scripts/setup-cuda.sh
+
+gpu-check: ## On a machine with a GPU: check its bytes, measure it, mine on it
+	@bash scripts/gpu-check.sh
 
 weights: ## Measure the weights of our pallets and write them
 	@bash scripts/weights.sh

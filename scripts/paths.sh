@@ -7,6 +7,8 @@ if [ -n "${CI:-}" ]; then
 fi
 LABORA_TARGET=${CARGO_TARGET_DIR:-$PWD/target}
 export LABORA_BIN=${LABORA_BIN:-$LABORA_TARGET/release/labora}
+# The client of this clone: the environment is shared by all clones.
+export PYTHONPATH="$PWD/clients/python/src${PYTHONPATH:+:$PYTHONPATH}"
 export LABORA_PYTHON=${LABORA_PYTHON:-$LABORA_VENV/bin/python}
 # Written by setup-wasm.sh where the WASM target comes from another compiler than the default one.
 [ ! -f "$LABORA_CACHE/wasm.env" ] || . "$LABORA_CACHE/wasm.env"

@@ -46,12 +46,12 @@ setup_python() {
     command -v python3 >/dev/null || debian python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
     local wanted stamp="$LABORA_VENV/.labora"
-    wanted=$(cat demo/requirements.txt clients/python/pyproject.toml | sha256sum; pwd)
+    wanted=$(sha256sum <demo/requirements.txt)
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
-    say "preparing the Python environment (NumPy, scikit-learn, the client)"
+    say "preparing the Python environment (NumPy, scikit-learn)"
     [ -x "$LABORA_VENV/bin/python" ] || python3 -m venv "$LABORA_VENV" ||
         die "python3 -m venv failed; install python3-venv, then run make again."
-    "$LABORA_VENV/bin/python" -m pip install -q --disable-pip-version-check -r demo/requirements.txt -e clients/python ||
+    "$LABORA_VENV/bin/python" -m pip install -q --disable-pip-version-check -r demo/requirements.txt ||
         die "pip could not install demo/requirements.txt; check the network or the package index, then run make again."
     printf '%s' "$wanted" >"$stamp"
 }
