@@ -3,6 +3,7 @@
 mod announcements;
 mod authoring;
 mod imports;
+mod mine;
 mod miner;
 mod mock;
 mod proofs_of_peers;
