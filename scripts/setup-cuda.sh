@@ -43,6 +43,8 @@ if [ "$(cat "$folder/nvcc" 2>/dev/null)" != "$wrapper" ]; then
     printf '%s\n' "$wrapper" >"$folder/nvcc.new"
     chmod +x "$folder/nvcc.new"
     mv "$folder/nvcc.new" "$folder/nvcc"
+    # Has cargo look for a compiler again.
+    touch pouw-kernels/build.rs
 fi
 for tool in cuobjdump nvdisasm; do
     ln -sfn "$real/$tool" "$folder/$tool"
