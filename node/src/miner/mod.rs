@@ -213,8 +213,10 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
     let link = Link::new(config.nodes, shares, templates, state, Arc::clone(&tally));
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let link = link.run();
+    tokio::pin!(link);
     let ended = tokio::select! {
-        Err(error) = link.run() => Err(error.into()),
+        Err(error) = &mut link => Err(error.into()),
         () = status::report(&tally, &worker, &live) => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
@@ -223,7 +225,17 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
     if ended.is_ok() {
         tracing::info!(target: "labora", "finishing the products that were taken, then ending");
     }
-    endpoint.stop(&worker).await;
+    // The link lives on meanwhile, so that the tiles found last are sent and answered.
+    let linked = async {
+        if ended.is_ok() {
+            let _ = link.await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = endpoint.stop(&worker) => (),
+        () = linked => (),
+    }
     status::log(&tally, &worker);
     ended
 }

@@ -39,6 +39,9 @@ use {figures::Figures, request::Request, stats::Stats};
 /// some 240 GMAC; what is left is refused with [`MultiplyError::ShuttingDown`].
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 
+/// How long [`WorkerHandle::shutdown`] then waits for answers to the winning tiles that were found last.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
 /// What a worker is started with.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerConfig {
@@ -87,11 +90,12 @@ impl Worker {
             .collect();
         let stats = Arc::new(Stats::new(figures));
         let queue = Arc::new(Queue::new(devices.len()));
-        let winners = submit::start(submit, Arc::clone(&stats));
+        let (winners, submitting) = submit::start(submit, Arc::clone(&stats));
         let inner = Arc::new(Inner {
             queue: Arc::clone(&queue),
             stats: Arc::clone(&stats),
             threads: Mutex::default(),
+            submitting: Mutex::new(Some(submitting)),
         });
         for (index, opened) in devices.into_iter().enumerate() {
             let feeder = device::Feeder::new(
@@ -134,6 +138,8 @@ struct Inner {
     queue: Arc<Queue>,
     stats: Arc<Stats>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Ends when the threads have, and every tile that they found is answered.
+    submitting: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Drop for Inner {
@@ -167,7 +173,8 @@ impl WorkerHandle {
         self.inner.stats.snapshot(self.inner.queue.observe())
     }
 
-    /// Stops to take products, finishes those taken for at most [`SHUTDOWN_GRACE`], and waits for the device threads.
+    /// Stops to take products, finishes those taken for at most [`SHUTDOWN_GRACE`], waits for the device threads, and lets
+    /// the winning tiles that they found be answered.
     pub async fn shutdown(&self) {
         let queue = Arc::clone(&self.inner.queue);
         queue.close();
@@ -187,6 +194,11 @@ impl WorkerHandle {
             queue.abandon();
             // Only the piece under way is left now. A cancelled runtime is the one way this fails, and it ends the wait too.
             let _ = joined.await;
+        }
+        let submitting = self.inner.submitting.lock().take();
+        if let Some(submitting) = submitting {
+            // Where nobody answers in time, or the runtime ends, the tiles are lost, as they would be without the wait.
+            let _ = tokio::time::timeout(SETTLE_LIMIT, submitting).await;
         }
     }
 }

@@ -6,7 +6,7 @@ use labora_consensus::{MiningHandle, SubmitError};
 use labora_kernels::Winner;
 use labora_pouw::{Proof, Seal};
 use sp_core::H256;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{queue::Purpose, stats::Stats};
 
@@ -56,9 +56,12 @@ pub(super) struct Found {
 }
 
 /// Starts the task; it ends when the last sender is gone and all that was sent is settled.
-pub(super) fn start<S: SubmitSeal>(submit: S, stats: Arc<Stats>) -> mpsc::Sender<Found> {
+pub(super) fn start<S: SubmitSeal>(
+    submit: S,
+    stats: Arc<Stats>,
+) -> (mpsc::Sender<Found>, JoinHandle<()>) {
     let (sender, mut found) = mpsc::channel::<Found>(MAX_WAITING_WINNERS);
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let mut imported = None;
         while let Some(Found {
             pre_hash,
@@ -96,7 +99,7 @@ pub(super) fn start<S: SubmitSeal>(submit: S, stats: Arc<Stats>) -> mpsc::Sender
             }
         }
     });
-    sender
+    (sender, task)
 }
 
 fn source(purpose: Purpose) -> &'static str {

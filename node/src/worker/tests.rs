@@ -88,6 +88,8 @@ impl Device for Gated {
 #[derive(Clone, Default)]
 struct Engine {
     taken: Arc<Mutex<Vec<(H256, Seal, Proof)>>>,
+    /// How long it takes to answer.
+    delay: Arc<Mutex<Duration>>,
 }
 
 impl SubmitSeal for Engine {
@@ -98,7 +100,11 @@ impl SubmitSeal for Engine {
         proof: Proof,
     ) -> impl Future<Output = Verdict> + Send {
         self.taken.lock().push((pre_hash, seal, proof));
-        async move { Verdict::Imported(pre_hash) }
+        let delay = *self.delay.lock();
+        async move {
+            tokio::time::sleep(delay).await;
+            Verdict::Imported(pre_hash)
+        }
     }
 }
 
@@ -346,6 +352,22 @@ async fn shutdown_finishes_what_was_taken_and_takes_no_more() {
     }
     ending.await.expect("no panic");
     assert!(worker.inner.threads.lock().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_waits_for_the_answer_to_what_was_found_last() {
+    let Setup {
+        worker,
+        gate,
+        engine,
+        templates,
+    } = setup();
+    *engine.delay.lock() = Duration::from_millis(300);
+    gate.open();
+    templates.send_replace(template(1, 1));
+    until("a tile is submitted", || !engine.taken.lock().is_empty()).await;
+    worker.shutdown().await;
+    assert_eq!(worker.stats().blocks_filler, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
