@@ -4,7 +4,8 @@
 //! Times are the process's CPU time: on one thread that is the time on the wall, less what others took of the machine.
 //! Environment: `LABORA_BENCH_SIDE` (2048), `LABORA_BENCH_ROUNDS` (15), `LABORA_BENCH_ISA` (all), and
 //! `LABORA_ONNX_PYTHON`, a Python that has onnxruntime, onnx and numpy: without it that comparison is left out. ONNX Runtime
-//! takes the best instructions that the CPU has, whichever of our paths it stands beside.
+//! takes the best instructions that the CPU has, whichever of our paths it stands beside, unless `hide_cpu_features.c` hides
+//! them from it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Write};

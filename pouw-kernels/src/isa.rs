@@ -11,6 +11,8 @@ mod avx2_pack;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_pack;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod sha;
@@ -37,6 +39,8 @@ enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
 }
 
@@ -46,6 +50,8 @@ impl fmt::Display for Isa {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni => "avx512-vnni",
         })
@@ -77,6 +83,7 @@ impl Isa {
     /// The fastest that this CPU has.
     pub fn detect() -> Self {
         Self::avx512vnni()
+            .or_else(Self::avx_vnni)
             .or_else(Self::avx2)
             .unwrap_or(Self::portable())
     }
@@ -91,6 +98,15 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") {
             return Some(Isa(Kind::Avx2));
+        }
+        None
+    }
+
+    /// AVX-VNNI (Intel's clients since Alder Lake), or `None` where the CPU lacks it.
+    pub fn avx_vnni() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("avxvnni") {
+            return Some(Isa(Kind::AvxVnni));
         }
         None
     }
@@ -110,10 +126,13 @@ impl Isa {
 
     /// Every path that this CPU can run, portable first. For tests and benches.
     pub fn available() -> Vec<Self> {
-        [Some(Self::portable()), Self::avx2(), Self::avx512vnni()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let paths = [
+            Some(Self::portable()),
+            Self::avx2(),
+            Self::avx_vnni(),
+            Self::avx512vnni(),
+        ];
+        paths.into_iter().flatten().collect()
     }
 
     /// Bytes of a packed strip of A (16 rows × k).
@@ -132,6 +151,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => 4,
             #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni => 1,
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni => 8,
         }
     }
@@ -141,7 +162,7 @@ impl Isa {
         match self.0 {
             Kind::Portable => 1,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => 1,
+            Kind::Avx2 | Kind::AvxVnni => 1,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni => 3,
         }
@@ -166,8 +187,10 @@ impl Isa {
         match self.0 {
             Kind::Portable => portable::add_noise(rows, dense, sparse, to, stride),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: an Isa of this kind is only made where AVX2 was detected.
-            Kind::Avx2 => unsafe { avx2_pack::add_noise(rows, dense, sparse, to, stride) },
+            // SAFETY: an Isa of these kinds is only made where AVX2 was detected.
+            Kind::Avx2 | Kind::AvxVnni => unsafe {
+                avx2_pack::add_noise(rows, dense, sparse, to, stride)
+            },
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni if std::is_x86_feature_detected!("avx512vbmi") => {
                 // SAFETY: AVX-512 F and BW were detected when this Isa was made, VBMI just now.
@@ -193,8 +216,10 @@ impl Isa {
         match self.0 {
             Kind::Portable => portable::onto_factor(rows, sparse, windows, to),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: an Isa of this kind is only made where AVX2 was detected.
-            Kind::Avx2 => unsafe { avx2_pack::onto_factor(rows, sparse, windows, to) },
+            // SAFETY: an Isa of these kinds is only made where AVX2 was detected.
+            Kind::Avx2 | Kind::AvxVnni => unsafe {
+                avx2_pack::onto_factor(rows, sparse, windows, to)
+            },
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni if std::is_x86_feature_detected!("avx512vbmi") => {
                 // SAFETY: AVX-512 F and BW were detected when this Isa was made, VBMI just now.
@@ -218,6 +243,8 @@ impl Isa {
             // SAFETY: an Isa of this kind is only made where AVX2 was detected.
             Kind::Avx2 => unsafe { avx2_pack::pack_strip(entries, rows, to) },
             #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni => avx_vnni::pack_strip(rows, to),
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: an Isa of this kind is only made where AVX2 was detected too.
             Kind::Avx512Vnni => unsafe { avx512_pack::pack_strip(rows, to) },
         }
@@ -234,7 +261,10 @@ impl Isa {
             Kind::Portable => portable::pack_panel(rows, to),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an Isa of this kind is only made where AVX2 was detected.
-            Kind::Avx2 => unsafe { avx2_pack::pack_panel(entries, rows, to) },
+            Kind::Avx2 => unsafe { avx2_pack::pack_panel(avx2::bias(entries), rows, to) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an Isa of this kind is only made where AVX2 was detected too.
+            Kind::AvxVnni => unsafe { avx2_pack::pack_panel(avx_vnni::BIAS, rows, to) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an Isa of this kind is only made where AVX-512 F, BW and VNNI were detected.
             Kind::Avx512Vnni => unsafe { avx512_pack::pack_panel(rows, to) },
@@ -262,6 +292,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: AVX2 was detected when this Isa was made; lengths and output as above.
             Kind::Avx2 => unsafe { avx2::multiply(entries, call, states) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: AVX2 and AVX-VNNI were detected when this Isa was made; lengths and output as above.
+            Kind::AvxVnni => unsafe { avx_vnni::multiply(call, states) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: AVX-512 F, BW and VNNI were detected when this Isa was made; lengths and output as above.
             Kind::Avx512Vnni => unsafe { avx512::multiply(call, states) },

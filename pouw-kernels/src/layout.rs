@@ -108,6 +108,20 @@ pub(crate) struct Out {
     pub stride: usize,
 }
 
+impl Out {
+    /// Has a tile's row fetched, so that writing it in the end does not wait for memory then. Of any row and panel.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) fn fetch(self, row: usize, panel: usize, panels: usize) {
+        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        let row = self.first.wrapping_add(row.wrapping_mul(self.stride));
+        for panel in panel..=panel + panels {
+            // SAFETY: fetching an address ahead of use is harmless, whatever is there.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(row.wrapping_add(panel * TILE).cast()) };
+        }
+    }
+}
+
 /// One kernel call: a strip of A times one to three panels of Bt.
 pub(crate) struct Call<'a> {
     /// Length along the shared dimension, a multiple of [`WINDOW`].

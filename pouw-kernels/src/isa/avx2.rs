@@ -21,6 +21,15 @@ use crate::layout::{
 pub(super) const ROWS: usize = 4;
 /// What is added to narrow entries of A.
 pub(super) const NARROW_BIAS: i8 = 63;
+
+/// What a panel's bias is per unit of its columns' sums.
+pub(super) const fn bias(entries: Entries) -> i32 {
+    match entries {
+        Entries::Narrow => -(NARROW_BIAS as i32),
+        Entries::Full => 0,
+    }
+}
+
 /// Lines of a panel that are fetched ahead of use: some eighty cycles, where the second-level cache takes fifteen.
 const AHEAD: usize = 8;
 /// Bytes of four rows' biases.
@@ -68,24 +77,28 @@ pub(super) unsafe fn multiply(entries: Entries, call: &Call<'_>, mut states: Opt
             }
         }
         if let Some(states) = &mut states {
-            for (w, to) in joined
-                .chunks_exact(4)
-                .zip(states[panel].chunks_exact_mut(4))
-            {
-                let x = _mm256_xor_si256(
-                    _mm256_unpacklo_epi32(w[0], w[1]),
-                    _mm256_unpackhi_epi32(w[0], w[1]),
-                );
-                let y = _mm256_xor_si256(
-                    _mm256_unpacklo_epi32(w[2], w[3]),
-                    _mm256_unpackhi_epi32(w[2], w[3]),
-                );
-                let z = _mm256_xor_si256(_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y));
-                let z = _mm_xor_si128(_mm256_castsi256_si128(z), _mm256_extracti128_si256::<1>(z));
-                // SAFETY: `to` is four words.
-                unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), z) };
-            }
+            join(&joined, &mut states[panel]);
         }
+    }
+}
+
+/// Joins the lanes of a panel's transcript.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn join(lanes: &[__m256i; WORDS], state: &mut State) {
+    for (w, to) in lanes.chunks_exact(4).zip(state.chunks_exact_mut(4)) {
+        let x = _mm256_xor_si256(
+            _mm256_unpacklo_epi32(w[0], w[1]),
+            _mm256_unpackhi_epi32(w[0], w[1]),
+        );
+        let y = _mm256_xor_si256(
+            _mm256_unpacklo_epi32(w[2], w[3]),
+            _mm256_unpackhi_epi32(w[2], w[3]),
+        );
+        let z = _mm256_xor_si256(_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y));
+        let z = _mm_xor_si128(_mm256_castsi256_si128(z), _mm256_extracti128_si256::<1>(z));
+        // SAFETY: `to` is four words.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), z) };
     }
 }
 
@@ -122,7 +135,10 @@ unsafe fn rows<const FULL: bool, const FOLD: bool>(
         }
         b = b.add(LINE);
         let mut word = 0;
-        for _ in 0..k / WINDOW {
+        for window in 0..k / WINDOW {
+            if let Some(out) = call.out.filter(|_| window < ROWS) {
+                out.fetch(quarter * ROWS + window, panel, 1);
+            }
             if FULL {
                 full_window(a, b, &mut sums);
             } else {

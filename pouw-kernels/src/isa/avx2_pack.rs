@@ -225,15 +225,14 @@ unsafe fn steps(rows: Rows<'_>, quarter: usize, column: usize) -> [__m128i; 4] {
     ]
 }
 
+/// A panel whose bias is `bias` times the sums of its columns.
+///
 /// # Safety
 /// The CPU must have AVX2; lengths and alignment as [`super::Isa::pack_panel`] checks them.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn pack_panel(entries: Entries, rows: Rows<'_>, to: &mut [u8]) {
+pub(super) unsafe fn pack_panel(bias: i32, rows: Rows<'_>, to: &mut [u8]) {
     let ones = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
-    let bias = _mm256_set1_epi32(match entries {
-        Entries::Narrow => -i32::from(NARROW_BIAS),
-        Entries::Full => 0,
-    });
+    let bias = _mm256_set1_epi32(bias);
     // SAFETY: 32 bytes of eight rows at a time; `to` is a panel, 64-aligned.
     unsafe {
         for half in 0..2 {

@@ -128,12 +128,7 @@ unsafe fn rows<const P: usize, const FOLD: bool>(
         let mut word = 0;
         for window in 0..k / WINDOW {
             if let Some(out) = call.out.filter(|_| window < ROWS) {
-                // The rows that are written in the end, so that writing them does not wait for memory then.
-                let row = (half * ROWS + window).wrapping_mul(out.stride);
-                let row = out.first.wrapping_add(row).cast::<__m512i>();
-                for p in 0..=P {
-                    _mm_prefetch::<_MM_HINT_ET0>(row.wrapping_add(p).cast());
-                }
+                out.fetch(half * ROWS + window, 0, P);
             }
             for _ in 0..STEPS {
                 let mut line = [_mm512_setzero_si512(); P];
