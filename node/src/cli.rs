@@ -14,6 +14,7 @@ use sc_cli::{KeySubcommand, RunCmd};
 use crate::{
     bench::BenchOptions,
     devices::{DevicesSpec, command::DevicesOptions},
+    doctor::DoctorCommand,
     miner::MinerCommand,
     pouw::PouwCommand,
 };
@@ -150,8 +151,12 @@ pub enum Subcommand {
     /// Show what this machine can multiply on, and why a device is not used.
     Devices(DevicesOptions),
 
+    /// Look at clock, disk, ports, peers, keys, database and devices, and say what to do; takes a node's own flags.
+    Doctor(Box<DoctorCommand>),
+
     /// Measure what mining costs on each device, as ratios to plain products.
     Bench(BenchOptions),
+
     /// Mine for a node elsewhere, without a chain of one's own; takes products like a node.
     Miner(MinerCommand),
 

@@ -9,7 +9,7 @@ use sc_service::PartialComponents;
 use crate::{
     bench,
     cli::{Cli, Subcommand},
-    devices, miner, mining, pouw, service, settings,
+    devices, doctor, miner, mining, pouw, service, settings,
 };
 
 impl SubstrateCli for Cli {
@@ -54,6 +54,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
     match &cli.subcommand {
         None => run_node(&cli)?,
         Some(Subcommand::Devices(options)) => return devices::command::run(options),
+        Some(Subcommand::Doctor(command)) => return doctor::run(&cli, command),
         Some(Subcommand::Bench(options)) => return bench::run(options),
         Some(Subcommand::Miner(command)) => return miner::run(command),
         Some(Subcommand::Pouw(command)) => return pouw::run(command),

@@ -6,6 +6,7 @@ mod benchmark;
 mod cli;
 mod command;
 mod devices;
+mod doctor;
 mod gemm;
 mod http;
 mod miner;
@@ -16,6 +17,7 @@ mod rpc;
 mod service;
 mod settings;
 mod shares;
+mod table;
 mod worker;
 
 use std::process::ExitCode;

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Where products are served if nothing else was asked for.
-const DEFAULT_GEMM_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9955);
+pub const DEFAULT_GEMM_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9955);
 
 /// Mining and serving as the command line asks for, checked.
 #[derive(Clone, Debug)]

@@ -75,7 +75,7 @@ fn refuse_if_in_use(address: SocketAddr, instead: &str) -> sc_cli::Result<()> {
 }
 
 /// IP and port of an address that is plain TCP.
-fn tcp_address(address: &Multiaddr) -> Option<SocketAddr> {
+pub fn tcp_address(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
     let ip = match parts.next()? {
         Protocol::Ip4(ip) => IpAddr::from(ip),
@@ -89,7 +89,7 @@ fn tcp_address(address: &Multiaddr) -> Option<SocketAddr> {
 }
 
 /// The SDK's own default.
-const DEFAULT_P2P_PORT: u16 = 30333;
+pub const DEFAULT_P2P_PORT: u16 = 30333;
 
 /// Who can connect to a node.
 #[derive(Clone, Copy)]

@@ -10,7 +10,10 @@ use super::{
     Nvidia,
     gpus::{Gpu, Gpus},
 };
-use crate::rig::nvml::{Access, Card, Library, LibraryError};
+use crate::{
+    rig::nvml::{Access, Card, Library, LibraryError},
+    table,
+};
 
 /// How to show it.
 #[derive(Args, Clone, Debug)]
@@ -232,7 +235,7 @@ fn print(seen: &Seen, out: &mut impl Write) -> std::io::Result<()> {
         seen.cpu.runs.clone(),
         "usable".into(),
     ]);
-    write_table(&rows, out)?;
+    table::write(&rows, out)?;
 
     let of_gpus = seen
         .gpus
@@ -266,26 +269,6 @@ fn gpu_row(gpu: &SeenGpu) -> [String; COLUMNS] {
         gpu.runs.clone(),
         state.into(),
     ]
-}
-
-/// Columns as wide as their widest cell; those without a cell below the head are left out.
-fn write_table<const N: usize>(rows: &[[String; N]], out: &mut impl Write) -> std::io::Result<()> {
-    let length = |cell: &String| cell.chars().count();
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let below = rows.iter().skip(1).map(|row| length(&row[column])).max();
-        match below {
-            None | Some(0) => 0,
-            Some(below) => below.max(rows.first().map_or(0, |head| length(&head[column]))),
-        }
-    });
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths).filter(|(_, width)| *width > 0) {
-            line.push_str(&format!("{cell:<width$}  "));
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

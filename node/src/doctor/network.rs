@@ -1,0 +1,295 @@
+//! The network: ports, the node that runs (if one does), and peers.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures::future::join_all;
+use jsonrpsee::{
+    core::client::ClientT,
+    http_client::{HttpClient, HttpClientBuilder},
+    rpc_params,
+};
+use labora_consensus_api::{author_and_time, split_seal};
+use labora_runtime::opaque::Header;
+use sc_network::{config::MultiaddrWithPeerId, multiaddr::Protocol};
+use serde::Deserialize;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{Finding, Subject};
+use crate::{
+    cli::values::GemmListen,
+    mining::DEFAULT_GEMM_LISTEN,
+    rpc::types::Info,
+    settings::{DEFAULT_P2P_PORT, tcp_address},
+};
+
+/// The SDK's own default ports.
+const DEFAULT_RPC_PORT: u16 = 9944;
+const DEFAULT_PROMETHEUS_PORT: u16 = 9615;
+/// Longest wait for an answer from this machine or from a peer's.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Longest answer of a node that is read.
+const MAX_ANSWER: u32 = 1 << 20;
+/// Addresses of peers that are tried.
+const MAX_BOOTNODES: usize = 32;
+/// Blocks that a chain may be late before it is worth a word.
+const MANY_BLOCKS: u64 = 20;
+
+/// Looks at ports, then at the node that answers on one of them, or else at the nodes it would begin with.
+pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
+    let node = Running::ask(rpc_port(subject)).await;
+    let mut out = ports(subject, node.is_some());
+    match node {
+        Some(node) => {
+            out.push(peers(&node.health));
+            out.push(progress(&node, now_ms()));
+        }
+        None => out.push(bootnodes(subject).await),
+    }
+    out
+}
+
+fn rpc_port(subject: &Subject<'_>) -> u16 {
+    let port = subject.command.run.rpc_params.rpc_port;
+    port.unwrap_or(DEFAULT_RPC_PORT)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A node that answers.
+pub(super) struct Running {
+    pub health: NodeHealth,
+    pub info: Info,
+    pub best: Header,
+}
+
+/// Answer of `system_health`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NodeHealth {
+    pub peers: usize,
+    pub is_syncing: bool,
+    pub should_have_peers: bool,
+}
+
+impl Running {
+    async fn ask(port: u16) -> Option<Self> {
+        let client = HttpClientBuilder::default()
+            .request_timeout(PATIENCE)
+            .max_response_size(MAX_ANSWER)
+            .build(format!(
+                "http://{}",
+                SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+            ))
+            .ok()?;
+        Self::questions(&client).await.ok()
+    }
+
+    async fn questions(client: &HttpClient) -> Result<Self, jsonrpsee::core::ClientError> {
+        Ok(Running {
+            health: client.request("system_health", rpc_params![]).await?,
+            info: client.request("pouw_info", rpc_params![]).await?,
+            best: client.request("chain_getHeader", rpc_params![]).await?,
+        })
+    }
+}
+
+fn ports(subject: &Subject<'_>, is_running: bool) -> Vec<Finding> {
+    let run = &subject.command.run;
+    let network = &run.network_params;
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut out = Vec::new();
+    let p2p = match network.listen_addr.iter().find_map(tcp_address) {
+        Some(address) => address,
+        None => SocketAddr::from((
+            if subject.is_local() {
+                Ipv4Addr::LOCALHOST
+            } else {
+                Ipv4Addr::UNSPECIFIED
+            },
+            network.port.unwrap_or(DEFAULT_P2P_PORT),
+        )),
+    };
+    let must = Need::Asked;
+    out.push(port("port of peers", p2p, "--port", must, is_running));
+    let asked = |asked: bool| if asked { Need::Asked } else { Need::Default };
+    let need = asked(run.rpc_params.rpc_port.is_some());
+    let rpc = loopback(rpc_port(subject));
+    out.push(port("port of RPC", rpc, "--rpc-port", need, is_running));
+    let prometheus = &run.prometheus_params;
+    if !prometheus.no_prometheus {
+        let address = loopback(
+            prometheus
+                .prometheus_port
+                .unwrap_or(DEFAULT_PROMETHEUS_PORT),
+        );
+        let flag = "--prometheus-port";
+        out.push(port("port of metrics", address, flag, must, is_running));
+    }
+    let products = match subject.command.gemm.gemm_listen {
+        Some(GemmListen::None) => None,
+        Some(GemmListen::At(address)) => Some((address, Need::Asked)),
+        None => Some((DEFAULT_GEMM_LISTEN, Need::Default)),
+    };
+    if let Some((address, need)) = products {
+        let flag = "--gemm-listen";
+        out.push(port("port of products", address, flag, need, is_running));
+    }
+    out
+}
+
+/// Whether a node can do without a port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Need {
+    /// It ends, or goes without what the port is for.
+    Asked,
+    /// It takes another, or leaves it.
+    Default,
+}
+
+pub(super) fn port(
+    what: &'static str,
+    address: SocketAddr,
+    flag: &str,
+    need: Need,
+    is_running: bool,
+) -> Finding {
+    if address.port() == 0 {
+        return Finding::good(what, "any free one");
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::good(what, format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => match (is_running, need) {
+            (true, _) => Finding::good(what, format!("{address} is in use, and a node runs")),
+            (false, Need::Default) => Finding::warning(
+                what,
+                format!("{address} is in use by another program"),
+                format!("the node takes another or leaves it; {flag} names one that is free"),
+            ),
+            (false, Need::Asked) => Finding::bad(
+                what,
+                format!("{address} is in use by another program"),
+                format!("end that program, or give another {flag}"),
+            ),
+        },
+        Err(error) => Finding::bad(
+            what,
+            format!("{address} cannot be had: {error}"),
+            format!("give another {flag}"),
+        ),
+    }
+}
+
+pub(super) fn peers(health: &NodeHealth) -> Finding {
+    let found = match (health.peers, health.is_syncing) {
+        (peers, true) => format!("{peers}, and the node syncs"),
+        (peers, false) => peers.to_string(),
+    };
+    if health.peers > 0 || !health.should_have_peers {
+        return Finding::good("peers", found);
+    }
+    Finding::bad(
+        "peers",
+        "none",
+        "give --bootnodes and the address of a node of this chain, and let its port through the firewall; without peers nothing is mined",
+    )
+}
+
+/// How old the newest block is, by this clock.
+pub(super) fn progress(node: &Running, now_ms: u64) -> Finding {
+    let what = "newest block";
+    let number = node.best.number;
+    let stated =
+        split_seal(node.best.clone()).and_then(|(unsealed, _)| author_and_time(&unsealed.digest));
+    let stated_ms = match stated {
+        Ok(pre) => pre.timestamp_ms,
+        Err(_) if number == 0 => return Finding::good(what, "genesis: none is mined yet"),
+        Err(error) => {
+            return Finding::bad(
+                what,
+                format!("block {number} is not one of this chain's: {error}"),
+                "see that node and doctor are of one version",
+            );
+        }
+    };
+    if stated_ms > now_ms {
+        let ahead = stated_ms - now_ms;
+        let found = format!("block {number}, {:.1} s in the future", ahead as f64 / 1e3);
+        return if ahead > 1_000 {
+            Finding::bad(
+                what,
+                found,
+                "this clock is slow, or its author's is fast: see clock above",
+            )
+        } else {
+            Finding::good(what, found)
+        };
+    }
+    let age_ms = now_ms - stated_ms;
+    let found = format!("block {number}, {:.0} s old", age_ms as f64 / 1e3);
+    if age_ms > MANY_BLOCKS.saturating_mul(node.info.target_block_time_ms)
+        && !node.health.is_syncing
+    {
+        return Finding::warning(
+            what,
+            found,
+            "blocks should come faster: see whether anybody mines (peers and devices), and whether this clock is right",
+        );
+    }
+    Finding::good(what, found)
+}
+
+/// Whether any node to begin with answers.
+async fn bootnodes(subject: &Subject<'_>) -> Finding {
+    let what = "nodes to begin with";
+    let given = &subject.command.run.network_params.bootnodes;
+    let all: Vec<_> = given.iter().chain(subject.spec.boot_nodes()).collect();
+    if all.is_empty() {
+        return if subject.is_local() {
+            Finding::good(what, "none, as on a chain of this machine's own")
+        } else {
+            Finding::warning(
+                what,
+                "none are named",
+                "give --bootnodes and the address of a node of this chain",
+            )
+        };
+    }
+    let tried = all.iter().take(MAX_BOOTNODES);
+    let answers = join_all(tried.map(|node| answers(node))).await;
+    let reached = answers.iter().filter(|reached| **reached).count();
+    let found = format!("{reached} of {} take connections", answers.len());
+    if reached > 0 {
+        return Finding::good(what, found);
+    }
+    Finding::bad(
+        what,
+        found,
+        "see whether this machine is on the network and may connect outwards, or give other --bootnodes",
+    )
+}
+
+/// Whether a connection can be made. Who answers is found out by the node.
+async fn answers(node: &MultiaddrWithPeerId) -> bool {
+    let mut parts = node.multiaddr.iter();
+    let host = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::from(ip).to_string(),
+        Some(Protocol::Ip6(ip)) => IpAddr::from(ip).to_string(),
+        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => {
+            name.into_owned()
+        }
+        _ => return false,
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else {
+        return false;
+    };
+    matches!(
+        timeout(PATIENCE, TcpStream::connect((host, port))).await,
+        Ok(Ok(_))
+    )
+}

@@ -1,0 +1,186 @@
+//! Each finding, on what it is about.
+
+use std::{fs, io, net::TcpListener, path::Path};
+
+use labora_consensus_api::PreDigest;
+use labora_runtime::opaque::Header;
+use sp_runtime::{Digest, traits::Header as _};
+
+use super::{
+    data::{keystore, network_key, unreadable},
+    machine::{Clock, chrony, clock_of, disk_at},
+    network::{Need, NodeHealth, Running, peers, port, progress},
+    *,
+};
+use crate::rpc::types::{Info, Limits};
+
+#[test]
+fn a_clock_that_nothing_keeps_is_told_of() {
+    assert_eq!(clock_of(Clock::Kept).health, Health::Good);
+    assert_eq!(clock_of(Clock::Free).health, Health::Warning);
+    let kept = "A29FC87B,162.159.200.123,4,1764062400.1,0.000012,-0.000003,0.00002,-9.1,0.0,0.05,0.01,0.002,1032.4,Normal";
+    assert_eq!(chrony(kept), Clock::Kept);
+    assert_eq!(
+        chrony("7F7F0101,,0,0,0,0,0,0,0,0,1,1,0,Not synchronised\n"),
+        Clock::Free
+    );
+    assert_eq!(chrony("506 Cannot talk to daemon"), Clock::Unknown);
+    assert!(clock_of(Clock::Unknown).remedy.contains("chrony"));
+}
+
+#[test]
+fn a_disk_is_judged_by_what_is_free_and_by_whether_it_can_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let with = |gib: u64| disk_at(folder.path(), Ok(gib << 30)).health;
+    assert_eq!(
+        [with(0), with(1), with(9), with(10)],
+        [Health::Bad, Health::Warning, Health::Warning, Health::Good]
+    );
+    let unknown = disk_at(folder.path(), Err(io::Error::other("no such thing")));
+    assert_eq!(unknown.health, Health::Warning);
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0);
+    let missing = disk_at(&folder.path().join("missing"), Ok(1 << 40));
+    assert_eq!(missing.health, Health::Bad);
+    assert!(missing.remedy.contains("--base-path"));
+}
+
+#[test]
+fn a_port_in_use_matters_where_no_node_runs_and_no_other_is_taken() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    let health = |need, runs| port("port", address, "--port", need, runs).health;
+    assert_eq!(health(Need::Asked, false), Health::Bad);
+    assert_eq!(health(Need::Default, false), Health::Warning);
+    assert_eq!(health(Need::Asked, true), Health::Good);
+    drop(listener);
+    assert_eq!(health(Need::Asked, false), Health::Good);
+}
+
+#[test]
+fn a_node_that_should_have_peers_and_has_none_is_bad() {
+    let of = |count, should_have_peers| {
+        peers(&NodeHealth {
+            peers: count,
+            is_syncing: false,
+            should_have_peers,
+        })
+        .health
+    };
+    assert_eq!(of(0, true), Health::Bad);
+    assert_eq!(of(0, false), Health::Good);
+    assert_eq!(of(1, true), Health::Good);
+}
+
+/// A node whose newest block states this time.
+fn node(timestamp_ms: u64) -> Running {
+    let author = [1; 32].into();
+    let pre = PreDigest {
+        author,
+        timestamp_ms,
+    };
+    let shape = labora_pouw::Shape::new(16, 16, 64).expect("a shape");
+    let seal = labora_pouw::Seal::new(shape, [2; 32], [3; 32], 0, 0).expect("a seal");
+    let digest = Digest {
+        logs: vec![
+            labora_consensus_api::pre_digest_item(&pre),
+            labora_consensus_api::seal_item(&seal),
+        ],
+    };
+    let [a, b, c] = [[4; 32], [5; 32], [6; 32]].map(sp_core::H256);
+    Running {
+        health: NodeHealth {
+            peers: 1,
+            is_syncing: false,
+            should_have_peers: true,
+        },
+        info: Info {
+            protocol: String::new(),
+            genesis: a,
+            best: b,
+            best_number: 7,
+            accumulated_work: "1".into(),
+            difficulty: "1".into(),
+            target_block_time_ms: 12_000,
+            mining: true,
+            author: None,
+            devices: Vec::new(),
+            share_macs: None,
+            limits: Limits::of_protocol(),
+        },
+        best: Header::new(7, a, b, c, digest),
+    }
+}
+
+#[test]
+fn blocks_that_are_late_or_of_the_future_are_told_of() {
+    let now = 1_700_000_000_000;
+    let of = |stated| progress(&node(stated), now).health;
+    assert_eq!(of(now - 200_000), Health::Good);
+    assert_eq!(of(now - 241_000), Health::Warning);
+    assert_eq!(of(now + 500), Health::Good);
+    assert_eq!(of(now + 1_500), Health::Bad);
+    assert_eq!(of(u64::MAX), Health::Bad);
+}
+
+#[test]
+fn a_network_key_must_be_one_and_be_a_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret_ed25519");
+    assert_eq!(network_key(&file, false).health, Health::Good);
+    let needed = network_key(&file, true);
+    assert_eq!(needed.health, Health::Bad);
+    assert!(needed.remedy.contains("generate-node-key"));
+
+    fs::write(&file, [7; 31]).expect("written");
+    assert!(network_key(&file, false).found.contains("holds no key"));
+    fs::write(&file, hex::encode([7; 32])).expect("written");
+    permit(&file, 0o600);
+    assert_eq!(network_key(&file, false).health, Health::Good);
+    permit(&file, 0o644);
+    assert!(network_key(&file, false).remedy.contains("chmod 600"));
+}
+
+#[test]
+fn keys_are_counted_and_must_be_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(keystore(folder.path()).found.starts_with("no keys"));
+    fs::write(folder.path().join("README"), "not a key").expect("written");
+    let key = folder.path().join(format!("6772616e{}", "ab".repeat(32)));
+    fs::write(&key, "\"//Alice\"").expect("written");
+    permit(&key, 0o600);
+    assert_eq!(keystore(folder.path()).found, "1 key");
+    permit(&key, 0o640);
+    assert_eq!(keystore(folder.path()).health, Health::Bad);
+}
+
+#[test]
+fn a_database_that_a_node_has_is_no_fault_and_a_broken_one_is() {
+    let path = Path::new("/data/db/full");
+    let locked = unreadable(path, "IO error: While lock file: /data/db/full/LOCK");
+    assert_eq!(locked.health, Health::Good);
+    let broken = unreadable(path, "Corruption: CURRENT file does not end with newline");
+    assert_eq!(broken.health, Health::Bad);
+    assert!(broken.found.contains("/data/db/full"));
+}
+
+#[test]
+fn what_is_to_be_done_stands_below_the_table() {
+    let findings = [
+        Finding::good("clock", "kept"),
+        Finding::bad("disk", "full", "make room"),
+    ];
+    let mut out = Vec::new();
+    print(&findings, &mut out).expect("memory takes all");
+    let text = String::from_utf8(out).expect("text");
+    assert!(text.contains("✗  disk"), "{text}");
+    assert!(text.ends_with("disk: make room.\n"), "{text}");
+    let mut out = Vec::new();
+    print(&findings[..1], &mut out).expect("memory takes all");
+    assert!(String::from_utf8_lossy(&out).contains("Nothing is to be done."));
+}
+
+#[cfg(unix)]
+fn permit(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("it is ours");
+}

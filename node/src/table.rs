@@ -1,0 +1,23 @@
+//! Tables on a terminal.
+
+use std::io::Write;
+
+/// Columns as wide as their widest cell; those without a cell below the head are left out.
+pub fn write<const N: usize>(rows: &[[String; N]], out: &mut impl Write) -> std::io::Result<()> {
+    let length = |cell: &String| cell.chars().count();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let below = rows.iter().skip(1).map(|row| length(&row[column])).max();
+        match below {
+            None | Some(0) => 0,
+            Some(below) => below.max(rows.first().map_or(0, |head| length(&head[column]))),
+        }
+    });
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths).filter(|(_, width)| *width > 0) {
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! `labora doctor` before, while and after a node runs, and on what was broken on purpose.
+
+use std::{
+    fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Command,
+    time::Duration,
+};
+
+use labora_tests::{
+    Machine, Node, NodeOptions, Outcome,
+    binary::{self, Finished},
+    wait_for,
+};
+use serde_json::Value;
+
+/// Until the doctor must have looked at everything: two waits of three seconds for those who do not answer, and more for a
+/// busy machine.
+const DOCTOR_LIMIT: Duration = Duration::from_secs(60);
+
+/// Until the dev chain must have a block.
+const BLOCK_LIMIT: Duration = Duration::from_secs(120);
+
+/// Looks at a node of the dev chain on `base` whose RPC answers on this port, with more flags.
+fn doctor(base: &Path, rpc_port: u16, more: &[&str]) -> Outcome<Finished> {
+    let port = rpc_port.to_string();
+    let mut command = Command::new(binary::labora()?);
+    command
+        .arg("doctor")
+        .arg("--dev")
+        .arg("--base-path")
+        .arg(base);
+    command.args([
+        "--rpc-port",
+        &port,
+        "--no-prometheus",
+        "--mine",
+        "--devices",
+        "cpu:1",
+    ]);
+    command.args(["--listen-addr", "/ip4/127.0.0.1/tcp/0"]);
+    if !more.contains(&"--gemm-listen") {
+        command.args(["--gemm-listen", "none"]);
+    }
+    binary::finish(command.args(more), DOCTOR_LIMIT)
+}
+
+/// The same, as JSON, which must end with this status.
+fn findings(base: &Path, rpc_port: u16, status: i32, more: &[&str]) -> Outcome<Value> {
+    let finished = doctor(base, rpc_port, &[more, &["--json"]].concat())?;
+    assert_eq!(finished.code, Some(status), "{}", finished.text());
+    Ok(serde_json::from_str(&finished.stdout)?)
+}
+
+/// Health and words of one finding.
+fn of<'a>(findings: &'a Value, what: &str) -> Outcome<(&'a str, &'a str)> {
+    let found = findings.as_array().into_iter().flatten();
+    let found = found.into_iter().find(|it| it["what"] == what);
+    let found = found.ok_or_else(|| format!("no {what} in {findings:#}"))?;
+    let text = |field: &str| found[field].as_str().unwrap_or_default();
+    Ok((text("health"), text("found")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_sees_a_node_before_while_and_after_it_runs() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+
+    let before = findings(&base, 0, 0, &[])?;
+    assert_eq!(
+        of(&before, "database")?,
+        ("good", "none yet: the first start makes it")
+    );
+    assert!(of(&before, "devices")?.1.contains("CPU"), "{before:#}");
+
+    let node = Node::start(&machine, &base, &NodeOptions::dev()).await?;
+    let rpc = node.rpc();
+    wait_for("a block", BLOCK_LIMIT, || async move {
+        Ok((rpc.best_number().await? > 0).then_some(()))
+    })
+    .await?;
+    let port = node.rpc_address().port();
+    let while_it_runs = findings(&base, port, 0, &[])?;
+    assert_eq!(
+        of(&while_it_runs, "database")?,
+        ("good", "in use by the node that runs")
+    );
+    assert_eq!(of(&while_it_runs, "peers")?, ("good", "0"));
+    let (health, newest) = of(&while_it_runs, "newest block")?;
+    assert!(health == "good" && newest.starts_with("block "), "{newest}");
+    assert_eq!(of(&while_it_runs, "port of RPC")?.0, "good");
+    let best = node.rpc().best_number().await?;
+    assert!(node.stop().await?.success());
+
+    let after = findings(&base, 0, 0, &[])?;
+    let (health, stands) = of(&after, "database")?;
+    assert_eq!(health, "good");
+    let number = stands
+        .strip_prefix("block ")
+        .and_then(|rest| rest.split(',').next());
+    let number: u64 = number.ok_or(stands)?.parse()?;
+    assert!(number >= best, "{stands}, and the node had {best}");
+    // It changed nothing: the node starts again on what it has.
+    let node = Node::start(&machine, &base, &NodeOptions::dev()).await?;
+    assert!(node.rpc().best_number().await? >= number);
+    node.log().assert_no_panic()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_broken_is_found_and_says_what_to_do() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+    let node = Node::start(&machine, &base, &NodeOptions::dev()).await?;
+    assert!(node.stop().await?.success());
+
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    let port = findings(&base, 0, 1, &["--gemm-listen", &address])?;
+    let (health, found) = of(&port, "port of products")?;
+    assert!(
+        health == "bad" && found.contains("in use by another program"),
+        "{found}"
+    );
+
+    let chain = fs::read_dir(base.join("chains"))?
+        .next()
+        .ok_or("no chain")??
+        .path();
+    let key = chain.join("network").join("secret_ed25519");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
+    let text = doctor(&base, 0, &[])?;
+    assert_eq!(text.code, Some(1), "{}", text.text());
+    assert!(text.stdout.contains("chmod 600"), "{}", text.text());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+
+    let current = chain.join("db").join("full").join("CURRENT");
+    fs::write(&current, b"nonsense")?;
+    let broken = findings(&base, 0, 1, &[])?;
+    assert_eq!(of(&broken, "database")?.0, "bad");
+    fs::remove_file(&current)?;
+
+    // Nobody listens where this peer is said to be.
+    let gone = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let peer = format!(
+        "/ip4/127.0.0.1/tcp/{gone}/p2p/12D3KooWHNTjzDDw5vBZaYjYRi9qivnDdopwKe9QBM4NsQnfJU7S"
+    );
+    let alone = findings(&base, 0, 1, &["--bootnodes", &peer])?;
+    assert_eq!(
+        of(&alone, "nodes to begin with")?,
+        ("bad", "0 of 1 take connections")
+    );
+    Ok(())
+}
