@@ -58,7 +58,7 @@ template <u32 COUNT>
 LABORA_DEVICE void registers_up_to() {}
 template <u32 COUNT>
 LABORA_DEVICE void registers_down_to() {}
-LABORA_DEVICE void wgmma_fence() {}
+LABORA_DEVICE void wgmma_fence() { labora_emulation::wgmma_fence(); }
 LABORA_DEVICE void wgmma_commit() { labora_emulation::wgmma_commit(); }
 template <u32 PENDING>
 LABORA_DEVICE void wgmma_wait_older() {

@@ -21,7 +21,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -138,6 +138,8 @@ struct Shared {
     ending: Cancel,
     /// A job went through since the GPU was opened.
     proven: AtomicBool,
+    /// Outcomes whose winners are being opened.
+    opening: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -148,6 +150,7 @@ impl Shared {
             spare: Mutex::new(Vec::with_capacity(MAX_SPARE)),
             ending: Cancel::new(),
             proven: AtomicBool::new(false),
+            opening: Arc::default(),
         }
     }
 

@@ -100,6 +100,17 @@ pub enum DeviceError {
         "no NVIDIA driver was found (libcuda); install version {NEEDED_DRIVER} or newer to use an NVIDIA GPU"
     )]
     NoDriver,
+    /// There is a driver, and it does not work.
+    #[error(
+        "the NVIDIA driver cannot be used ({0}); see what `nvidia-smi` says: after an update reboot, else install version \
+         {NEEDED_DRIVER} or newer"
+    )]
+    BadDriver(String),
+    /// The GPU is there, and does not open.
+    #[error(
+        "the GPU cannot be opened ({0}); see in `nvidia-smi` what has it for itself or has its memory, and in the kernel log for Xid"
+    )]
+    NotOpened(String),
     /// The driver does not load what this build holds.
     #[error(
         "the NVIDIA driver goes up to CUDA {}.{}, the kernels need {}.{}; install driver {NEEDED_DRIVER} or newer",
@@ -136,7 +147,7 @@ pub enum DeviceError {
     },
     /// The GPU has no kernels.
     #[error(
-        "no kernels for this GPU ({0}); run `make cuda` and build again, or install NVRTC (libnvrtc) 13.0 or newer"
+        "no kernels for this GPU ({0}); install NVRTC (libnvrtc) 13.0 or newer, which makes them, or run `make cuda` and build again"
     )]
     NoKernels(String),
     /// The GPU has no memory left.
@@ -168,6 +179,8 @@ impl DeviceError {
             | DeviceError::Panicked(_)
             | DeviceError::Gone
             | DeviceError::NoDriver
+            | DeviceError::BadDriver(_)
+            | DeviceError::NotOpened(_)
             | DeviceError::OldDriver { .. }
             | DeviceError::NoSuchGpu { .. }
             | DeviceError::OldGpu { .. }
@@ -180,6 +193,9 @@ impl DeviceError {
     /// Whether the fault is the device's and not the job's: another device, or this one later, can do the job. A GPU whose
     /// memory another program took is as good as gone until that program ends.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Lost(_) | Self::OutOfMemory { .. })
+        matches!(
+            self,
+            Self::Lost(_) | Self::NotOpened(_) | Self::OutOfMemory { .. }
+        )
     }
 }

@@ -157,6 +157,35 @@ async fn a_named_gpu_that_is_not_there_ends_the_start_with_a_sentence() -> Outco
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_driver_without_its_functions_is_a_sentence_and_the_cpu_is_used() -> Outcome {
+    let _machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("nothing.c");
+    std::fs::write(&source, "int nothing;\n")?;
+    for name in ["libcuda.so", "libcuda.so.1", "libnvrtc.so"] {
+        let made = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(folder.path().join(name))
+            .arg(&source)
+            .status()?;
+        assert!(made.success(), "{name} could not be made");
+    }
+    let finished = binary::finish(
+        Command::new(binary::labora()?)
+            .args(["devices"])
+            .env("LD_LIBRARY_PATH", folder.path()),
+        COMMAND_LIMIT,
+    )?;
+    let text = finished.text();
+    assert_eq!(finished.code, Some(0), "{text}");
+    for words in ["libcuda has no cuDriverGetVersion", "nvidia-smi", "usable"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_tells_its_devices_figures_over_rpc_and_as_metrics() -> Outcome {
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;

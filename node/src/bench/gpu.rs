@@ -10,9 +10,11 @@ use super::queued::{self, Times};
 
 /// m, n and k that are measured if nothing else is asked for: one that fits the last cache, the one that GPUs are compared
 /// on, and layers of large models for a few and for many tokens.
-pub const SHAPES: [(u32, u32, u32); 4] = [
+pub const SHAPES: [(u32, u32, u32); 6] = [
+    (2048, 2048, 2048),
     (4096, 4096, 4096),
     (8192, 8192, 8192),
+    (16_384, 8192, 8192),
     (128, 8192, 8192),
     (4096, 14_336, 4096),
 ];

@@ -168,7 +168,7 @@ impl SeenGpu {
                 state = State::Unusable;
                 notes.push(format!(
                     "Its administrator lets no program compute on it; `nvidia-smi -i {} -c DEFAULT` does.",
-                    gpu.index
+                    gpu.bus
                 ));
             }
             Access::Exclusive if !card.programs.is_empty() => {
@@ -178,7 +178,7 @@ impl SeenGpu {
                 notes.push(format!(
                     "It takes one program at a time, and {} has it; end that one, or allow more with `nvidia-smi -i {} -c DEFAULT`.",
                     card.programs.join(", "),
-                    gpu.index
+                    gpu.bus
                 ));
             }
             Access::Exclusive | Access::Shared => {

@@ -185,7 +185,7 @@ impl Feeder {
     /// Notes that the device went away, and says so the first time.
     fn is_lost(&mut self, error: &DeviceError) {
         if self.presence == Presence::Here {
-            tracing::error!(target: "labora", device = %self.name, %error, "a device is lost; what it was doing goes to another");
+            tracing::error!(target: "labora", device = %self.name, %error, "a device is lost; what it was doing goes to another, or waits for it");
             if let Some(figures) = self.stats.devices().get(self.index) {
                 figures.lost();
             }

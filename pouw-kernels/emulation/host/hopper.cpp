@@ -51,6 +51,7 @@ struct HopperThread {
     std::vector<Product> products;
     std::vector<u32> groups;
     u32 grouped = 0;
+    bool fenced = false;  // since it last waited for products: its accumulators may be given to wgmma
     std::vector<Flight> flights;
     u64 issued = 0;
 };
@@ -326,6 +327,7 @@ void wgmma(i32* d, u32 n, u64 a, u64 b, u32 accumulate) {
     for (Flight& other : thread.flights)
         if (other.d == d) flight = &other;
     if (!flight) {
+        if (!thread.fenced) fail("wgmma on accumulators that were not fenced since the last wait");
         thread.flights.push_back({d, n, 0, std::vector<i32>(d, d + n / 2)});
         flight = &thread.flights.back();
         memset(d, GARBAGE, n / 2 * sizeof(i32));
@@ -335,6 +337,8 @@ void wgmma(i32* d, u32 n, u64 a, u64 b, u32 accumulate) {
     ++thread.grouped;
 }
 
+void wgmma_fence() { self().fenced = true; }
+
 void wgmma_commit() {
     HopperThread& thread = self();
     thread.groups.push_back(thread.grouped);
@@ -343,6 +347,9 @@ void wgmma_commit() {
 
 void wgmma_wait(u32 pending) {
     static const char WAIT[] = "wgmma.wait_group";
+    // Until then the operands are read: whoever was told too early that they are free has overwritten them by now.
+    hold_back();
+    self().fenced = false;
     Retiring part = {&self(), pending};
     meet_warp(&part, WAIT, retire);
 }

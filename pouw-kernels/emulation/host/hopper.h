@@ -32,6 +32,7 @@ void async_proxy_fence();
 
 // d (64×n) = a·b, + d unless accumulate is 0; k is 32.
 void wgmma(i32* d, u32 n, u64 a, u64 b, u32 accumulate);
+void wgmma_fence();
 void wgmma_commit();
 void wgmma_wait(u32 pending);
 

@@ -4,7 +4,7 @@ mod prepare;
 
 use std::collections::VecDeque;
 
-use labora_pouw::{Shape, TILE};
+use labora_pouw::TILE;
 use zerocopy::IntoBytes;
 
 use super::Ask;
@@ -16,7 +16,7 @@ use super::memory::Block;
 use super::plan::{
     LIST_STRIDE, Layout, PARAMS_BYTES, Panels, Plan, ROOT_A, ROOT_B, TARGET, band_rows,
 };
-use super::winners::{Ticket, listed, open};
+use super::winners::{Ticket, listed};
 use crate::cpu::MAX_WINNERS;
 use crate::device::{Outcome, Want};
 use crate::matrix::Matrix;
@@ -321,8 +321,8 @@ impl Flight {
         })
     }
 
-    /// Puts the outcome together, and gives back what was this job's alone.
-    pub(super) fn finish(&mut self, gpu: &mut Gpu<'_>) -> Result<Outcome, Fault> {
+    /// Puts the outcome together, and gives back what was this job's alone. The winners are still to be opened.
+    pub(super) fn finish(&mut self, gpu: &mut Gpu<'_>) -> Result<(Outcome, Vec<Ticket>), Fault> {
         let product = self.product.take();
         let Plan { m, n, k, mode, .. } = self.plan;
         let rows = (self.bands - self.left_out)
@@ -338,15 +338,16 @@ impl Flight {
         gpu.memory.give_back(self.arena);
         // Cancelled before its last launch: the product is exact, and the template no longer stands.
         let tickets = tickets.filter(|_| !self.cancelled);
-        let (Some(tickets), Ok(shape)) = (tickets, Shape::new(m, n, k)) else {
-            return Ok(unmined(macs, product));
+        let Some(tickets) = tickets else {
+            return Ok((unmined(macs, product), Vec::new()));
         };
-        Ok(Outcome {
-            winners: open(&self.ask.job, shape, tickets),
+        let outcome = Outcome {
+            winners: Vec::new(),
             product,
             macs,
             mined: true,
-        })
+        };
+        Ok((outcome, tickets))
     }
 
     /// Reads what was fetched: commitments made on the device, and the lowest tickets that win.

@@ -16,6 +16,7 @@ use super::kernels::{Mode, Tiling};
 use super::memory::{Block, Kept, Key, Memory};
 use super::plan::{PARAMS_BYTES, Panels, Plan, RESULT_BYTES};
 use super::tuning::Tuned;
+use super::winners::answer;
 use super::{Ask, Settings, Shared};
 use crate::device::{Job, Outcome, Want};
 use crate::error::DeviceError;
@@ -260,12 +261,12 @@ impl<'a> Machine<'a> {
         let Some(flight) = self.flights.front_mut() else {
             return Ok(());
         };
-        let outcome = flight.finish(&mut self.gpu)?;
+        let (outcome, tickets) = flight.finish(&mut self.gpu)?;
         if let Some(flight) = self.flights.pop_front() {
             let ask = flight.into_ask();
             self.gpu.memory.tidy();
             self.gpu.shared.succeeded();
-            ask.answer(Ok(outcome));
+            answer(ask, outcome, tickets, &self.gpu.shared.opening);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::driver::{
 };
 use crate::error::DeviceError;
 pub(super) use cublaslt::CublasLt;
-pub(super) use image::{Cubin, origin};
+pub(super) use image::{Cubin, origin, version};
 pub(super) use list::list;
 
 /// Shared memory that a block may have without being asked for.
@@ -61,8 +61,8 @@ impl Nvidia {
         let found = list::get(index)?;
         found.usable.clone()?;
         let at_open = |error: DriverError| match fault(error, 0) {
-            Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
-            Fault::Lost(why) => DeviceError::Lost(why),
+            Fault::OutOfMemory { .. } => DeviceError::NotOpened("it has no memory left".into()),
+            Fault::Lost(why) => DeviceError::NotOpened(why),
         };
         let device = result::device::get(index as i32).map_err(at_open)?;
         // SAFETY: `device` is a device; the context is released in `drop`.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::driver::Facts;
 use super::kernels::Multiply;
+use super::nvidia;
 
 /// Bytes of the file that are read at most: some 80 a model.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -25,8 +26,9 @@ pub(super) struct Tuned {
 /// One entry a model, and a new one for other kernels.
 fn key(facts: &Facts) -> String {
     format!(
-        "{} {} ({}.{}, {} multiprocessors)",
+        "{}-{:08x} {} ({}.{}, {} multiprocessors)",
         env!("CARGO_PKG_VERSION"),
+        nvidia::version(),
         facts.name,
         facts.capability.0,
         facts.capability.1,

@@ -25,7 +25,7 @@ pub(super) fn serve(
             opened
         }
         Err(error) => {
-            let _ = ready.send(Err(error));
+            let _ = ready.send(Err(at_first(error)));
             return;
         }
     };
@@ -55,7 +55,18 @@ pub(super) fn serve(
             }
         };
         *shared.lost.lock() = None;
-        tracing::info!(device = %name, "the GPU is back");
+        tracing::info!(device = %name, "the GPU is open again");
+    }
+}
+
+/// A GPU that was never open is not one that is opened again by itself.
+fn at_first(error: DeviceError) -> DeviceError {
+    match error {
+        DeviceError::Lost(why) => DeviceError::NotOpened(why),
+        DeviceError::OutOfMemory { .. } => {
+            DeviceError::NotOpened("it has too little memory left to multiply in".into())
+        }
+        other => other,
     }
 }
 

@@ -143,7 +143,13 @@ impl Flight {
             *to = u32::from_be_bytes(*word).to_le_bytes();
         }
         let sent = gpu.slots[self.slot].sent;
+        let has_new_chunk = !self.plan.own_a && !self.places.fresh_a;
+        // All that is written first: writing waits until no copy uses the memory, and these wait for the job before.
         gpu.driver.write(sent, 0, &params)?;
+        if has_new_chunk {
+            let chunk = &a.data().as_bytes()[..tree::CHUNK];
+            gpu.driver.write(sent, PARAMS_BYTES, chunk)?;
+        }
         gpu.driver.upload(Copied {
             stream: Stream::Compute,
             host: sent,
@@ -151,12 +157,10 @@ impl Flight {
             device: self.param(0),
             bytes: PARAMS_BYTES,
         })?;
-        if self.plan.own_a || self.places.fresh_a {
+        if !has_new_chunk {
             return Ok(());
         }
         // In the kernels' stream: those of the job before still read the chunk that it replaces.
-        gpu.driver
-            .write(sent, PARAMS_BYTES, &a.data().as_bytes()[..tree::CHUNK])?;
         gpu.driver.upload(Copied {
             stream: Stream::Compute,
             host: sent,

@@ -27,6 +27,15 @@ pub(in crate::cuda) fn origin() -> &'static str {
     }
 }
 
+/// A number for the kernels in this build: others were timed apart.
+pub(in crate::cuda) fn version() -> u32 {
+    let image = FAT.map_or(SOURCE.as_bytes(), |image| &image.0);
+    // FNV-1a: nobody gains from a collision.
+    image.iter().fold(0x811c_9dc5, |hash, &byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
 /// Whether a driver of that version gets kernels.
 pub(super) fn usable(driver: (u32, u32)) -> Result<(), DeviceError> {
     let needs = match FAT {
@@ -40,12 +49,30 @@ pub(super) fn usable(driver: (u32, u32)) -> Result<(), DeviceError> {
     Ok(())
 }
 
+/// What is called of NVRTC. A symbol that is missing is a panic in the call.
+const SYMBOLS: [&str; 8] = [
+    "nvrtcVersion",
+    "nvrtcCreateProgram",
+    "nvrtcCompileProgram",
+    "nvrtcDestroyProgram",
+    "nvrtcGetProgramLogSize",
+    "nvrtcGetProgramLog",
+    "nvrtcGetCUBINSize",
+    "nvrtcGetCUBIN",
+];
+
 fn nvrtc_version() -> Result<(u32, u32), DeviceError> {
     // SAFETY: loading NVIDIA's library runs its initialisers, which is what it is for.
     if !unsafe { nvrtc::sys::is_culib_present() } {
         return Err(DeviceError::NoKernels(
             "this build holds their source alone, and NVRTC was not found".into(),
         ));
+    }
+    for symbol in SYMBOLS {
+        // SAFETY: the symbol is looked up and not called; the library was found just now and is never closed.
+        if unsafe { nvrtc::sys::culib().get::<*const ()>(symbol.as_bytes()) }.is_err() {
+            return Err(DeviceError::NoKernels(format!("NVRTC has no {symbol}")));
+        }
     }
     let (mut major, mut minor) = (0, 0);
     // SAFETY: the library is there, and writes two numbers.
@@ -86,14 +113,16 @@ fn load(image: &[u8]) -> Result<sys::CUmodule, DeviceError> {
     // SAFETY: the image is whole, made by NVIDIA's compiler, and outlives the call.
     unsafe { result::module::load_data(image.as_ptr().cast()) }.map_err(|error| {
         match (error.0, fault(error, 0)) {
-            (_, Fault::OutOfMemory { needs }) => DeviceError::OutOfMemory { needs },
+            (_, Fault::OutOfMemory { .. }) => {
+                DeviceError::NotOpened("it has no memory left for the kernels".into())
+            }
             (
                 sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
                 | sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
                 | sys::CUresult::CUDA_ERROR_INVALID_PTX,
                 Fault::Lost(why),
             ) => DeviceError::NoKernels(why),
-            (_, Fault::Lost(why)) => DeviceError::Lost(why),
+            (_, Fault::Lost(why)) => DeviceError::NotOpened(why),
         }
     })
 }

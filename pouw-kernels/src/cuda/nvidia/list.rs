@@ -7,10 +7,24 @@ use super::image;
 use crate::cuda::{Found, NEEDED_CAPABILITY};
 use crate::error::DeviceError;
 
-fn lost(error: DriverError) -> DeviceError {
+/// What is called before a version is known. A symbol that is missing is a panic in the call.
+const SYMBOLS: [&str; 10] = [
+    "cuDriverGetVersion",
+    "cuInit",
+    "cuDeviceGetCount",
+    "cuDeviceGet",
+    "cuDeviceGetAttribute",
+    "cuDeviceGetName",
+    "cuDeviceGetPCIBusId",
+    "cuDeviceTotalMem_v2",
+    "cuGetErrorName",
+    "cuGetErrorString",
+];
+
+fn bad(error: DriverError) -> DeviceError {
     match super::fault(error, 0) {
-        super::Fault::Lost(why) => DeviceError::Lost(why),
-        super::Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
+        super::Fault::Lost(why) => DeviceError::BadDriver(why),
+        super::Fault::OutOfMemory { .. } => DeviceError::BadDriver("it is out of memory".into()),
     }
 }
 
@@ -20,9 +34,15 @@ fn driver() -> Result<((u32, u32), u32), DeviceError> {
     if !unsafe { sys::is_culib_present() } {
         return Err(DeviceError::NoDriver);
     }
+    for symbol in SYMBOLS {
+        // SAFETY: the symbol is looked up and not called; the library was found just now and is never closed.
+        if unsafe { sys::culib().get::<*const ()>(symbol.as_bytes()) }.is_err() {
+            return Err(DeviceError::BadDriver(format!("libcuda has no {symbol}")));
+        }
+    }
     let mut version = 0;
     // SAFETY: the library is there, and writes one number; this call needs no initialisation.
-    unsafe { sys::cuDriverGetVersion(&mut version).result() }.map_err(lost)?;
+    unsafe { sys::cuDriverGetVersion(&mut version).result() }.map_err(bad)?;
     let version = (version as u32 / 1000, version as u32 % 1000 / 10);
     match result::init() {
         Ok(()) => {}
@@ -31,9 +51,9 @@ fn driver() -> Result<((u32, u32), u32), DeviceError> {
         Err(error) if error.0 == sys::CUresult::CUDA_ERROR_STUB_LIBRARY => {
             return Err(DeviceError::NoDriver);
         }
-        Err(error) => return Err(lost(error)),
+        Err(error) => return Err(bad(error)),
     }
-    Ok((version, result::device::get_count().map_err(lost)? as u32))
+    Ok((version, result::device::get_count().map_err(bad)? as u32))
 }
 
 /// All GPUs that the driver shows.
@@ -52,12 +72,12 @@ pub(super) fn get(index: u32) -> Result<Found, DeviceError> {
 }
 
 fn found(driver: (u32, u32), index: u32) -> Result<Found, DeviceError> {
-    let device = result::device::get(index as i32).map_err(lost)?;
+    let device = result::device::get(index as i32).map_err(bad)?;
     let attribute = |attribute| {
         // SAFETY: `device` is a device.
         unsafe { result::device::get_attribute(device, attribute) }
             .map(|value| value as u32)
-            .map_err(lost)
+            .map_err(bad)
     };
     let capability = (
         attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
@@ -66,14 +86,14 @@ fn found(driver: (u32, u32), index: u32) -> Result<Found, DeviceError> {
     let mut bus = [0; 32];
     // SAFETY: it writes at most so many bytes, the last a zero.
     unsafe { sys::cuDeviceGetPCIBusId(bus.as_mut_ptr(), bus.len() as i32 - 1, device).result() }
-        .map_err(lost)?;
+        .map_err(bad)?;
     let bus: String = bus
         .iter()
         .map(|byte| *byte as u8)
         .take_while(|byte| *byte != 0)
         .map(char::from)
         .collect();
-    let name = result::device::get_name(device).map_err(lost)?;
+    let name = result::device::get_name(device).map_err(bad)?;
     let usable = if capability < NEEDED_CAPABILITY {
         Err(DeviceError::OldGpu {
             name: name.clone(),
@@ -89,7 +109,7 @@ fn found(driver: (u32, u32), index: u32) -> Result<Found, DeviceError> {
         capability,
         multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         // SAFETY: `device` is a device.
-        memory_bytes: unsafe { result::device::total_mem(device) }.map_err(lost)? as u64,
+        memory_bytes: unsafe { result::device::total_mem(device) }.map_err(bad)? as u64,
         bus,
         driver,
         usable,

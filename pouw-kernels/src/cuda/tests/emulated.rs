@@ -36,6 +36,8 @@ pub struct World {
     /// Copies and launches that ran.
     pub ran: u64,
     pub launched: Vec<&'static str>,
+    /// Kernels that had to run before the host could write to pinned memory: time in which it queues nothing.
+    pub waited_for: u64,
     /// Running kernels panic: a defect.
     pub broken: bool,
 }
@@ -287,7 +289,12 @@ impl Driver for Emulated {
     }
 
     fn write(&mut self, to: Pinned, offset: usize, bytes: &[u8]) -> Result<(), Fault> {
+        let before = self.world.lock().launched.len();
         self.quiet(to)?;
+        {
+            let mut world = self.world.lock();
+            world.waited_for += (world.launched.len() - before) as u64;
+        }
         self.pinned[to.0][offset..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }

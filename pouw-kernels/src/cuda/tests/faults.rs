@@ -129,7 +129,7 @@ fn what_cannot_be_opened_says_why() {
     let error = CudaDevice::start(open(&away, (8, 0), 1), settings()).err();
     assert_eq!(
         error,
-        Some(DeviceError::Lost("CUDA_ERROR_NO_DEVICE".into()))
+        Some(DeviceError::NotOpened("CUDA_ERROR_NO_DEVICE".into()))
     );
     let error = CudaDevice::start(Box::new(|| Err(DeviceError::NoDriver)), settings()).err();
     assert_eq!(error, Some(DeviceError::NoDriver));

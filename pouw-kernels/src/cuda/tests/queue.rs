@@ -1,7 +1,9 @@
 //! Cancelling, refusing, ending: what does not depend on what is multiplied.
 
+use std::collections::VecDeque;
+
 use super::*;
-use crate::{DeviceError, MAX_QUEUED};
+use crate::{DeviceError, Filler, MAX_QUEUED};
 
 #[test]
 fn a_cancelled_job_is_not_mined_but_an_exact_product_is_exact_all_the_same() {
@@ -181,6 +183,32 @@ fn many_jobs_in_flight_come_out_in_order_and_right() {
             }
         }
     }
+}
+
+#[test]
+fn filler_is_queued_without_waiting_for_the_filler_before() {
+    let world = world(PLENTY);
+    let device = device_in(&world, (8, 0), settings());
+    let mut filler = Filler::with_seed(Shape::new(64, 64, 256).unwrap(), [7; 32]);
+    let mut pending = VecDeque::new();
+    for _ in 0..12 {
+        let (a, bt) = filler.next();
+        let job = Job {
+            template: Some(Template {
+                pre_hash: [1; 32],
+                difficulty: difficulty(u64::MAX),
+            }),
+            a,
+            bt,
+            want: Want::TicketsOnly,
+        };
+        pending.push_back(device.run(job, &Cancel::new()).unwrap());
+        if pending.len() == 2 {
+            let oldest = pending.pop_front().unwrap();
+            assert!(oldest.wait().unwrap().mined);
+        }
+    }
+    assert_eq!(world.lock().waited_for, 0);
 }
 
 #[test]
