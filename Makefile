@@ -25,7 +25,7 @@ cuda: ## Set up NVIDIA's compiler, so that builds embed the GPU kernels (needs n
 	@bash scripts/setup-cuda.sh
 
 gpu-check: ## On a machine with a GPU: check its bytes, measure it, mine on it
-	@bash scripts/gpu-check.sh
+	@python3 scripts/gpu_check.py $(ARGS)
 
 weights: ## Measure the weights of our pallets and write them
 	@bash scripts/weights.sh

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Sets up NVIDIA's compiler from PyPI (some 530 MB under the cache folder; no GPU and no CUDA toolkit needed), then has the next
 # build embed the GPU kernels. Idempotent. Fails with one sentence that names the next step.
+#
+#   setup-cuda.sh             the compiler
+#   setup-cuda.sh gpu-check   also cuBLASLt and compute-sanitizer (some 440 MB more), which only scripts/gpu_check.py uses
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/paths.sh
@@ -23,6 +26,10 @@ bin() { echo "$venv"/lib/python3*/site-packages/nvidia/cu13/bin; }
 case "$(uname -sm)" in
     'Linux x86_64' | 'Linux aarch64') ;;
     *) die "NVIDIA's compiler comes for Linux on x86-64 and AArch64; this is $(uname -sm). The node builds without it." ;;
+esac
+case "${1:-}" in
+    '' | gpu-check) ;;
+    *) die "unknown part '$1'; the only one is gpu-check." ;;
 esac
 mkdir -p "$folder"
 if [ "$(cat "$stamp" 2>/dev/null)" != "${packages[*]}" ] || [ ! -x "$(bin)/nvcc" ]; then
@@ -50,7 +57,25 @@ for tool in cuobjdump nvdisasm; do
     ln -sfn "$real/$tool" "$folder/$tool"
 done
 
-# NVRTC, for the test that compiles what builds without nvcc embed.
+# extra PACKAGE FILE: a package that gpu-check can do without. FILE, below nvidia/cu13, tells that it is there.
+extra() {
+    compgen -G "$venv/lib/python3*/site-packages/nvidia/cu13/$2" >/dev/null &&
+        [ "$(cat "$stamp-${1%%=*}" 2>/dev/null)" = "$1" ] && return 0
+    echo "setup: installing $1 from PyPI"
+    if "$venv/bin/python" -m pip install -q --disable-pip-version-check "$1"; then
+        printf '%s' "$1" >"$stamp-${1%%=*}"
+    else
+        echo "setup: pip could not install $1; gpu-check goes on, without what needs it" >&2
+    fi
+}
+if [ "${1:-}" = gpu-check ]; then
+    extra "nvidia-cublas$version" 'lib/libcublasLt.so*'
+    # From 13.4 on: earlier packages lack the program that starts what is to be checked.
+    extra 'nvidia-cuda-sanitizer-api==13.4.*' bin/compute-sanitizer
+    [ ! -x "$real/compute-sanitizer" ] || ln -sfn "$real/compute-sanitizer" "$folder/compute-sanitizer"
+fi
+
+# NVRTC, for the test that compiles what builds without nvcc embed; and cuBLASLt.
 ln -sfn "$(dirname "$real")/lib" "$folder/lib"
 
 # Called by name, it compiles for the host too, for which it wants a C++ compiler.

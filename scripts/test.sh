@@ -11,5 +11,7 @@ bash scripts/setup.sh python js
 echo "test: all crates, real processes, foreign clients"
 # To the end: what fails first must not hide what else fails.
 cargo test --release --workspace --no-fail-fast
+echo "test: the checklist for GPUs, on stand-ins"
+python3 -m unittest discover --quiet scripts
 echo "test: the main job, once"
 ONCE=1 bash scripts/run.sh
