@@ -1,7 +1,7 @@
 //! `labora miner`: rigs without a chain of their own, against real nodes that come, go and freeze.
 
 use std::{
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -74,6 +74,24 @@ async fn assert_products_are_exact(rig: &Rig, random: &mut Random) -> Outcome {
     Ok(())
 }
 
+/// The metrics that a rig serves have its device and what it has done.
+async fn assert_devices_are_told(rig: &Rig) -> Outcome {
+    let address = rig
+        .log()
+        .after_last("Prometheus exporter started at ", &[' ', '\n'])?;
+    let address: SocketAddr = address.ok_or("the log names no exporter")?.trim().parse()?;
+    let mut http = Http::tcp(address).await?;
+    http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
+    let text = http.answer().await?.ok_or("no metrics")?.text();
+    let filler = text.lines().find(|line| {
+        line.starts_with("labora_device_macs_total") && line.contains("purpose=\"filler\"")
+    });
+    let macs = filler.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    assert!(macs.is_some_and(|macs| macs > 0.0), "{text}");
+    Ok(())
+}
+
 /// The arguments of a node, with the port that an earlier one had.
 fn at_port(options: &NodeOptions, base: &Path, port: u16) -> Vec<String> {
     let mut arguments = options.arguments(base);
@@ -94,7 +112,14 @@ async fn a_rig_mines_for_a_node_and_goes_on_when_the_node_comes_back() -> Outcom
     let node = Node::start(&machine, &base, &options).await?;
     let port = node.rpc_address().port();
 
-    let mut rig = Rig::start(&machine, &folder.path().join("rig"), &[url(&node)], &[]).await?;
+    let metrics = ["--prometheus-port", "0"];
+    let mut rig = Rig::start(
+        &machine,
+        &folder.path().join("rig"),
+        &[url(&node)],
+        &metrics,
+    )
+    .await?;
     println!("the rig listened after {:?}", rig.started_in());
     assert!(rig.started_in() < Duration::from_secs(5));
     let best = blocks_after(&node, 0, 4).await?;
@@ -105,6 +130,7 @@ async fn a_rig_mines_for_a_node_and_goes_on_when_the_node_comes_back() -> Outcom
         assert_eq!(author_of(&header)?, ALICE);
     }
     assert_products_are_exact(&rig, &mut random).await?;
+    assert_devices_are_told(&rig).await?;
 
     node.kill()?.assert_no_panic()?;
     wait_until_mining(&rig, false).await?;

@@ -16,12 +16,14 @@ mod tests;
 mod url;
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use clap::Args;
+use substrate_prometheus_endpoint::{PrometheusError, Registry, init_prometheus};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -32,9 +34,9 @@ use crate::{
     devices::DevicesSpec,
     http::{ListenError, TokenError},
     mining::{self, GemmOptions},
-    rig::{Limits, Rig, RigError},
+    rig::{self, Limits, Rig, RigError},
     shares::{RigName, RigNameError},
-    worker::{Worker, WorkerConfig, WorkerError},
+    worker::{Worker, WorkerConfig, WorkerError, WorkerHandle},
 };
 use link::{Link, LinkError, State};
 use status::{Live, Tally};
@@ -72,6 +74,14 @@ pub struct MinerCommand {
     /// Name under which a node with --share-macs counts this rig's shares: 1 to 64 printable characters without spaces.
     #[arg(long, value_name = "NAME")]
     pub rig: Option<String>,
+
+    /// Serve metrics of the devices at http://127.0.0.1:PORT/metrics, as a node does on 9615. Off by default.
+    #[arg(long, value_name = "PORT")]
+    pub prometheus_port: Option<u16>,
+
+    /// Serve them to other machines too.
+    #[arg(long, requires = "prometheus_port")]
+    pub prometheus_external: bool,
 
     /// What to log: a level, or levels by target, such as labora=debug,warn.
     #[arg(short = 'l', long, value_name = "FILTER", default_value = "info")]
@@ -116,6 +126,12 @@ pub enum MinerError {
     /// The endpoint for products.
     #[error("products cannot be served: {0}")]
     Listen(#[from] ListenError),
+    /// The metrics.
+    #[error("metrics cannot be served: {0}; give another --prometheus-port")]
+    Metrics(#[from] substrate_prometheus_endpoint::Error),
+    /// The metrics' names.
+    #[error("metrics cannot be registered: {0}")]
+    Register(#[from] PrometheusError),
     /// The system refused threads, or signals.
     #[error("the system refuses what a miner needs: {0}")]
     System(#[from] std::io::Error),
@@ -137,6 +153,7 @@ struct Config {
     limits: Limits,
     gemm: GemmOptions,
     rig: Option<RigName>,
+    metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -162,6 +179,13 @@ impl Config {
             limits: command.limits.limits(),
             gemm: GemmOptions::new(&command.gemm, default_socket(runtime_folder.as_deref()))?,
             rig: command.rig.as_deref().map(RigName::new).transpose()?,
+            metrics: command.prometheus_port.map(|port| {
+                let reach = match command.prometheus_external {
+                    true => Ipv4Addr::UNSPECIFIED,
+                    false => Ipv4Addr::LOCALHOST,
+                };
+                SocketAddr::from((reach, port))
+            }),
         })
     }
 }
@@ -188,6 +212,25 @@ pub fn run(command: &MinerCommand) -> sc_cli::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Serves the devices' metrics, where that was asked for. Ends if it cannot.
+fn serve_metrics(
+    at: Option<SocketAddr>,
+    worker: &WorkerHandle,
+) -> Result<
+    impl Future<Output = Result<(), substrate_prometheus_endpoint::Error>> + use<>,
+    PrometheusError,
+> {
+    let registry = Registry::new();
+    let worker = worker.clone();
+    rig::metrics::register_all(&registry, Arc::new(move || worker.stats()))?;
+    Ok(async move {
+        match at {
+            Some(address) => init_prometheus(address, registry).await,
+            None => std::future::pending().await,
+        }
+    })
+}
+
 async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
     let tally = Arc::new(Tally::default());
     let (templates, mined) = watch::channel(None);
@@ -211,12 +254,14 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
         None => link::Shares::Unwanted,
     };
     let link = Link::new(config.nodes, shares, templates, state, Arc::clone(&tally));
+    let metrics = serve_metrics(config.metrics, &worker)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let link = link.run();
     tokio::pin!(link);
     let ended = tokio::select! {
         Err(error) = &mut link => Err(error.into()),
+        Err(error) = metrics => Err(error.into()),
         () = status::report(&tally, &worker, &live) => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),

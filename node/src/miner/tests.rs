@@ -29,6 +29,8 @@ fn a_wrong_command_line_is_refused_with_a_sentence() {
             gemm_token: None,
         },
         rig: Some("lab-3".into()),
+        prometheus_port: None,
+        prometheus_external: false,
         log: "info".into(),
     };
     assert!(Config::new(&good).is_ok());
