@@ -78,7 +78,7 @@ fn node(timestamp_ms: u64) -> Running {
         author,
         timestamp_ms,
     };
-    let shape = labora_pouw::Shape::new(16, 16, 64).expect("a shape");
+    let shape = labora_pouw::Shape::new(32, 32, 256).expect("a shape");
     let seal = labora_pouw::Seal::new(shape, [2; 32], [3; 32], 0, 0).expect("a seal");
     let digest = Digest {
         logs: vec![
