@@ -176,11 +176,15 @@ fn name_folder(error: sc_cli::Error, folder: &Path) -> sc_cli::Error {
     ))
 }
 
+/// What RocksDB says when another process holds its lock; it has no code of its own.
+pub fn is_locked(words: &str) -> bool {
+    words.contains("lock hold by current process") || words.contains("While lock file")
+}
+
 /// An error as a sentence that says what to do, where the SDK's own does not.
 pub fn explain(error: &sc_cli::Error) -> String {
     let words = error.to_string();
-    // What RocksDB says when another process holds its lock; it has no code of its own.
-    if words.contains("lock hold by current process") || words.contains("While lock file") {
+    if is_locked(&words) {
         return format!(
             "another node is running on this data folder; stop it, or give this one another folder with --base-path \
              ({words})"

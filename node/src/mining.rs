@@ -25,6 +25,7 @@ use crate::{
     http::{self, Endpoint, HttpConfig, ListenError, Token, TokenError},
     rig::{Limits, Rig, RigError},
     rpc::pouw::Mining,
+    settings::is_local,
     worker::{SubmitSeal, Verdict, Worker, WorkerConfig, WorkerError, WorkerHandle},
 };
 
@@ -145,7 +146,7 @@ fn author(
             Ok(Some(account.clone()))
         }
         // Keys that everyone knows: fine where nothing is worth anything.
-        (None, Some(seed)) if matches!(chain_type, ChainType::Development | ChainType::Local) => {
+        (None, Some(seed)) if is_local(chain_type) => {
             let pair = sr25519::Pair::from_string(seed, None).map_err(|error| {
                 sc_cli::Error::Input(format!("the seed {seed} of the development account is refused: {error:?}"))
             })?;

@@ -24,11 +24,7 @@ pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
     config.network.network_backend = NetworkBackendType::Libp2p;
     let network = &cli.run.network_params;
     if network.listen_addr.is_empty() {
-        let local = matches!(
-            config.chain_spec.chain_type(),
-            ChainType::Development | ChainType::Local
-        );
-        let reach = if local {
+        let reach = if is_local(&config.chain_spec.chain_type()) {
             Reach::ThisMachine
         } else {
             Reach::Everyone
@@ -61,6 +57,11 @@ pub fn adjust(config: &mut Configuration, cli: &Cli) -> sc_cli::Result<()> {
         refuse_if_in_use(address, "--gemm-listen")?;
     }
     Ok(())
+}
+
+/// Whether everyone knows a chain's keys.
+pub fn is_local(chain: &ChainType) -> bool {
+    matches!(chain, ChainType::Development | ChainType::Local)
 }
 
 /// Fails if another program has a port; `instead` is what to give the node.

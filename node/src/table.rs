@@ -1,6 +1,8 @@
-//! Tables on a terminal.
+//! What a subcommand shows: a table for people, or JSON for programs.
 
 use std::io::Write;
+
+use serde::Serialize;
 
 /// Columns as wide as their widest cell; those without a cell below the head are left out.
 pub fn write<const N: usize>(rows: &[[String; N]], out: &mut impl Write) -> std::io::Result<()> {
@@ -20,4 +22,10 @@ pub fn write<const N: usize>(rows: &[[String; N]], out: &mut impl Write) -> std:
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// Indented, with a line's end.
+pub fn write_json(value: &impl Serialize, out: &mut impl Write) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
 }

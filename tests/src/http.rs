@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::Outcome;
+use crate::{Outcome, log::Log};
 
 /// Longest wait for an answer; a large product on one thread is the slowest.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -50,6 +50,16 @@ impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// The metrics that a process serves now, at the address that its log names.
+pub async fn metrics(log: &Log) -> Outcome<String> {
+    let address = log.after_last("Prometheus exporter started at ", &[' ', '\n'])?;
+    let address = address.ok_or("the log names no exporter")?;
+    let mut http = Http::tcp(address.trim().parse()?).await?;
+    http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
+    Ok(http.answer().await?.ok_or("no metrics")?.text())
 }
 
 impl Http {

@@ -1,7 +1,6 @@
 //! What a machine has to multiply on, as the binary shows, measures and tells of it.
 
 use std::{
-    net::SocketAddr,
     process::Command,
     sync::{
         Arc,
@@ -15,7 +14,7 @@ use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
     binary::{self, Finished},
     gemm::Product,
-    http::Http,
+    http::{self, Http},
     rpc::Rpc,
     seed::Random,
     wait_for,
@@ -210,17 +209,7 @@ async fn a_node_tells_its_devices_figures_over_rpc_and_as_metrics() -> Outcome {
         "a limit of GPUs is none of CPUs"
     );
 
-    let address: SocketAddr = node
-        .log()
-        .after_last("Prometheus exporter started at ", &[' ', '\n'])?
-        .ok_or("the log names no exporter")?
-        .trim()
-        .parse()?;
-    let mut http = Http::tcp(address).await?;
-    http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await?;
-    let answer = http.answer().await?.ok_or("no metrics")?;
-    let text = answer.text();
+    let text = http::metrics(node.log()).await?;
     for name in [
         "labora_products_total",
         "labora_blocks_mined_total",

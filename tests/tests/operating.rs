@@ -1,8 +1,8 @@
 //! What operators are given names metrics that a node serves.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
-use labora_tests::{Machine, Node, NodeOptions, Outcome, binary, http::Http, wait_for};
+use labora_tests::{Machine, Node, NodeOptions, Outcome, binary, http, wait_for};
 
 /// Until a node must serve a metric: devices are measured once a second, from some time after the start on.
 const METRICS_LIMIT: Duration = Duration::from_secs(60);
@@ -19,14 +19,6 @@ fn names(text: &str) -> BTreeSet<&str> {
     text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
         .filter(|word| word.starts_with("labora_") || word.starts_with("substrate_"))
         .collect()
-}
-
-/// The metrics that a node serves now.
-async fn metrics(address: SocketAddr) -> Outcome<String> {
-    let mut http = Http::tcp(address).await?;
-    http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await?;
-    Ok(http.answer().await?.ok_or("no metrics")?.text())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,18 +56,15 @@ async fn alerts_and_dashboard_name_what_a_node_serves() -> Outcome {
     arguments.retain(|argument| argument != "--no-prometheus");
     arguments.extend(["--prometheus-port", "0"].map(String::from));
     let node = Node::start_with(&machine, &base, &arguments).await?;
-    let address = node
-        .log()
-        .after_last("Prometheus exporter started at ", &[' ', '\n'])?;
-    let address: SocketAddr = address.ok_or("the log names no exporter")?.trim().parse()?;
     let wanted = &wanted;
+    let log = node.log();
     let found = wait_for("all metrics", METRICS_LIMIT, || async move {
-        let text = metrics(address).await?;
+        let text = http::metrics(log).await?;
         Ok(wanted.is_subset(&names(&text)).then_some(()))
     })
     .await;
     if found.is_err() {
-        let text = metrics(address).await?;
+        let text = http::metrics(log).await?;
         let served = names(&text);
         let missing: Vec<_> = wanted.difference(&served).collect();
         panic!("no node serves {missing:?}");

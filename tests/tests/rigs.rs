@@ -1,7 +1,7 @@
 //! `labora miner`: rigs without a chain of their own, against real nodes that come, go and freeze.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use labora_tests::{
     Machine, Node, NodeOptions, Outcome, Rig,
     binary::{self, Finished},
     gemm::Product,
-    http::Http,
+    http::{self, Http},
     log::Log,
     miner::{author_of, mine, mine_badly, next_work, subscribe, verify_block},
     node::Freeze,
@@ -76,14 +76,7 @@ async fn assert_products_are_exact(rig: &Rig, random: &mut Random) -> Outcome {
 
 /// The metrics that a rig serves have its device and what it has done.
 async fn assert_devices_are_told(rig: &Rig) -> Outcome {
-    let address = rig
-        .log()
-        .after_last("Prometheus exporter started at ", &[' ', '\n'])?;
-    let address: SocketAddr = address.ok_or("the log names no exporter")?.trim().parse()?;
-    let mut http = Http::tcp(address).await?;
-    http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await?;
-    let text = http.answer().await?.ok_or("no metrics")?.text();
+    let text = http::metrics(rig.log()).await?;
     let filler = text.lines().find(|line| {
         line.starts_with("labora_device_macs_total") && line.contains("purpose=\"filler\"")
     });

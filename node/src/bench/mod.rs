@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     cli::devices::parse_devices,
     devices::{CpuChoice, DevicesSpec, GpuChoice, Nvidia, gpus::Gpus},
+    table,
 };
 use cpu::{CpuBenchError, CpuBenchOptions, CpuFigures};
 
@@ -55,9 +56,6 @@ pub enum BenchError {
     /// Whoever reads the output has gone.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// JSON could not be written.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
     /// A GPU that was named.
     #[error("GPU {index} cannot be measured: {error}; `labora devices` shows what can")]
     Gpu {
@@ -91,10 +89,8 @@ struct MeasuredGpu {
 pub fn run(options: &BenchOptions) -> sc_cli::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let done = if options.json {
-        measure(options, &Nvidia, &mut std::io::sink()).and_then(|measured| {
-            serde_json::to_writer_pretty(&mut out, &measured)?;
-            Ok(writeln!(out)?)
-        })
+        measure(options, &Nvidia, &mut std::io::sink())
+            .and_then(|measured| Ok(table::write_json(&measured, &mut out)?))
     } else {
         measure(options, &Nvidia, &mut out).map(drop)
     };

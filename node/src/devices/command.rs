@@ -33,9 +33,7 @@ pub fn run(options: &DevicesOptions) -> sc_cli::Result<ExitCode> {
     let seen = Seen::new(&Nvidia, &measured, library.as_ref().err());
     let mut out = std::io::stdout().lock();
     if options.json {
-        serde_json::to_writer_pretty(&mut out, &seen)
-            .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
-        writeln!(out)?;
+        table::write_json(&seen, &mut out)?;
     } else {
         print(&seen, &mut out)?;
     }

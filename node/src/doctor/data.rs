@@ -8,7 +8,7 @@ use sc_client_db::{Backend, BlocksPruning, DatabaseSettings, DatabaseSource};
 use sp_blockchain::HeaderBackend;
 
 use super::{Finding, Subject};
-use crate::command::explain;
+use crate::command::is_locked;
 
 /// Blocks that the SDK keeps apart from the final ones while it reads.
 const CANONICALISATION_DELAY: u64 = 4_096;
@@ -53,8 +53,7 @@ pub(super) fn database(subject: &Subject<'_>) -> Finding {
 }
 
 pub(super) fn unreadable(path: &Path, error: &str) -> Finding {
-    let words = explain(&sc_cli::Error::Input(error.to_owned()));
-    if words.starts_with("another node") {
+    if is_locked(error) {
         return Finding::good("database", "in use by the node that runs");
     }
     Finding::bad(

@@ -11,11 +11,12 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use sc_cli::{RunCmd, SubstrateCli};
-use sc_service::{BasePath, ChainType};
+use sc_service::BasePath;
 use serde::Serialize;
 
 use crate::{
     cli::{Cli, GemmParams, MiningParams},
+    settings::is_local,
     table,
 };
 
@@ -125,10 +126,7 @@ impl<'a> Subject<'a> {
 
     /// Whether its chain's keys are known to everyone.
     fn is_local(&self) -> bool {
-        matches!(
-            self.spec.chain_type(),
-            ChainType::Development | ChainType::Local
-        )
+        is_local(&self.spec.chain_type())
     }
 }
 
@@ -148,9 +146,7 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
 
     let mut out = std::io::stdout().lock();
     if command.json {
-        serde_json::to_writer_pretty(&mut out, &findings)
-            .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
-        writeln!(out)?;
+        table::write_json(&findings, &mut out)?;
     } else {
         print(&findings, &mut out)?;
     }

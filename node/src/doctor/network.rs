@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use futures::future::join_all;
@@ -11,8 +11,10 @@ use jsonrpsee::{
     http_client::{HttpClient, HttpClientBuilder},
     rpc_params,
 };
+use labora_consensus::system_clock;
 use labora_consensus_api::{author_and_time, split_seal};
 use labora_runtime::opaque::Header;
+use sc_cli::DefaultConfigurationValues;
 use sc_network::{config::MultiaddrWithPeerId, multiaddr::Protocol};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
@@ -25,9 +27,6 @@ use crate::{
     settings::{DEFAULT_P2P_PORT, tcp_address},
 };
 
-/// The SDK's own default ports.
-const DEFAULT_RPC_PORT: u16 = 9944;
-const DEFAULT_PROMETHEUS_PORT: u16 = 9615;
 /// Longest wait for an answer from this machine or from a peer's.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest answer of a node that is read.
@@ -44,7 +43,7 @@ pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
     match node {
         Some(node) => {
             out.push(peers(&node.health));
-            out.push(progress(&node, now_ms()));
+            out.push(progress(&node, system_clock()()));
         }
         None => out.push(bootnodes(subject).await),
     }
@@ -53,12 +52,7 @@ pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn rpc_port(subject: &Subject<'_>) -> u16 {
     let port = subject.command.run.rpc_params.rpc_port;
-    port.unwrap_or(DEFAULT_RPC_PORT)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
+    port.unwrap_or_else(<()>::rpc_listen_port)
 }
 
 /// A node that answers.
@@ -126,7 +120,7 @@ fn ports(subject: &Subject<'_>, is_running: bool) -> Vec<Finding> {
         let address = loopback(
             prometheus
                 .prometheus_port
-                .unwrap_or(DEFAULT_PROMETHEUS_PORT),
+                .unwrap_or_else(<()>::prometheus_listen_port),
         );
         let flag = "--prometheus-port";
         out.push(port("port of metrics", address, flag, must, is_running));

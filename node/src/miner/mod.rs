@@ -213,22 +213,13 @@ pub fn run(command: &MinerCommand) -> sc_cli::Result<ExitCode> {
 }
 
 /// Serves the devices' metrics, where that was asked for. Ends if it cannot.
-fn serve_metrics(
-    at: Option<SocketAddr>,
-    worker: &WorkerHandle,
-) -> Result<
-    impl Future<Output = Result<(), substrate_prometheus_endpoint::Error>> + use<>,
-    PrometheusError,
-> {
+async fn serve_metrics(at: Option<SocketAddr>, worker: WorkerHandle) -> Result<(), MinerError> {
+    let Some(address) = at else {
+        return std::future::pending().await;
+    };
     let registry = Registry::new();
-    let worker = worker.clone();
     rig::metrics::register_all(&registry, Arc::new(move || worker.stats()))?;
-    Ok(async move {
-        match at {
-            Some(address) => init_prometheus(address, registry).await,
-            None => std::future::pending().await,
-        }
-    })
+    Ok(init_prometheus(address, registry).await?)
 }
 
 async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
@@ -254,14 +245,13 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
         None => link::Shares::Unwanted,
     };
     let link = Link::new(config.nodes, shares, templates, state, Arc::clone(&tally));
-    let metrics = serve_metrics(config.metrics, &worker)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let link = link.run();
     tokio::pin!(link);
     let ended = tokio::select! {
         Err(error) = &mut link => Err(error.into()),
-        Err(error) = metrics => Err(error.into()),
+        Err(error) = serve_metrics(config.metrics, worker.clone()) => Err(error),
         () = status::report(&tally, &worker, &live) => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),

@@ -26,7 +26,7 @@ pub(super) struct Tuned {
 /// One entry a model, and a new one for other kernels.
 fn key(facts: &Facts) -> String {
     format!(
-        "{}-{:08x} {} ({}.{}, {} multiprocessors)",
+        "{}-{} {} ({}.{}, {} multiprocessors)",
         env!("CARGO_PKG_VERSION"),
         nvidia::version(),
         facts.name,

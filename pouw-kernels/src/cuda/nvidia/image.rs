@@ -27,13 +27,10 @@ pub(in crate::cuda) fn origin() -> &'static str {
     }
 }
 
-/// A number for the kernels in this build: others were timed apart.
-pub(in crate::cuda) fn version() -> u32 {
+/// A name for the kernels in this build: others were timed apart.
+pub(in crate::cuda) fn version() -> String {
     let image = FAT.map_or(SOURCE.as_bytes(), |image| &image.0);
-    // FNV-1a: nobody gains from a collision.
-    image.iter().fold(0x811c_9dc5, |hash, &byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    blake3::hash(image).to_hex()[..8].to_owned()
 }
 
 /// Whether a driver of that version gets kernels.
