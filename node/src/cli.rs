@@ -8,7 +8,7 @@ pub mod values;
 use std::{num::NonZeroU64, path::PathBuf};
 
 use clap::{Args, Parser};
-use labora_consensus::KeepProofs;
+use labora_consensus::{KeepProofs, VerifyBlocks};
 use sc_cli::{KeySubcommand, RunCmd};
 
 use crate::{
@@ -20,7 +20,10 @@ use crate::{
 };
 use devices::parse_devices;
 pub use limits::LimitParams;
-use values::{Author, GemmListen, parse_author, parse_gemm_listen, parse_proofs, parse_share_macs};
+use values::{
+    Author, GemmListen, parse_author, parse_gemm_listen, parse_proofs, parse_share_macs,
+    parse_verify,
+};
 
 /// A node of a chain whose blocks are mined by multiplying matrices that somebody needs.
 #[derive(Debug, Parser)]
@@ -48,6 +51,13 @@ pub struct Cli {
     /// Proofs to keep: `archive` for all, or those of unfinalised blocks and of so many finalised ones.
     #[arg(long = "proofs", value_name = "archive|BLOCKS", value_parser = parse_proofs, default_value = "256")]
     pub keep_proofs: KeepProofs,
+
+    /// Blocks whose proofs to verify: `unfinalised`, or `all` to audit a chain from its genesis.
+    ///
+    /// What is final needs no proof of work. To audit, peers with `--proofs archive` are needed, since others drop proofs
+    /// of old blocks.
+    #[arg(long, value_name = "unfinalised|all", value_parser = parse_verify, default_value = "unfinalised")]
+    pub verify: VerifyBlocks,
 }
 
 /// Whether, for whom, and on what a node mines.

@@ -76,7 +76,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     task_manager,
                     import_queue,
                     ..
-                } = service::new_partial(&config)?;
+                } = service::new_partial(&config, cli.verify)?;
                 Ok((command.run(client, import_queue), task_manager))
             })?;
         }
@@ -87,7 +87,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     client,
                     task_manager,
                     ..
-                } = service::new_partial(&config)?;
+                } = service::new_partial(&config, cli.verify)?;
                 Ok((command.run(client, config.database), task_manager))
             })?;
         }
@@ -98,7 +98,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     client,
                     task_manager,
                     ..
-                } = service::new_partial(&config)?;
+                } = service::new_partial(&config, cli.verify)?;
                 Ok((command.run(client, config.chain_spec), task_manager))
             })?;
         }
@@ -122,8 +122,12 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     task_manager,
                     backend,
                     ..
-                } = service::new_partial(&config)?;
-                Ok((command.run(client, backend, None), task_manager))
+                } = service::new_partial(&config, cli.verify)?;
+                let votes = Box::new(|client, _, blocks| {
+                    sc_consensus_grandpa::revert(client, blocks)?;
+                    Ok(())
+                });
+                Ok((command.run(client, backend, Some(votes)), task_manager))
             })?;
         }
         #[cfg(feature = "runtime-benchmarks")]

@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod devices;
 mod doctor;
+mod finality;
 mod gemm;
 mod http;
 mod miner;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use labora_consensus::{KeepProofs, MiningHandle, Peers, Share, SubmitError, Template};
+use labora_consensus::{
+    KeepProofs, MiningHandle, Peers, Share, SubmitError, Template, VerifyBlocks,
+};
 use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;
 use sc_service::{ChainType, Configuration};
@@ -41,6 +43,8 @@ pub struct Options {
     pub peers: Peers,
     /// Which proofs to keep.
     pub keep_proofs: KeepProofs,
+    /// Which blocks need a proof.
+    pub verify: VerifyBlocks,
     /// What to multiply on.
     pub devices: DevicesSpec,
     /// What devices are kept within.
@@ -92,6 +96,7 @@ impl Options {
             author,
             peers,
             keep_proofs: cli.keep_proofs,
+            verify: cli.verify,
             devices,
             limits: cli.limits.limits(),
             gemm,

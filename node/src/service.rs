@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use labora_consensus::{
-    Engine, NetworkProofs, PouwAnnounceValidator, PouwBlockImport, PouwImportQueue,
-    ProofRequestHandler, exchange::protocol_name, system_clock,
+    Bound, Engine, NetworkProofs, PouwAnnounceValidator, PouwImportQueue, ProofRequestHandler,
+    Sources, VerifyBlocks, exchange::protocol_name, system_clock,
 };
 use labora_runtime::{apis::RuntimeApi, opaque::Block};
 use sc_client_api::Backend as _;
 use sc_network::{NetworkBackend, NetworkBlock, NetworkWorker, config::FullNetworkConfiguration};
+use sc_network_sync::strategy::warp::WarpSyncConfig;
 use sc_service::{Configuration, PartialComponents, TaskManager, error::Error as ServiceError};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
 use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{mining, rig, rpc};
+use crate::{finality, mining, rig, rpc};
 
 /// The chain as this node has it: database, state, runtime.
 pub type FullClient = sc_service::TFullClient<
@@ -29,15 +30,19 @@ pub type FullClient = sc_service::TFullClient<
 pub type FullBackend = sc_service::TFullBackend<Block>;
 
 type Network = NetworkWorker<Block, Hash>;
-type Hash = <Block as BlockT>::Hash;
-type Pool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
+/// Names a block.
+pub type Hash = <Block as BlockT>::Hash;
+/// Transactions that wait.
+pub type Pool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 
 /// Beside the SDK's usual parts.
 pub struct Other {
     /// What the parts of consensus share.
     pub engine: Arc<Engine<Block>>,
     /// Takes proved blocks, and chooses the best chain by work.
-    pub block_import: PouwBlockImport<Block, Arc<FullClient>>,
+    pub block_import: finality::BlockImport,
+    /// Votes, and knows what is final.
+    pub finality: finality::Finality,
     /// Gets proofs from peers, once it is bound to the network.
     pub peers_proofs: Arc<NetworkProofs<Block>>,
     /// Reports to telemetry servers, if the chain names any.
@@ -45,11 +50,17 @@ pub struct Other {
 }
 
 /// Parts that do not run yet.
-pub type Partial =
-    PartialComponents<FullClient, FullBackend, (), PouwImportQueue<Block>, Pool, Other>;
+pub type Partial = PartialComponents<
+    FullClient,
+    FullBackend,
+    finality::Selection,
+    PouwImportQueue<Block>,
+    Pool,
+    Other,
+>;
 
 /// Opens the database and builds what needs no network.
-pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
+pub fn new_partial(config: &Configuration, verify: VerifyBlocks) -> Result<Partial, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -90,30 +101,40 @@ pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
     );
 
     let engine = Engine::new(client.clone(), system_clock());
-    let block_import = PouwBlockImport::new(client.clone(), engine.clone());
+    let (block_import, justifications, finality) = finality::new_partial(
+        config,
+        &client,
+        &backend,
+        &engine,
+        telemetry.as_ref().map(Telemetry::handle),
+    )?;
     let genesis = client.info().genesis_hash;
     let peers_proofs = NetworkProofs::new(protocol_name(genesis, config.chain_spec.fork_id()));
     let import_queue = labora_consensus::import_queue(
         engine.clone(),
-        peers_proofs.clone(),
+        Sources {
+            proofs: peers_proofs.clone(),
+            finality: finality.source.clone(),
+            verify,
+        },
         Box::new(block_import.clone()),
-        None,
+        Some(justifications),
         &task_manager.spawn_essential_handle(),
         config.prometheus_registry(),
     );
 
     Ok(PartialComponents {
         client,
+        select_chain: finality::Selection::new(backend.clone()),
         backend,
         task_manager,
         import_queue,
         keystore_container,
-        // The engine marks the best block itself, by work.
-        select_chain: (),
         transaction_pool,
         other: Other {
             engine,
             block_import,
+            finality,
             peers_proofs,
             telemetry,
         },
@@ -131,16 +152,17 @@ pub async fn new_full(
         mut task_manager,
         import_queue,
         keystore_container,
-        select_chain: (),
+        select_chain: _,
         transaction_pool,
         other:
             Other {
                 engine,
                 block_import,
+                finality,
                 peers_proofs,
                 mut telemetry,
             },
-    } = new_partial(&config)?;
+    } = new_partial(&config, options.verify)?;
     let registry = config.prometheus_registry().cloned();
     let spawner = task_manager.spawn_handle();
 
@@ -155,6 +177,16 @@ pub async fn new_full(
         proof_requests.run(),
     );
 
+    let metrics = Network::register_notification_metrics(registry.as_ref());
+    let votes = finality::protocol_name(&config, &client.info().genesis_hash);
+    let (votes_config, notifications) =
+        sc_consensus_grandpa::grandpa_peers_set_config::<Block, Network>(
+            votes.clone(),
+            metrics.clone(),
+            net_config.peer_store_handle(),
+        );
+    net_config.add_notification_protocol(votes_config);
+
     let validator = PouwAnnounceValidator::new(engine.clone(), peers_proofs.clone());
     let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
         sc_service::build_network(sc_service::BuildNetworkParams {
@@ -166,12 +198,30 @@ pub async fn new_full(
             spawn_essential_handle: task_manager.spawn_essential_handle(),
             import_queue,
             block_announce_validator_builder: Some(Box::new(move |_| Box::new(validator))),
-            warp_sync_config: None,
+            warp_sync_config: Some(WarpSyncConfig::WithProvider(finality.provider.clone())),
             block_relay: None,
-            metrics: Network::register_notification_metrics(registry.as_ref()),
+            metrics,
             gap_sync_body_policy: None,
         })?;
-    peers_proofs.bind(network.clone(), sync_service.clone());
+    let bound = Bound {
+        network: network.clone(),
+        sync: sync_service.clone(),
+    };
+    peers_proofs.bind(bound.clone());
+    finality.source.bind(bound);
+
+    let voters = sc_consensus_grandpa::SharedVoterState::empty();
+    let grandpa_rpc = finality.rpc(&backend, &voters);
+    let voting = finality::Voting {
+        protocol: votes,
+        notifications,
+        network: network.clone(),
+        sync: sync_service.clone(),
+        pool: transaction_pool.clone(),
+        keystore: keystore_container.keystore(),
+    };
+    let telemetry_handle = telemetry.as_ref().map(Telemetry::handle);
+    finality.start(&config, &task_manager, voting, voters, telemetry_handle)?;
 
     let announce = {
         let sync = sync_service.clone();
@@ -241,7 +291,7 @@ pub async fn new_full(
             .share_macs
             .map(|macs| Arc::new(crate::shares::Shares::new(macs)));
         let author = options.author.as_ref().map(ToString::to_string);
-        Box::new(move |_| {
+        Box::new(move |executor| {
             let (store, worker) = (client.clone(), worker.clone());
             let pouw = rpc::pouw::PouwRpc {
                 client: client.clone(),
@@ -258,6 +308,7 @@ pub async fn new_full(
                 client: client.clone(),
                 pool: pool.clone(),
                 pouw,
+                grandpa: grandpa_rpc(executor),
             })
             .map_err(ServiceError::Application)
         })

@@ -4,12 +4,18 @@ use alloc::vec::Vec;
 
 use frame_support::{
     genesis_builder_helper::{build_state, get_preset},
+    traits::KeyOwnerProofSystem,
     view_functions::{ViewFunctionDispatchError, ViewFunctionId},
     weights::Weight,
 };
 use labora_consensus_api::SealRecord;
+use pallet_nomination_pools::PoolId;
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
+use parity_scale_codec::Encode;
 use sp_api::impl_runtime_apis;
+use sp_consensus_grandpa::{
+    AuthorityId, AuthorityList, EquivocationProof, OpaqueKeyOwnershipProof, SetId,
+};
 use sp_core::{OpaqueMetadata, U256, crypto::KeyTypeId};
 use sp_genesis_builder::PresetId;
 use sp_inherents::{CheckInherentsResult, InherentData};
@@ -19,12 +25,14 @@ use sp_runtime::{
     transaction_validity::{TransactionSource, TransactionValidity},
 };
 use sp_session::OpaqueGeneratedSessionKeys;
+use sp_staking::EraIndex;
 use sp_version::RuntimeVersion;
 
 use crate::{
-    AccountId, Balance, Block, Executive, InherentDataExt, Nonce, Runtime, RuntimeCall,
-    RuntimeGenesisConfig, System, TransactionPayment, UncheckedExtrinsic, VERSION, Work,
-    genesis_config_presets, opaque::SessionKeys,
+    AccountId, Balance, Block, BlockNumber, Executive, Grandpa, Historical, InherentDataExt,
+    NominationPools, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, Staking, System,
+    TransactionPayment, UncheckedExtrinsic, VERSION, Work, genesis_config_presets,
+    opaque::SessionKeys,
 };
 
 impl_runtime_apis! {
@@ -130,6 +138,89 @@ impl_runtime_apis! {
 
         fn decode_session_keys(encoded: Vec<u8>) -> Option<Vec<(Vec<u8>, KeyTypeId)>> {
             SessionKeys::decode_into_raw_public_keys(&encoded)
+        }
+    }
+
+    impl sp_consensus_grandpa::GrandpaApi<Block> for Runtime {
+        fn grandpa_authorities() -> AuthorityList {
+            Grandpa::grandpa_authorities()
+        }
+
+        fn current_set_id() -> SetId {
+            pallet_grandpa::CurrentSetId::<Runtime>::get()
+        }
+
+        fn submit_report_equivocation_unsigned_extrinsic(
+            proof: EquivocationProof<<Block as BlockT>::Hash, BlockNumber>,
+            owner: OpaqueKeyOwnershipProof,
+        ) -> Option<()> {
+            Grandpa::submit_unsigned_equivocation_report(proof, owner.decode()?)
+        }
+
+        fn generate_key_ownership_proof(
+            _set_id: SetId,
+            authority: AuthorityId,
+        ) -> Option<OpaqueKeyOwnershipProof> {
+            Historical::prove((sp_consensus_grandpa::KEY_TYPE, authority))
+                .map(|proof| OpaqueKeyOwnershipProof::new(proof.encode()))
+        }
+    }
+
+    impl pallet_staking_runtime_api::StakingApi<Block, Balance, AccountId> for Runtime {
+        fn nominations_quota(balance: Balance) -> u32 {
+            Staking::api_nominations_quota(balance)
+        }
+
+        fn eras_stakers_page_count(era: EraIndex, validator: AccountId) -> u32 {
+            Staking::api_eras_stakers_page_count(era, validator)
+        }
+
+        fn pending_rewards(era: EraIndex, validator: AccountId) -> bool {
+            Staking::api_pending_rewards(era, validator)
+        }
+    }
+
+    impl pallet_nomination_pools_runtime_api::NominationPoolsApi<Block, AccountId, Balance>
+        for Runtime
+    {
+        fn pending_rewards(member: AccountId) -> Balance {
+            NominationPools::api_pending_rewards(member).unwrap_or_default()
+        }
+
+        fn points_to_balance(pool: PoolId, points: Balance) -> Balance {
+            NominationPools::api_points_to_balance(pool, points)
+        }
+
+        fn balance_to_points(pool: PoolId, funds: Balance) -> Balance {
+            NominationPools::api_balance_to_points(pool, funds)
+        }
+
+        fn pool_pending_slash(pool: PoolId) -> Balance {
+            NominationPools::api_pool_pending_slash(pool)
+        }
+
+        fn member_pending_slash(member: AccountId) -> Balance {
+            NominationPools::api_member_pending_slash(member)
+        }
+
+        fn pool_needs_delegate_migration(pool: PoolId) -> bool {
+            NominationPools::api_pool_needs_delegate_migration(pool)
+        }
+
+        fn member_needs_delegate_migration(member: AccountId) -> bool {
+            NominationPools::api_member_needs_delegate_migration(member)
+        }
+
+        fn member_total_balance(member: AccountId) -> Balance {
+            NominationPools::api_member_total_balance(member)
+        }
+
+        fn pool_balance(pool: PoolId) -> Balance {
+            NominationPools::api_pool_balance(pool)
+        }
+
+        fn pool_accounts(pool: PoolId) -> (AccountId, AccountId) {
+            NominationPools::api_pool_accounts(pool)
         }
     }
 

@@ -3,14 +3,19 @@
 use alloc::{vec, vec::Vec};
 
 use frame_support::build_struct_json_patch;
+use pallet_eras::Terms;
+use pallet_staking::StakerStatus;
 use serde_json::Value;
+use sp_consensus_grandpa::AuthorityId;
 use sp_core::U256;
 use sp_genesis_builder::PresetId;
-use sp_keyring::Sr25519Keyring;
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 use sp_runtime::Perbill;
 
 use crate::{
-    AccountId, BalancesConfig, LAB, RewardsConfig, RuntimeGenesisConfig, SudoConfig, WorkConfig,
+    AccountId, BalancesConfig, ErasConfig, LAB, NominationPoolsConfig, RewardsConfig,
+    RuntimeGenesisConfig, SessionConfig, StakingConfig, SudoConfig, WorkConfig,
+    opaque::SessionKeys,
 };
 
 /// Name of the preset of a chain of one developer's machine.
@@ -73,8 +78,78 @@ fn rewards() -> RewardsConfig {
     }
 }
 
+/// What each validator of a genesis has at stake.
+pub const GENESIS_STAKE: u128 = 100_000 * LAB;
+
+/// Least stake of a validator, of a nominator, of who opens a pool; and of who joins one.
+const MIN_VALIDATOR_STAKE: u128 = 1_000 * LAB;
+const MIN_NOMINATOR_STAKE: u128 = 10 * LAB;
+const MIN_POOL_STAKE: u128 = 10 * LAB;
+const MIN_POOL_JOIN: u128 = LAB;
+
+/// Eras of a few minutes: to be seen on one machine. A slash is not deferred.
+fn short_terms() -> ErasConfig {
+    ErasConfig {
+        terms: Terms {
+            session_blocks: 20,
+            sessions_per_era: 3,
+            unbonding_eras: 3,
+            challenge_window_blocks: 60,
+            weak_subjectivity_blocks: 120,
+        },
+        ..Default::default()
+    }
+}
+
+/// The first validators: each its account, and the key that it votes with.
+fn session(validators: &[(AccountId, AuthorityId)]) -> SessionConfig {
+    SessionConfig {
+        keys: validators
+            .iter()
+            .map(|(account, grandpa)| {
+                let keys = SessionKeys {
+                    grandpa: grandpa.clone(),
+                };
+                (account.clone(), account.clone(), keys)
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+fn staking(validators: &[(AccountId, AuthorityId)]) -> StakingConfig {
+    StakingConfig {
+        validator_count: 100,
+        minimum_validator_count: 1,
+        stakers: validators
+            .iter()
+            .map(|(account, _)| {
+                let (stash, controller) = (account.clone(), account.clone());
+                (stash, controller, GENESIS_STAKE, StakerStatus::Validator)
+            })
+            .collect(),
+        slash_reward_fraction: Perbill::from_percent(10),
+        min_nominator_bond: MIN_NOMINATOR_STAKE,
+        min_validator_bond: MIN_VALIDATOR_STAKE,
+        ..Default::default()
+    }
+}
+
+fn pools() -> NominationPoolsConfig {
+    NominationPoolsConfig {
+        min_create_bond: MIN_POOL_STAKE,
+        min_join_bond: MIN_POOL_JOIN,
+        ..Default::default()
+    }
+}
+
+/// A well-known validator.
+fn well_known(account: Sr25519Keyring, grandpa: Ed25519Keyring) -> (AccountId, AuthorityId) {
+    (account.to_account_id(), grandpa.public().into())
+}
+
 /// A chain whose well-known accounts are rich, and where Alice is root.
-fn of_well_known_accounts(work: WorkConfig) -> Value {
+fn of_well_known_accounts(work: WorkConfig, validators: &[(AccountId, AuthorityId)]) -> Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
         balances: BalancesConfig {
             balances: Sr25519Keyring::well_known()
@@ -86,22 +161,56 @@ fn of_well_known_accounts(work: WorkConfig) -> Value {
         sudo: SudoConfig {
             key: Some(Sr25519Keyring::Alice.to_account_id())
         },
+        eras: short_terms(),
+        session: session(validators),
+        staking: staking(validators),
+        nomination_pools: pools(),
     })
 }
 
-/// A chain on which nobody owns anything and nobody is root: all is mined.
+/// A chain on which nobody owns anything and nobody is root: all is mined. It names no validators, so no node starts on
+/// it as it is: whoever founds a network lays [`network`] over it.
 fn testnet() -> Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
         work: testnet_work(),
         rewards: rewards(),
+        staking: staking(&[]),
+        nomination_pools: pools(),
+    })
+}
+
+/// A network of these validators, each with [`GENESIS_STAKE`] at stake and `spare` beside it, as JSON to lay over a preset.
+/// `root`, where there is one, governs it.
+pub fn network(
+    validators: &[(AccountId, AuthorityId)],
+    spare: u128,
+    root: Option<AccountId>,
+) -> Value {
+    let mut balances: Vec<(AccountId, u128)> = validators
+        .iter()
+        .map(|(account, _)| (account.clone(), GENESIS_STAKE.saturating_add(spare)))
+        .collect();
+    if let Some(root) = root
+        .iter()
+        .find(|root| !balances.iter().any(|(known, _)| known == *root))
+    {
+        balances.push((root.clone(), spare));
+    }
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        balances: BalancesConfig { balances },
+        session: session(validators),
+        staking: staking(validators),
+        sudo: SudoConfig { key: root },
     })
 }
 
 /// The preset of that name, as JSON to lay over the default genesis.
 pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
+    let alice = well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice);
+    let bob = well_known(Sr25519Keyring::Bob, Ed25519Keyring::Bob);
     let patch = match id.as_ref() {
-        DEVELOPMENT => of_well_known_accounts(development_work()),
-        LOCAL_TESTNET => of_well_known_accounts(local_work()),
+        DEVELOPMENT => of_well_known_accounts(development_work(), &[alice]),
+        LOCAL_TESTNET => of_well_known_accounts(local_work(), &[alice, bob]),
         TESTNET => testnet(),
         _ => return None,
     };

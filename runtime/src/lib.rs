@@ -103,8 +103,11 @@ pub mod opaque {
     pub type Hash = sp_core::H256;
 
     sp_runtime::impl_opaque_keys! {
-        /// Keys of a session: none, until there are validators.
-        pub struct SessionKeys {}
+        /// Keys of a session: the one that a validator signs its votes with.
+        pub struct SessionKeys {
+            /// Votes of finality, ed25519.
+            pub grandpa: crate::Grandpa,
+        }
     }
 }
 
@@ -174,4 +177,32 @@ mod runtime {
 
     #[runtime::pallet_index(8)]
     pub type Sudo = pallet_sudo;
+
+    #[runtime::pallet_index(9)]
+    pub type Eras = pallet_eras;
+
+    // Before session: its genesis elects the first validators.
+    #[runtime::pallet_index(10)]
+    pub type Staking = pallet_staking;
+
+    #[runtime::pallet_index(11)]
+    pub type Session = pallet_session;
+
+    #[runtime::pallet_index(12)]
+    pub type Historical = pallet_session::historical;
+
+    #[runtime::pallet_index(13)]
+    pub type Offences = pallet_offences;
+
+    #[runtime::pallet_index(14)]
+    pub type Grandpa = pallet_grandpa;
+
+    #[runtime::pallet_index(15)]
+    pub type VoterList = pallet_bags_list;
+
+    #[runtime::pallet_index(16)]
+    pub type DelegatedStaking = pallet_delegated_staking;
+
+    #[runtime::pallet_index(17)]
+    pub type NominationPools = pallet_nomination_pools;
 }

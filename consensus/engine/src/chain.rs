@@ -15,6 +15,8 @@ use sp_runtime::{
 pub struct Tips {
     /// Best block: most work, on top of the finalised one.
     pub best: H256,
+    /// The last finalised block.
+    pub finalised_hash: H256,
     /// Number of the last finalised block.
     pub finalised: u32,
     /// The first block.
@@ -34,6 +36,9 @@ pub trait Chain<B: BlockT<Hash = H256>>: Send + Sync {
 
     /// Difficulty of the children of `block`, from its state; fails where that state is gone.
     fn difficulty_at(&self, block: H256) -> Result<U256>;
+
+    /// Sum of the difficulties up to `block`, from its state; fails where that state is gone.
+    fn work_at(&self, block: H256) -> Result<U256>;
 }
 
 impl<B, C> Chain<B> for C
@@ -46,6 +51,7 @@ where
         let info = self.info();
         Tips {
             best: info.best_hash,
+            finalised_hash: info.finalized_hash,
             finalised: info.finalized_number.saturated_into(),
             genesis: info.genesis_hash,
         }
@@ -61,6 +67,10 @@ where
 
     fn difficulty_at(&self, block: H256) -> Result<U256> {
         Ok(self.runtime_api().difficulty(block)?)
+    }
+
+    fn work_at(&self, block: H256) -> Result<U256> {
+        Ok(self.runtime_api().accumulated_work(block)?)
     }
 }
 

@@ -11,6 +11,7 @@ use sp_runtime::traits::Block as BlockT;
 
 use crate::{
     chain::Chain, error::EngineError, gate::Gate, header::SealedHeader, proof_cache::ProofCache,
+    trust::TrustedTarget,
 };
 
 /// Difficulties kept by parent: 64 bytes each; a reorganisation deeper than this asks the runtime again.
@@ -57,6 +58,7 @@ pub struct Engine<B: BlockT<Hash = H256>> {
     clock: Clock,
     difficulties: Mutex<LruMap<H256, Difficulty>>,
     gate: Arc<Gate>,
+    trusted: Mutex<Option<TrustedTarget>>,
     pub(crate) proofs: ProofCache,
 }
 
@@ -69,8 +71,23 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
             clock,
             difficulties: Mutex::new(LruMap::new(ByLength::new(MAX_DIFFICULTIES))),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
+            trusted: Mutex::new(None),
             proofs: ProofCache::new(),
         })
+    }
+
+    /// Notes a block that finality was proved of. Of several the highest stays: each is on the one final chain.
+    pub(crate) fn trust(&self, target: TrustedTarget) {
+        let mut trusted = self.trusted.lock();
+        if trusted.is_none_or(|known| known.number < target.number) {
+            tracing::debug!(number = target.number, hash = ?target.hash, "Finality is proved up to here");
+            *trusted = Some(target);
+        }
+    }
+
+    /// The highest block that finality was proved of, if any.
+    pub fn trusted(&self) -> Option<TrustedTarget> {
+        *self.trusted.lock()
     }
 
     /// The chain.

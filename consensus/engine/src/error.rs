@@ -95,6 +95,17 @@ pub enum EngineError {
         /// Whether the very peer that sent the block answered without a valid proof.
         sender_failed: bool,
     },
+    /// The block has the number of one that is proved final, and is another.
+    #[error("block {got:?} has the number of {finalised:?}, which finality is proved of")]
+    NotTheFinalOne {
+        /// The block.
+        got: H256,
+        /// The final one.
+        finalised: H256,
+    },
+    /// A state came for a block that no proof of finality names.
+    #[error("a state came for block {0:?}, which is not the one that finality was proved of")]
+    UntrustedState(H256),
     /// The block reached import without having gone through the verifier.
     #[error(
         "block {0:?} came to import without evidence of its work: it must pass the verifier first"
@@ -155,6 +166,8 @@ impl EngineError {
             | Self::Proof(_)
             | Self::ProofEncoding { .. }
             | Self::RefusedBefore(_)
+            | Self::NotTheFinalOne { .. }
+            | Self::UntrustedState(_)
             | Self::ProofMissing {
                 sender_failed: true,
                 ..

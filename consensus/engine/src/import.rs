@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use labora_pouw::Difficulty;
 use sc_consensus::{
     BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult, StateAction,
 };
@@ -30,6 +31,15 @@ pub(crate) enum Evidence {
     Work(Verified),
     /// The block lies at or below the finalised one: finality vouches for it.
     Final,
+    /// Finality was proved of this block, or of one above it on the chain that it is said to belong to.
+    Vouched {
+        /// The block.
+        block: H256,
+        /// It is the very block that finality was proved of, so its branch is the best one whatever its work.
+        is_target: bool,
+    },
+    /// The block that finality was proved of, with its whole state.
+    State(H256),
     /// The block cannot be judged, through no fault of its sender. Import gives this error back: a verifier's own error
     /// would ban the peer.
     Undecided(EngineError),
@@ -75,6 +85,22 @@ impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
                 }
                 Ok(false)
             }
+            Ok(Evidence::State(state_of)) => {
+                if state_of != hash || !block.with_state() {
+                    return Err(EngineError::UntrustedState(hash));
+                }
+                Ok(true)
+            }
+            Ok(Evidence::Vouched {
+                block: vouched,
+                is_target,
+            }) => {
+                if vouched != hash {
+                    return Err(EngineError::Unverified(hash));
+                }
+                let difficulty = self.engine.difficulty_after(*block.header.parent_hash())?;
+                Ok(self.weigh(block, hash, difficulty)? || is_target)
+            }
             Ok(Evidence::Work(verified)) => {
                 if verified.block() != hash {
                     return Err(EngineError::ProofOfAnother {
@@ -82,23 +108,34 @@ impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
                         expected: hash,
                     });
                 }
-                if block.with_state() || matches!(block.state_action, StateAction::Skip) {
-                    return Err(EngineError::NotExecuted(hash));
-                }
-                let parent = accumulated_work(self.engine.chain(), *block.header.parent_hash())?;
-                let work = verified.difficulty().add_to(parent)?;
-                let best = accumulated_work(self.engine.chain(), self.engine.chain().tips().best)?;
-                let difficulty = verified.difficulty().get();
-                block.auxiliary.push((
-                    work_key(hash),
-                    Some(record(&WorkRecord { difficulty, work })),
-                ));
+                let is_best = self.weigh(block, hash, verified.difficulty())?;
                 block
                     .auxiliary
                     .push((proof_key(hash), Some(record(&**verified.proof()))));
-                Ok(is_better(work, best))
+                Ok(is_best)
             }
         }
+    }
+
+    /// Adds the record of the block's work; whether the chain up to it has more than the best one.
+    fn weigh(
+        &self,
+        block: &mut BlockImportParams<B>,
+        hash: H256,
+        difficulty: Difficulty,
+    ) -> Result<bool, EngineError> {
+        if block.with_state() || matches!(block.state_action, StateAction::Skip) {
+            return Err(EngineError::NotExecuted(hash));
+        }
+        let chain = self.engine.chain();
+        let work = difficulty.add_to(accumulated_work(chain, *block.header.parent_hash())?)?;
+        let best = accumulated_work(chain, chain.tips().best)?;
+        let difficulty = difficulty.get();
+        block.auxiliary.push((
+            work_key(hash),
+            Some(record(&WorkRecord { difficulty, work })),
+        ));
+        Ok(is_better(work, best))
     }
 }
 

@@ -9,6 +9,7 @@
 //! * [`PouwBlockImport`]: work and proof into the block's own import operation, and fork choice by work;
 //! * [`announce_imported`]: every imported block on to other peers, with its proof;
 //! * [`ProofRequestHandler`], [`NetworkProofs`]: the request protocol for proofs;
+//! * [`MostWork`]: the best chain, for whoever votes on finality;
 //! * [`block_proof`], [`drop_proofs_on_finality`]: the store;
 //! * [`start_authoring`]: templates for miners, and what they find.
 //!
@@ -16,8 +17,9 @@
 //! notification makes [`announce_imported`] tell the peers; a peer's [`PouwAnnounceValidator`] verifies and keeps the
 //! proof; its sync downloads the block; its [`PouwVerifier`] finds the proof kept, and [`PouwBlockImport`] stores both.
 //!
-//! What is not here: mining (`labora-kernels` and the node's worker), and finality, which goes beneath
-//! [`PouwBlockImport`] as its inner import. A node must set the SDK's `announce_block` off (see [`announce_imported`]).
+//! What is not here: mining (`labora-kernels` and the node's worker), and finality, which is the SDK's GRANDPA: its block
+//! import is the inner one of [`PouwBlockImport`], [`MostWork`] tells its voter the best chain, and what its warp proofs
+//! prove final ([`TrustingProvider`], [`NetworkFinality`]) needs no proof of work. A node must set the SDK's `announce_block` off (see [`announce_imported`]).
 
 mod announce;
 mod authoring;
@@ -31,7 +33,9 @@ mod import;
 mod proof_cache;
 mod prune;
 mod relay;
+mod select;
 mod store;
+mod trust;
 mod verify;
 
 #[cfg(test)]
@@ -44,13 +48,18 @@ pub use authoring::{
 pub use chain::{Chain, Tips};
 pub use engine::{Clock, Engine, Verified, system_clock};
 pub use error::{EngineError, Fault};
-pub use exchange::{NetworkProofs, PouwImportQueue, ProofRequestHandler, ProofSource};
+pub use exchange::{
+    Bound, Finality, FinalitySource, NetworkFinality, NetworkProofs, NoFinality, PouwImportQueue,
+    ProofRequestHandler, ProofSource,
+};
 pub use header::SealedHeader;
 pub use import::PouwBlockImport;
 pub use prune::{KeepProofs, MAX_DROPPED_AT_ONCE, drop_proofs, drop_proofs_on_finality};
 pub use relay::{Announce, announce_imported};
+pub use select::MostWork;
 pub use store::{WorkRecord, accumulated_work, block_proof, block_work};
-pub use verify::PouwVerifier;
+pub use trust::{TrustedTarget, TrustingProvider};
+pub use verify::{PouwVerifier, VerifyBlocks};
 
 use std::sync::Arc;
 
@@ -59,17 +68,27 @@ use sp_core::{H256, traits::SpawnEssentialNamed};
 use sp_runtime::traits::Block as BlockT;
 use substrate_prometheus_endpoint::Registry;
 
-/// The import queue: a verifier that gets missing proofs from `source`, before `block_import`.
+/// What the import queue asks of others.
+pub struct Sources {
+    /// Peers that can be asked for proofs.
+    pub proofs: Arc<dyn ProofSource>,
+    /// Peers that can be asked what is final.
+    pub finality: Arc<dyn FinalitySource>,
+    /// Which blocks need a proof.
+    pub verify: VerifyBlocks,
+}
+
+/// The import queue: a verifier that gets missing proofs from `sources`, before `block_import`.
 pub fn import_queue<B: BlockT<Hash = H256>>(
     engine: Arc<Engine<B>>,
-    source: Arc<dyn ProofSource>,
+    sources: Sources,
     block_import: BoxBlockImport<B>,
     justification_import: Option<BoxJustificationImport<B>>,
     spawner: &impl SpawnEssentialNamed,
     registry: Option<&Registry>,
 ) -> PouwImportQueue<B> {
     let lookahead = exchange::Lookahead::new();
-    let verifier = PouwVerifier::new(engine, source, lookahead.clone());
+    let verifier = PouwVerifier::new(engine, sources, lookahead.clone());
     let queue = BasicQueue::new(
         verifier,
         block_import,

@@ -51,18 +51,30 @@ fn decode<T: Decode>(what: &'static str, block: H256, bytes: &[u8]) -> Result<T,
     T::decode_all(&mut body(what, block, bytes)?).map_err(|_| EngineError::Record { what, block })
 }
 
-/// Work up to `block`. Genesis counts nothing; for any other block a missing record is an error, never zero.
+/// Work up to `block`. Genesis counts nothing. A block that came with its whole state, without the chain below it, has no
+/// record; its state knows the sum, and that is asked while it is the last finalised one, which it is until it has
+/// children. For any other block a missing record is an error, never zero.
 pub fn accumulated_work<B: BlockT<Hash = H256>>(
     chain: &dyn Chain<B>,
     block: H256,
 ) -> Result<U256, EngineError> {
-    if block == chain.tips().genesis {
+    let tips = chain.tips();
+    if block == tips.genesis {
         return Ok(U256::zero());
     }
-    let bytes = chain
-        .record(&work_key(block))?
-        .ok_or(EngineError::NoWork(block))?;
-    Ok(decode::<WorkRecord>("work", block, &bytes)?.work)
+    let Some(bytes) = chain.record(&work_key(block))? else {
+        return if block == tips.finalised_hash {
+            Ok(chain.work_at(block)?)
+        } else {
+            Err(EngineError::NoWork(block))
+        };
+    };
+    recorded_work(block, &bytes)
+}
+
+/// The sum in a stored record.
+pub(crate) fn recorded_work(block: H256, bytes: &[u8]) -> Result<U256, EngineError> {
+    Ok(decode::<WorkRecord>("work", block, bytes)?.work)
 }
 
 /// The SCALE bytes of a block's stored proof, as announcements and answers carry them.
@@ -84,7 +96,8 @@ pub fn block_proof<C: AuxStore>(client: &C, block: H256) -> Result<Option<Proof>
     decode("proof", block, &bytes).map(Some)
 }
 
-/// Difficulty and accumulated work of an imported block; `None` for genesis and unknown blocks.
+/// Difficulty and accumulated work of an imported block; `None` for genesis, for unknown blocks, and for those below a
+/// state that was downloaded.
 pub fn block_work<C: AuxStore>(client: &C, block: H256) -> Result<Option<WorkRecord>, EngineError> {
     let Some(bytes) = client.get_aux(&work_key(block))? else {
         return Ok(None);

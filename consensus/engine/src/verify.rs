@@ -14,9 +14,10 @@ use sp_core::H256;
 use sp_runtime::traits::{Block as BlockT, Header};
 
 use crate::{
+    Sources,
     engine::{Engine, Verified},
     error::{EngineError, Fault},
-    exchange::{Lookahead, ProofSource, fetch_proof},
+    exchange::{Finality, Lookahead, fetch_proof},
     header::SealedHeader,
     import::{EVIDENCE_KEY, Evidence},
     store::encoded_proof,
@@ -26,24 +27,31 @@ use crate::{
 /// spinning.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Which blocks need a proof of work.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum VerifyBlocks {
+    /// Those that finality is not proved of.
+    #[default]
+    Unfinalised,
+    /// All, for those who want to audit a chain from its genesis; peers that keep all proofs are needed.
+    All,
+}
+
 /// Verifies blocks before import.
 pub struct PouwVerifier<B: BlockT<Hash = H256>> {
     engine: Arc<Engine<B>>,
-    source: Arc<dyn ProofSource>,
+    sources: Sources,
     lookahead: Arc<Lookahead>,
     retry: Duration,
 }
 
 impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
-    /// A verifier that asks `source` for proofs nobody announced; `lookahead` knows who sent a block and what follows it.
-    pub fn new(
-        engine: Arc<Engine<B>>,
-        source: Arc<dyn ProofSource>,
-        lookahead: Arc<Lookahead>,
-    ) -> Self {
+    /// A verifier that asks `sources` for proofs nobody announced, and whether a block is final where nobody has one;
+    /// `lookahead` knows who sent a block and what follows it.
+    pub fn new(engine: Arc<Engine<B>>, sources: Sources, lookahead: Arc<Lookahead>) -> Self {
         Self {
             engine,
-            source,
+            sources,
             lookahead,
             retry: RETRY,
         }
@@ -61,7 +69,74 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             return Ok(Evidence::Final);
         }
         self.engine.check_header(sealed)?;
-        self.proved(sealed).await.map(Evidence::Work)
+        if let Some(vouched) = self.vouched(sealed)? {
+            return Ok(vouched);
+        }
+        match self.proved(sealed).await {
+            Err(missing @ EngineError::ProofMissing { .. }) => self.final_or(sealed, missing).await,
+            proved => proved.map(Evidence::Work),
+        }
+    }
+
+    /// A whole state may come for the one block that finality was proved of.
+    fn state_of_target(&self, sealed: &SealedHeader<B::Header>) -> Result<Evidence, EngineError> {
+        match self.engine.trusted() {
+            Some(target) if target.hash == sealed.hash => Ok(Evidence::State(sealed.hash)),
+            _ => Err(EngineError::UntrustedState(sealed.hash)),
+        }
+    }
+
+    /// Whether finality is already proved of this block.
+    fn vouched(&self, sealed: &SealedHeader<B::Header>) -> Result<Option<Evidence>, EngineError> {
+        let target = match self.engine.trusted() {
+            Some(target) if self.sources.verify == VerifyBlocks::Unfinalised => target,
+            _ => return Ok(None),
+        };
+        if sealed.number > target.number {
+            return Ok(None);
+        }
+        if sealed.number == target.number && sealed.hash != target.hash {
+            return Err(EngineError::NotTheFinalOne {
+                got: sealed.hash,
+                finalised: target.hash,
+            });
+        }
+        Ok(Some(Evidence::Vouched {
+            block: sealed.hash,
+            is_target: sealed.number == target.number,
+        }))
+    }
+
+    /// Nobody has the proof: the block may be final, and its proof dropped. If it is not, `missing` stands.
+    async fn final_or(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        missing: EngineError,
+    ) -> Result<Evidence, EngineError> {
+        if self.sources.verify == VerifyBlocks::All {
+            return Err(missing);
+        }
+        let from = self.engine.chain().tips().finalised_hash;
+        let sender = self.lookahead.hints(sealed.hash).sender;
+        match self.sources.finality.newest(from, sender).await {
+            Finality::Proved(target) => {
+                self.engine.trust(target);
+                match self.vouched(sealed)? {
+                    Some(vouched) => Ok(vouched),
+                    None => Err(missing),
+                }
+            }
+            Finality::NothingNewer => Err(missing),
+            // Whoever sent the block may have dropped the proof with good reason.
+            Finality::Unknown => Err(match missing {
+                EngineError::ProofMissing { block, asked, .. } => EngineError::ProofMissing {
+                    block,
+                    asked,
+                    sender_failed: false,
+                },
+                other => other,
+            }),
+        }
     }
 
     async fn proved(&self, sealed: &SealedHeader<B::Header>) -> Result<Verified, EngineError> {
@@ -86,7 +161,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             return self.engine.check(sealed, Arc::new(proof)).await;
         }
         fetch_proof(
-            &*self.source,
+            &*self.sources.proofs,
             &self.engine,
             sealed,
             self.lookahead.hints(sealed.hash),
@@ -109,7 +184,12 @@ impl<B: BlockT<Hash = H256>> Verifier<B> for PouwVerifier<B> {
             }
             .to_string());
         }
-        let evidence = match self.evidence(&sealed).await {
+        let found = if block.with_state() {
+            self.state_of_target(&sealed)
+        } else {
+            self.evidence(&sealed).await
+        };
+        let evidence = match found {
             Ok(evidence) => evidence,
             Err(error) if error.fault() == Fault::Sender => return Err(error.to_string()),
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU64};
 
-use labora_consensus::KeepProofs;
+use labora_consensus::{KeepProofs, VerifyBlocks};
 use sp_core::{
     Pair,
     crypto::{AccountId32, Ss58Codec},
@@ -65,6 +65,9 @@ pub enum ValueError {
     /// Not a number of blocks.
     #[error("expected `archive` or a number of blocks, such as 256")]
     Proofs,
+    /// Neither of two words.
+    #[error("expected `unfinalised` or `all`")]
+    Verify,
 }
 
 /// Reads the value of `--author`. The secret, if it is one, is not kept.
@@ -113,5 +116,14 @@ pub fn parse_proofs(value: &str) -> Result<KeepProofs, ValueError> {
             .parse()
             .map(KeepProofs::Finalised)
             .map_err(|_| ValueError::Proofs),
+    }
+}
+
+/// Reads the value of `--verify`.
+pub fn parse_verify(value: &str) -> Result<VerifyBlocks, ValueError> {
+    match value {
+        "unfinalised" => Ok(VerifyBlocks::Unfinalised),
+        "all" => Ok(VerifyBlocks::All),
+        _ => Err(ValueError::Verify),
     }
 }

@@ -1,4 +1,4 @@
-//! JSON-RPC beyond what every SDK node has: account nonces, fees, and [`pouw`].
+//! JSON-RPC beyond what every SDK node has: account nonces, fees, finality, and [`pouw`].
 
 pub mod error;
 pub mod pouw;
@@ -12,12 +12,14 @@ use std::sync::Arc;
 use jsonrpsee::RpcModule;
 use labora_runtime::{AccountId, Balance, Nonce, opaque::Block};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
+use sc_consensus_grandpa_rpc::GrandpaApiServer;
 use sc_transaction_pool_api::TransactionPool;
 use sp_api::ProvideRuntimeApi;
 use sp_block_builder::BlockBuilder;
 use sp_blockchain::{Error as BlockChainError, HeaderBackend, HeaderMetadata};
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
+use crate::finality::GrandpaRpc;
 use pouw::{PouwRpc, PouwServer};
 
 /// What the methods need of the node.
@@ -28,6 +30,8 @@ pub struct FullDeps<C, P> {
     pub pool: Arc<P>,
     /// The `pouw_…` methods.
     pub pouw: PouwRpc<C>,
+    /// The `grandpa_…` methods.
+    pub grandpa: GrandpaRpc,
 }
 
 /// All methods that this node adds to the SDK's.
@@ -45,10 +49,16 @@ where
     C::Api: labora_consensus_api::PouwApi<Block>,
     P: TransactionPool + 'static,
 {
-    let FullDeps { client, pool, pouw } = deps;
+    let FullDeps {
+        client,
+        pool,
+        pouw,
+        grandpa,
+    } = deps;
     let mut module = RpcModule::new(());
     module.merge(System::new(client.clone(), pool).into_rpc())?;
     module.merge(TransactionPayment::new(client).into_rpc())?;
     module.merge(pouw.into_rpc())?;
+    module.merge(grandpa.into_rpc())?;
     Ok(module)
 }

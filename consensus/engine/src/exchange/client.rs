@@ -100,10 +100,7 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
             .filter(|next| !engine.proofs.holds(*next)),
     );
     blocks.truncate(MAX_HASHES);
-    let mut peers = source.peers(sealed.number).await;
-    peers.retain(|peer| Some(*peer) != hints.sender);
-    peers.splice(0..0, hints.sender);
-    peers.truncate(MAX_PEERS_ASKED);
+    let peers = first_few(source.peers(sealed.number).await, hints.sender);
     let asked = peers.len();
     let mut sender_failed = false;
     for peer in peers {
@@ -150,12 +147,45 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     })
 }
 
+/// Whom to ask: the sender, then the others, and not too many.
+pub(super) fn first_few(mut peers: Vec<PeerId>, sender: Option<PeerId>) -> Vec<PeerId> {
+    peers.retain(|peer| Some(*peer) != sender);
+    peers.splice(0..0, sender);
+    peers.truncate(MAX_PEERS_ASKED);
+    peers
+}
+
 /// What `answer` resolves to within [`ASK_TIMEOUT`]. By a clock that does not end with the node's runtime: the import
 /// queue, which waits here, is a blocking task and outlives tokio's.
-async fn in_time<T>(answer: impl Future<Output = T> + Unpin) -> Option<T> {
+pub(super) async fn in_time<T>(answer: impl Future<Output = T> + Unpin) -> Option<T> {
     match select(answer, Delay::new(ASK_TIMEOUT)).await {
         Either::Left((answer, _)) => Some(answer),
         Either::Right(_) => None,
+    }
+}
+
+/// The network, as far as questions to peers need it.
+#[derive(Clone)]
+pub struct Bound<B: BlockT> {
+    /// Carries requests.
+    pub network: Arc<dyn NetworkService>,
+    /// Knows the peers, and how far they are.
+    pub sync: Arc<SyncingService<B>>,
+}
+
+impl<B: BlockT<Hash = H256>> Bound<B> {
+    /// Peers in the order in which to ask them about block `number`.
+    pub(super) async fn peers(&self, number: u32) -> Vec<PeerId> {
+        let Ok(mut peers) = self.sync.peers_info().await else {
+            return Vec::new();
+        };
+        // Those that are furthest ahead surely have the block; a peer's number is that of its last announcement, so
+        // those behind stay in the list.
+        peers.sort_by_key(|(_, info)| {
+            let best: u32 = info.best_number.saturated_into();
+            (best < number, std::cmp::Reverse(best))
+        });
+        peers.into_iter().map(|(peer, _)| peer).collect()
     }
 }
 
@@ -163,11 +193,6 @@ async fn in_time<T>(answer: impl Future<Output = T> + Unpin) -> Option<T> {
 pub struct NetworkProofs<B: BlockT<Hash = H256>> {
     protocol: ProtocolName,
     bound: OnceLock<Bound<B>>,
-}
-
-struct Bound<B: BlockT> {
-    network: Arc<dyn NetworkService>,
-    sync: Arc<SyncingService<B>>,
 }
 
 impl<B: BlockT<Hash = H256>> NetworkProofs<B> {
@@ -180,27 +205,18 @@ impl<B: BlockT<Hash = H256>> NetworkProofs<B> {
     }
 
     /// Binds the source to the network; a second call changes nothing.
-    pub fn bind(&self, network: Arc<dyn NetworkService>, sync: Arc<SyncingService<B>>) {
-        let _ = self.bound.set(Bound { network, sync });
+    pub fn bind(&self, bound: Bound<B>) {
+        let _ = self.bound.set(bound);
     }
 }
 
 #[async_trait::async_trait]
 impl<B: BlockT<Hash = H256>> ProofSource for NetworkProofs<B> {
     async fn peers(&self, number: u32) -> Vec<PeerId> {
-        let Some(bound) = self.bound.get() else {
-            return Vec::new();
-        };
-        let Ok(mut peers) = bound.sync.peers_info().await else {
-            return Vec::new();
-        };
-        // Those that are furthest ahead surely have the block; a peer's number is that of its last announcement, so
-        // those behind stay in the list.
-        peers.sort_by_key(|(_, info)| {
-            let best: u32 = info.best_number.saturated_into();
-            (best < number, std::cmp::Reverse(best))
-        });
-        peers.into_iter().map(|(peer, _)| peer).collect()
+        match self.bound.get() {
+            Some(bound) => bound.peers(number).await,
+            None => Vec::new(),
+        }
     }
 
     async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {

@@ -4,10 +4,12 @@
 //! order: `None` where the peer does not hold one, and a shorter list where the rest did not fit [`MAX_ANSWER_BYTES`].
 
 mod client;
+mod finality;
 mod lookahead;
 mod server;
 
-pub use client::{AskError, Hints, NetworkProofs, Offence, ProofSource, fetch_proof};
+pub use client::{AskError, Bound, Hints, NetworkProofs, Offence, ProofSource, fetch_proof};
+pub use finality::{Finality, FinalitySource, NetworkFinality, NoFinality};
 pub use lookahead::{Lookahead, PouwImportQueue};
 pub use server::ProofRequestHandler;
 

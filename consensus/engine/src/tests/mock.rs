@@ -12,7 +12,7 @@ use labora_pouw::Proof;
 use parking_lot::Mutex;
 use sc_consensus::{
     BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult,
-    ImportedAux, Verifier as _,
+    ImportedAux, IncomingBlock, Verifier as _, import_queue::RuntimeOrigin,
 };
 use sc_network_types::PeerId;
 use sp_consensus::{BlockOrigin, Error as ConsensusError};
@@ -21,7 +21,8 @@ use sp_runtime::{Digest, traits::Header as _};
 
 use super::miner::{Block, EASY, Header, Mined, NOW_MS, mine, time_at, unsealed};
 use crate::{
-    Chain, Engine, PouwBlockImport, PouwVerifier, ProofSource, SealedHeader, Tips,
+    Chain, Engine, Finality, FinalitySource, PouwBlockImport, PouwVerifier, ProofSource,
+    SealedHeader, Sources, Tips, VerifyBlocks,
     exchange::{AskError, Lookahead, Offence},
 };
 
@@ -38,6 +39,8 @@ struct State {
     best: H256,
     genesis: H256,
     finalised: u32,
+    finalised_hash: H256,
+    works: HashMap<H256, u64>,
     failing: bool,
     imports: u32,
 }
@@ -56,6 +59,7 @@ impl MockChain {
             headers: [(hash, genesis)].into(),
             best: hash,
             genesis: hash,
+            finalised_hash: hash,
             ..Default::default()
         };
         Arc::new(Self {
@@ -75,6 +79,16 @@ impl MockChain {
 
     pub(super) fn set_finalised(&self, number: u32) {
         self.state.lock().finalised = number;
+    }
+
+    /// As a chain is whose finalised block came with its state, which knows the work up to it.
+    pub(super) fn set_finalised_with_state(&self, header: Header, work: u64) {
+        let mut state = self.state.lock();
+        let hash = header.hash();
+        state.finalised = *header.number();
+        (state.finalised_hash, state.best) = (hash, hash);
+        state.headers.insert(hash, header);
+        state.works.insert(hash, work);
     }
 
     /// Makes every import fail, as a full disk does.
@@ -109,6 +123,7 @@ impl Chain<Block> for MockChain {
         Tips {
             best: state.best,
             finalised: state.finalised,
+            finalised_hash: state.finalised_hash,
             genesis: state.genesis,
         }
     }
@@ -130,6 +145,12 @@ impl Chain<Block> for MockChain {
             .copied()
             .unwrap_or(EASY)
             .into())
+    }
+
+    fn work_at(&self, block: H256) -> sp_blockchain::Result<U256> {
+        let work = self.state.lock().works.get(&block).copied();
+        work.map(U256::from)
+            .ok_or_else(|| sp_blockchain::Error::UnknownBlock(format!("no state of {block:?}")))
     }
 }
 
@@ -198,6 +219,9 @@ pub(super) enum Answer {
 #[derive(Default)]
 pub(super) struct MockPeers {
     peers: Vec<(PeerId, Answer)>,
+    /// What they say about finality, once that is set; nothing is final before.
+    pub(super) finality: Mutex<Option<Finality>>,
+    pub(super) asked_finality: AtomicU64,
     pub(super) asked: Mutex<Vec<(PeerId, Vec<H256>)>>,
     pub(super) reported: Mutex<Vec<(PeerId, Offence)>>,
 }
@@ -260,6 +284,14 @@ impl ProofSource for MockPeers {
     }
 }
 
+#[async_trait::async_trait]
+impl FinalitySource for MockPeers {
+    async fn newest(&self, _: H256, _: Option<PeerId>) -> Finality {
+        self.asked_finality.fetch_add(1, Ordering::Relaxed);
+        self.finality.lock().unwrap_or(Finality::NothingNewer)
+    }
+}
+
 /// One node: chain, engine, import and verifier.
 pub(super) struct Node {
     pub(super) chain: Arc<MockChain>,
@@ -276,11 +308,20 @@ impl Node {
     }
 
     pub(super) fn with_peers(peers: Arc<MockPeers>) -> Self {
+        Self::verifying(peers, VerifyBlocks::Unfinalised)
+    }
+
+    pub(super) fn verifying(peers: Arc<MockPeers>, verify: VerifyBlocks) -> Self {
         let chain = MockChain::new();
         let engine = Engine::new(chain.clone(), Arc::new(|| NOW_MS));
         let import = PouwBlockImport::new(MockClient(chain.clone()), engine.clone());
         let lookahead = Lookahead::new();
-        let verifier = PouwVerifier::new(engine.clone(), peers, lookahead.clone()).impatient();
+        let sources = Sources {
+            proofs: peers.clone(),
+            finality: peers,
+            verify,
+        };
+        let verifier = PouwVerifier::new(engine.clone(), sources, lookahead.clone()).impatient();
         Self {
             chain,
             engine,
@@ -355,4 +396,20 @@ pub(super) enum SyncError {
     SenderBanned(String),
     /// Import refused: sync tries again.
     NotNow(String),
+}
+
+/// A block as sync hands it to the import queue.
+pub(super) fn incoming(block: &Mined, sender: Option<RuntimeOrigin>) -> IncomingBlock<Block> {
+    IncomingBlock {
+        hash: block.hash(),
+        header: Some(block.header.clone()),
+        body: Some(Vec::new()),
+        indexed_body: None,
+        justifications: None,
+        origin: sender,
+        allow_missing_state: false,
+        skip_execution: false,
+        import_existing: false,
+        state: None,
+    }
 }

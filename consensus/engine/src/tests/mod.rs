@@ -2,6 +2,7 @@
 
 mod announcements;
 mod authoring;
+mod finality;
 mod imports;
 mod mine;
 mod miner;

@@ -2,26 +2,10 @@
 
 use std::sync::Arc;
 
-use sc_consensus::{IncomingBlock, import_queue::RuntimeOrigin};
 use sc_network_types::PeerId;
 
 use super::{miner::*, mock::*};
 use crate::exchange::Offence;
-
-fn incoming(block: &Mined, sender: Option<RuntimeOrigin>) -> IncomingBlock<Block> {
-    IncomingBlock {
-        hash: block.hash(),
-        header: Some(block.header.clone()),
-        body: Some(Vec::new()),
-        indexed_body: None,
-        justifications: None,
-        origin: sender,
-        allow_missing_state: false,
-        skip_execution: false,
-        import_existing: false,
-        state: None,
-    }
-}
 
 /// A node with these peers, and a chain of blocks that it has not seen.
 fn late_node(

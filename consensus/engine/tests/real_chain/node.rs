@@ -9,8 +9,8 @@ use std::{
 
 use futures::future::BoxFuture;
 use labora_consensus::{
-    AuthoringParams, Engine, MiningHandle, Peers, PouwBlockImport, ProofSource, SubmitError,
-    Template, import_queue, start_authoring, system_clock,
+    AuthoringParams, Engine, MiningHandle, NoFinality, Peers, PouwBlockImport, ProofSource,
+    Sources, SubmitError, Template, VerifyBlocks, import_queue, start_authoring, system_clock,
 };
 use labora_pouw::{Difficulty, Shape, reference};
 use labora_runtime::{
@@ -276,7 +276,11 @@ impl Node {
         let import = Box::new(self.import.clone());
         let queue = import_queue(
             self.engine.clone(),
-            source,
+            Sources {
+                proofs: source,
+                finality: Arc::new(NoFinality),
+                verify: VerifyBlocks::Unfinalised,
+            },
             import,
             None,
             &self.spawner,

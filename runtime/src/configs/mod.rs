@@ -1,4 +1,6 @@
-//! Each pallet's configuration, in the order of their indices.
+//! Each pallet's configuration, in the order of their indices; those of stake and finality in [`staking`].
+
+pub mod staking;
 
 use frame_support::{
     PalletId, derive_impl, parameter_types,

@@ -1,0 +1,147 @@
+//! Asking peers what is final, when a block's proof cannot be had.
+
+use std::sync::{Arc, OnceLock};
+
+use parity_scale_codec::Encode;
+use sc_network::{IfDisconnected, ProtocolName, ReputationChange};
+use sc_network_sync::strategy::warp::{
+    EncodedProof, VerificationResult, WarpProofRequest, WarpSyncProvider,
+};
+use sc_network_types::PeerId;
+use sp_core::H256;
+use sp_runtime::traits::Block as BlockT;
+
+use super::client::{Bound, first_few, in_time};
+use crate::trust::{TrustedTarget, proves_nothing};
+
+/// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
+const MAX_PARTS: usize = 64;
+
+/// A proof that GRANDPA's own sets of authorities do not bear out.
+const WRONG: ReputationChange = ReputationChange::new(-(1 << 28), "Wrong proof of finality");
+
+/// What peers say about finality.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Finality {
+    /// Proved: this block and all before it.
+    Proved(TrustedTarget),
+    /// A peer answered, and knows of nothing that is final above what this node has.
+    NothingNewer,
+    /// Nobody could be asked, or nobody answered.
+    Unknown,
+}
+
+/// Who can say what is final.
+#[async_trait::async_trait]
+pub trait FinalitySource: Send + Sync {
+    /// Asks peers for the newest block that is final, `sender` first; `from` is the last block that is final here.
+    async fn newest(&self, from: H256, sender: Option<PeerId>) -> Finality;
+}
+
+/// A chain without finality: nobody can say.
+pub struct NoFinality;
+
+#[async_trait::async_trait]
+impl FinalitySource for NoFinality {
+    async fn newest(&self, _: H256, _: Option<PeerId>) -> Finality {
+        Finality::Unknown
+    }
+}
+
+/// The name of the SDK's protocol for warp proofs.
+fn protocol_name(genesis: H256, fork_id: Option<&str>) -> ProtocolName {
+    match fork_id {
+        Some(fork) => format!("/{genesis:x}/{fork}/sync/warp").into(),
+        None => format!("/{genesis:x}/sync/warp").into(),
+    }
+}
+
+/// The network as a source of finality, once it is bound to it.
+pub struct NetworkFinality<B: BlockT<Hash = H256>> {
+    protocol: ProtocolName,
+    provider: Arc<dyn WarpSyncProvider<B>>,
+    bound: OnceLock<Bound<B>>,
+}
+
+impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
+    /// A source whose proofs `provider` checks.
+    pub fn new(
+        genesis: H256,
+        fork_id: Option<&str>,
+        provider: Arc<dyn WarpSyncProvider<B>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            protocol: protocol_name(genesis, fork_id),
+            provider,
+            bound: OnceLock::new(),
+        })
+    }
+
+    /// Binds the source to the network; a second call changes nothing.
+    pub fn bind(&self, bound: Bound<B>) {
+        let _ = self.bound.set(bound);
+    }
+
+    async fn ask(&self, bound: &Bound<B>, peer: PeerId, from: H256) -> Option<Finality> {
+        let mut verifier = self.provider.create_verifier();
+        let mut begin = from;
+        let mut proved = None;
+        for _ in 0..MAX_PARTS {
+            let request = WarpProofRequest::<B> { begin }.encode();
+            let answer = in_time(bound.network.request(
+                peer,
+                self.protocol.clone(),
+                request,
+                None,
+                IfDisconnected::ImmediateError,
+            ))
+            .await;
+            let bytes = match answer {
+                Some(Ok((bytes, _))) => bytes,
+                Some(Err(error)) => {
+                    tracing::debug!(%peer, %error, "Peer did not say what is final");
+                    return proved;
+                }
+                None => return proved,
+            };
+            let proof = EncodedProof(bytes);
+            if proves_nothing(&proof) {
+                return proved.or(Some(Finality::NothingNewer));
+            }
+            match verifier.verify(&proof) {
+                Ok(VerificationResult::Complete(header, _)) => {
+                    return Some(Finality::Proved(TrustedTarget::of::<B>(&header)));
+                }
+                Ok(VerificationResult::Partial(fragments)) => {
+                    let (header, _) = fragments.last()?;
+                    proved = Some(Finality::Proved(TrustedTarget::of::<B>(header)));
+                    begin = verifier.next_proof_context();
+                }
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "Peer gave a wrong proof of finality");
+                    bound.network.report_peer(peer, WRONG);
+                    return proved;
+                }
+            }
+        }
+        proved
+    }
+}
+
+#[async_trait::async_trait]
+impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
+    async fn newest(&self, from: H256, sender: Option<PeerId>) -> Finality {
+        let Some(bound) = self.bound.get() else {
+            return Finality::Unknown;
+        };
+        let mut said = Finality::Unknown;
+        for peer in first_few(bound.peers(u32::MAX).await, sender) {
+            match self.ask(bound, peer, from).await {
+                Some(proved @ Finality::Proved(_)) => return proved,
+                Some(answer) => said = answer,
+                None => {}
+            }
+        }
+        said
+    }
+}

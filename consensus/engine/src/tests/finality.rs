@@ -1,0 +1,168 @@
+//! What is final needs no proof of work, and nothing else goes without one.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use sc_consensus::{
+    BlockImport, ImportResult, ImportedState, StateAction, StorageChanges, Verifier,
+};
+use sc_network_types::PeerId;
+use sp_core::U256;
+
+use super::{miner::*, mock::*};
+use crate::{Finality, TrustedTarget, VerifyBlocks, accumulated_work, store::encoded_proof};
+
+/// Blocks one upon the other that `node` has not seen.
+fn chain_of(length: usize) -> Vec<Mined> {
+    let elsewhere = Node::new();
+    let mut blocks: Vec<Mined> = Vec::new();
+    for _ in 0..length {
+        let parent = blocks
+            .last()
+            .map_or(elsewhere.chain.best(), |block| block.header.clone());
+        blocks.push(elsewhere.child(&parent));
+    }
+    blocks
+}
+
+/// Peers that hold no proof and say that `target` is final.
+fn peers_without_proofs(target: &Mined) -> Arc<MockPeers> {
+    let peers = MockPeers::of(vec![(PeerId::random(), MockPeers::holding(&[]))]);
+    *peers.finality.lock() = Some(Finality::Proved(TrustedTarget::of::<Block>(&target.header)));
+    peers
+}
+
+#[tokio::test]
+async fn blocks_up_to_a_final_one_need_no_proof_and_are_asked_about_once() {
+    let blocks = chain_of(4);
+    let peers = peers_without_proofs(&blocks[2]);
+    let node = Node::with_peers(peers.clone());
+    for block in &blocks[..3] {
+        node.sync(&block.header).await.unwrap();
+        assert!(encoded_proof(&*node.chain, block.hash()).unwrap().is_none());
+    }
+    assert_eq!(node.chain.best().hash(), blocks[2].hash());
+    assert_eq!(peers.asked.lock().len(), 1, "only the first was asked for");
+    assert_eq!(peers.asked_finality.load(Ordering::Relaxed), 1);
+    assert_eq!(
+        accumulated_work(&*node.chain, blocks[2].hash()).unwrap(),
+        U256::from(3 * EASY),
+        "work counts, proved or final"
+    );
+    // The one above the final block needs its proof.
+    assert!(matches!(
+        node.sync(&blocks[3].header).await,
+        Err(SyncError::NotNow(_) | SyncError::SenderBanned(_))
+    ));
+    node.hear_and_sync(&blocks[3]).await.unwrap();
+    assert_eq!(node.chain.best().hash(), blocks[3].hash());
+}
+
+#[tokio::test]
+async fn another_block_at_the_number_of_the_final_one_bans_its_sender() {
+    let (honest, forged) = (chain_of(3), chain_of(3));
+    let node = Node::with_peers(peers_without_proofs(&honest[2]));
+    // The forged branch gets as far as the block before the final one, and no further.
+    for block in &forged[..2] {
+        node.sync(&block.header).await.unwrap();
+    }
+    assert!(matches!(
+        node.sync(&forged[2].header).await,
+        Err(SyncError::SenderBanned(reason)) if reason.contains("finality is proved of")
+    ));
+    for block in &honest {
+        node.sync(&block.header).await.unwrap();
+    }
+    assert_eq!(node.chain.best().hash(), honest[2].hash());
+}
+
+#[tokio::test]
+async fn the_final_block_is_best_even_if_another_branch_has_more_work() {
+    let honest = chain_of(2);
+    let node = Node::with_peers(peers_without_proofs(&honest[1]));
+    let mut tip = node.chain.best();
+    for _ in 0..4 {
+        tip = node.grow(&tip).await.header;
+    }
+    assert_eq!(node.chain.best().number, 4);
+    for block in &honest {
+        node.sync(&block.header).await.unwrap();
+    }
+    assert_eq!(node.chain.best().hash(), honest[1].hash());
+}
+
+#[tokio::test]
+async fn without_a_proof_of_finality_a_missing_proof_is_held_against_the_sender_only_if_peers_answer()
+ {
+    let blocks = chain_of(1);
+    let sender = PeerId::random();
+    for (said, banned) in [(Finality::NothingNewer, true), (Finality::Unknown, false)] {
+        let peers = MockPeers::of(vec![(sender, MockPeers::holding(&[]))]);
+        *peers.finality.lock() = Some(said);
+        let node = Node::with_peers(peers);
+        node.lookahead
+            .remember(&[incoming(&blocks[0], Some(sender))]);
+        let result = node.sync(&blocks[0].header).await;
+        assert_eq!(
+            matches!(result, Err(SyncError::SenderBanned(_))),
+            banned,
+            "{said:?}: {result:?}"
+        );
+        assert!(!node.chain.has(blocks[0].hash()));
+    }
+}
+
+#[tokio::test]
+async fn who_verifies_all_takes_nothing_on_trust() {
+    let blocks = chain_of(1);
+    let peers = peers_without_proofs(&blocks[0]);
+    let node = Node::verifying(peers.clone(), VerifyBlocks::All);
+    assert!(node.sync(&blocks[0].header).await.is_err());
+    assert_eq!(peers.asked_finality.load(Ordering::Relaxed), 0);
+    node.engine
+        .trust(TrustedTarget::of::<Block>(&blocks[0].header));
+    assert!(node.sync(&blocks[0].header).await.is_err());
+    assert!(!node.chain.has(blocks[0].hash()));
+}
+
+/// The block with a state, as warp sync brings it.
+fn with_state(header: &Header) -> sc_consensus::BlockImportParams<Block> {
+    let mut block = Node::from_sync(header);
+    block.state_action = StateAction::ApplyChanges(StorageChanges::Import(ImportedState {
+        block: header.hash(),
+        state: Vec::new().into(),
+    }));
+    block
+}
+
+#[tokio::test]
+async fn a_state_is_taken_for_the_final_block_alone() {
+    let blocks = chain_of(2);
+    let node = Node::new();
+    let refused = node.verifier.verify(with_state(&blocks[0].header)).await;
+    assert!(refused.is_err_and(|reason| reason.contains("not the one that finality")));
+    node.engine
+        .trust(TrustedTarget::of::<Block>(&blocks[0].header));
+    assert!(
+        node.verifier
+            .verify(with_state(&blocks[1].header))
+            .await
+            .is_err()
+    );
+    let verified = node.verifier.verify(with_state(&blocks[0].header)).await;
+    let imported = node.import.import_block(verified.unwrap()).await.unwrap();
+    assert!(matches!(imported, ImportResult::Imported(aux) if aux.is_new_best));
+}
+
+#[tokio::test]
+async fn children_of_a_block_that_came_with_its_state_count_the_work_that_the_state_knows() {
+    let blocks = chain_of(2);
+    let node = Node::new();
+    node.chain
+        .set_finalised_with_state(blocks[0].header.clone(), 7 * EASY);
+    node.hear_and_sync(&blocks[1]).await.unwrap();
+    assert_eq!(
+        accumulated_work(&*node.chain, blocks[1].hash()).unwrap(),
+        U256::from(8 * EASY)
+    );
+    assert_eq!(node.chain.best().hash(), blocks[1].hash());
+}

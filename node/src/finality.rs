@@ -1,0 +1,198 @@
+//! Finality: the SDK's GRANDPA beneath our import, and what the node says and asks about it.
+
+use std::{sync::Arc, time::Duration};
+
+use labora_consensus::{Engine, MostWork, NetworkFinality, PouwBlockImport, TrustingProvider};
+use labora_runtime::opaque::Block;
+use sc_consensus::BoxJustificationImport;
+use sc_consensus_grandpa::{
+    BeforeBestBlockBy, Config, FinalityProofProvider, GenesisAuthoritySetProvider, GrandpaParams,
+    LinkHalf, SharedVoterState, ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
+};
+use sc_network::{NotificationService, ProtocolName, service::traits::NetworkService};
+use sc_network_sync::{SyncingService, strategy::warp::WarpSyncProvider};
+use sc_service::{Configuration, TaskManager, error::Error as ServiceError};
+use sc_telemetry::TelemetryHandle;
+use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_blockchain::{Error as ClientError, HeaderBackend};
+use sp_consensus_grandpa::AuthorityList;
+use sp_keystore::KeystorePtr;
+
+use crate::service::{FullBackend, FullClient, Hash, Pool};
+
+/// The best chain, as votes follow it.
+pub type Selection = MostWork<Block, FullBackend>;
+/// GRANDPA's import, which ours hands blocks to.
+pub type GrandpaImport =
+    sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, Selection>;
+/// Our import over it.
+pub type BlockImport = PouwBlockImport<Block, GrandpaImport>;
+/// GRANDPA's `grandpa_…` methods.
+pub type GrandpaRpc = sc_consensus_grandpa_rpc::Grandpa<
+    sc_consensus_grandpa::SharedAuthoritySet<Hash, u32>,
+    SharedVoterState,
+    Block,
+    FinalityProofProvider<FullBackend, Block>,
+>;
+
+/// A justification is stored, and gossiped, at least every so many blocks: as the SDK's own nodes have it.
+const JUSTIFICATION_PERIOD: u32 = 512;
+
+/// Longest that a vote waits for more to come: a third of a second, as the SDK's own nodes have it.
+const GOSSIP_DURATION: Duration = Duration::from_millis(333);
+
+/// Votes are at least so many blocks behind the best one, which may still lose to another of its height.
+const BEHIND_BEST: u32 = 1;
+
+/// What finality adds to a node, before it runs.
+pub struct Finality {
+    /// What the voter needs.
+    link: LinkHalf<Block, FullClient, Selection>,
+    /// Makes and checks warp proofs.
+    pub provider: Arc<dyn WarpSyncProvider<Block>>,
+    /// Asks peers what is final.
+    pub source: Arc<NetworkFinality<Block>>,
+}
+
+/// The first authorities, or a sentence why a chain cannot have any.
+struct Founders(Arc<FullClient>);
+
+impl GenesisAuthoritySetProvider<Block> for Founders {
+    fn get(&self) -> Result<AuthorityList, ClientError> {
+        let authorities = GenesisAuthoritySetProvider::<Block>::get(&self.0).map_err(|error| {
+            ClientError::Application(
+                format!(
+                    "this chain's genesis cannot name its validators ({error}): its data folder is of an earlier version; \
+                     remove it with purge-chain and sync again"
+                )
+                .into(),
+            )
+        })?;
+        if authorities.is_empty() {
+            return Err(ClientError::Application(
+                "this chain's genesis names no validators, so nothing could become final: found a network with \
+                 `labora testnet --write`, and start from the chain spec that it writes"
+                    .into(),
+            ));
+        }
+        Ok(authorities)
+    }
+}
+
+/// Builds import with finality beneath it.
+pub fn new_partial(
+    config: &Configuration,
+    client: &Arc<FullClient>,
+    backend: &Arc<FullBackend>,
+    engine: &Arc<Engine<Block>>,
+    telemetry: Option<TelemetryHandle>,
+) -> Result<(BlockImport, BoxJustificationImport<Block>, Finality), ServiceError> {
+    let (grandpa, link) = sc_consensus_grandpa::block_import(
+        client.clone(),
+        JUSTIFICATION_PERIOD,
+        &Founders(client.clone()),
+        Selection::new(backend.clone()),
+        telemetry,
+    )?;
+    let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+        backend.clone(),
+        link.shared_authority_set().clone(),
+        Vec::new(),
+    );
+    let provider = TrustingProvider::new(Arc::new(proofs), engine.clone());
+    let genesis = client.info().genesis_hash;
+    let source = NetworkFinality::new(genesis, config.chain_spec.fork_id(), provider.clone());
+    let import = PouwBlockImport::new(grandpa.clone(), engine.clone());
+    let finality = Finality {
+        link,
+        provider,
+        source,
+    };
+    Ok((import, Box::new(grandpa), finality))
+}
+
+/// The name of GRANDPA's protocol on this chain.
+pub fn protocol_name(config: &Configuration, genesis: &Hash) -> ProtocolName {
+    sc_consensus_grandpa::protocol_standard_name(genesis, &config.chain_spec)
+}
+
+/// What a running node's voter needs besides [`Finality`].
+pub struct Voting {
+    /// The protocol's name, from [`protocol_name`].
+    pub protocol: ProtocolName,
+    /// Its notifications.
+    pub notifications: Box<dyn NotificationService>,
+    /// The network.
+    pub network: Arc<dyn NetworkService>,
+    /// Its peers.
+    pub sync: Arc<SyncingService<Block>>,
+    /// Where a report of a double vote goes.
+    pub pool: Arc<Pool>,
+    /// Keys to vote with.
+    pub keystore: KeystorePtr,
+}
+
+impl Finality {
+    /// The `grandpa_…` methods of JSON-RPC, over the state that the voter will share.
+    pub fn rpc(
+        &self,
+        backend: &Arc<FullBackend>,
+        state: &SharedVoterState,
+    ) -> impl Fn(sc_rpc::SubscriptionTaskExecutor) -> GrandpaRpc + Send + Sync + 'static + use<>
+    {
+        let authorities = self.link.shared_authority_set().clone();
+        let justifications = self.link.justification_stream();
+        let proofs =
+            FinalityProofProvider::new_for_service(backend.clone(), Some(authorities.clone()));
+        let state = state.clone();
+        move |executor| {
+            GrandpaRpc::new(
+                executor,
+                authorities.clone(),
+                state.clone(),
+                justifications.clone(),
+                proofs.clone(),
+            )
+        }
+    }
+
+    /// Starts the voter. One that holds no key of an authority only follows: it checks and relays what others sign.
+    pub fn start(
+        self,
+        config: &Configuration,
+        tasks: &TaskManager,
+        voting: Voting,
+        state: SharedVoterState,
+        telemetry: Option<TelemetryHandle>,
+    ) -> Result<(), ServiceError> {
+        let rule = VotingRulesBuilder::new()
+            .add(BeforeBestBlockBy(BEHIND_BEST))
+            .add(ThreeQuartersOfTheUnfinalizedChain)
+            .build();
+        let voter = sc_consensus_grandpa::run_grandpa_voter(GrandpaParams {
+            config: Config {
+                gossip_duration: GOSSIP_DURATION,
+                justification_generation_period: JUSTIFICATION_PERIOD,
+                observer_enabled: false,
+                local_role: config.role,
+                name: Some(config.network.node_name.clone()),
+                keystore: config.role.is_authority().then_some(voting.keystore),
+                telemetry: telemetry.clone(),
+                protocol_name: voting.protocol,
+            },
+            link: self.link,
+            network: voting.network,
+            sync: voting.sync,
+            notification_service: voting.notifications,
+            voting_rule: rule,
+            prometheus_registry: config.prometheus_registry().cloned(),
+            shared_voter_state: state,
+            telemetry,
+            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(voting.pool),
+        })?;
+        tasks
+            .spawn_essential_handle()
+            .spawn_blocking("grandpa-voter", None, voter);
+        Ok(())
+    }
+}
