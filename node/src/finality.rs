@@ -11,12 +11,13 @@ use sc_consensus_grandpa::{
 };
 use sc_network::{NotificationService, ProtocolName, service::traits::NetworkService};
 use sc_network_sync::{SyncingService, strategy::warp::WarpSyncProvider};
-use sc_service::{Configuration, TaskManager, error::Error as ServiceError};
+use sc_service::{Configuration, Role, TaskManager, error::Error as ServiceError};
 use sc_telemetry::TelemetryHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_blockchain::{Error as ClientError, HeaderBackend};
 use sp_consensus_grandpa::AuthorityList;
 use sp_keystore::KeystorePtr;
+use substrate_prometheus_endpoint::Registry;
 
 use crate::service::{FullBackend, FullClient, Hash, Pool};
 
@@ -118,6 +119,16 @@ pub fn protocol_name(config: &Configuration, genesis: &Hash) -> ProtocolName {
 
 /// What a running node's voter needs besides [`Finality`].
 pub struct Voting {
+    /// Whether this node may vote.
+    pub role: Role,
+    /// What the log calls it.
+    pub name: String,
+    /// Metrics.
+    pub registry: Option<Registry>,
+    /// Reports to telemetry servers.
+    pub telemetry: Option<TelemetryHandle>,
+    /// Shared with the `grandpa_…` methods.
+    pub state: SharedVoterState,
     /// The protocol's name, from [`protocol_name`].
     pub protocol: ProtocolName,
     /// Its notifications.
@@ -157,14 +168,10 @@ impl Finality {
     }
 
     /// Starts the voter. One that holds no key of an authority only follows: it checks and relays what others sign.
-    pub fn start(
-        self,
-        config: &Configuration,
-        tasks: &TaskManager,
-        voting: Voting,
-        state: SharedVoterState,
-        telemetry: Option<TelemetryHandle>,
-    ) -> Result<(), ServiceError> {
+    ///
+    /// To be called when the session keys of a well-known account are in the keystore: which key votes is decided when a
+    /// round begins, and the first one begins here.
+    pub fn start(self, tasks: &TaskManager, voting: Voting) -> Result<(), ServiceError> {
         let rule = VotingRulesBuilder::new()
             .add(BeforeBestBlockBy(BEHIND_BEST))
             .add(ThreeQuartersOfTheUnfinalizedChain)
@@ -174,10 +181,10 @@ impl Finality {
                 gossip_duration: GOSSIP_DURATION,
                 justification_generation_period: JUSTIFICATION_PERIOD,
                 observer_enabled: false,
-                local_role: config.role,
-                name: Some(config.network.node_name.clone()),
-                keystore: config.role.is_authority().then_some(voting.keystore),
-                telemetry: telemetry.clone(),
+                local_role: voting.role,
+                name: Some(voting.name),
+                keystore: voting.role.is_authority().then_some(voting.keystore),
+                telemetry: voting.telemetry.clone(),
                 protocol_name: voting.protocol,
             },
             link: self.link,
@@ -185,9 +192,9 @@ impl Finality {
             sync: voting.sync,
             notification_service: voting.notifications,
             voting_rule: rule,
-            prometheus_registry: config.prometheus_registry().cloned(),
-            shared_voter_state: state,
-            telemetry,
+            prometheus_registry: voting.registry,
+            shared_voter_state: voting.state,
+            telemetry: voting.telemetry,
             offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(voting.pool),
         })?;
         tasks

@@ -213,6 +213,11 @@ pub async fn new_full(
     let voters = sc_consensus_grandpa::SharedVoterState::empty();
     let grandpa_rpc = finality.rpc(&backend, &voters);
     let voting = finality::Voting {
+        role: config.role,
+        name: config.network.node_name.clone(),
+        registry: registry.clone(),
+        telemetry: telemetry.as_ref().map(Telemetry::handle),
+        state: voters,
         protocol: votes,
         notifications,
         network: network.clone(),
@@ -220,8 +225,6 @@ pub async fn new_full(
         pool: transaction_pool.clone(),
         keystore: keystore_container.keystore(),
     };
-    let telemetry_handle = telemetry.as_ref().map(Telemetry::handle);
-    finality.start(&config, &task_manager, voting, voters, telemetry_handle)?;
 
     let announce = {
         let sync = sync_service.clone();
@@ -330,6 +333,8 @@ pub async fn new_full(
         tracing_execute_block: None,
     })?;
 
+    // After the tasks above, which put the keys of a well-known account into the keystore.
+    finality.start(&task_manager, voting)?;
     task_manager.keep_alive(workshop);
     Ok(task_manager)
 }

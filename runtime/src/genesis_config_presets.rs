@@ -139,6 +139,9 @@ fn pools() -> NominationPoolsConfig {
     NominationPoolsConfig {
         min_create_bond: MIN_POOL_STAKE,
         min_join_bond: MIN_POOL_JOIN,
+        max_pools: Some(1_000),
+        max_members_per_pool: Some(10_000),
+        max_members: Some(100_000),
         ..Default::default()
     }
 }

@@ -3,5 +3,6 @@
 mod blocks;
 mod chain;
 mod presets;
+mod staking;
 mod transactions;
 mod wasm;

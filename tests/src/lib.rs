@@ -11,6 +11,7 @@ pub mod log;
 pub mod machine;
 pub mod miner;
 pub mod node;
+pub mod proxy;
 pub mod rig;
 pub mod rpc;
 pub mod seed;

@@ -98,6 +98,13 @@ impl Rpc {
         number_of(&header)
     }
 
+    /// Number of the last finalised block.
+    pub async fn finalised_number(&self) -> Outcome<u64> {
+        let hash: String = self.call("chain_getFinalizedHead", &[]).await?;
+        let header = self.header(&hash).await?;
+        number_of(&header.ok_or("the finalised block has no header")?)
+    }
+
     /// Hash of the best chain's block at `number`, if it is that long.
     pub async fn hash_at(&self, number: u64) -> Outcome<Option<String>> {
         self.call("chain_getBlockHash", &[number.into()]).await

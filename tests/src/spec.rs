@@ -47,9 +47,62 @@ pub const LOWEST: Work = Work {
     half_life_ms: 3_600_000,
 };
 
+/// What a well-known account stakes and votes with.
+#[derive(Clone, Copy, Debug)]
+pub struct Validator {
+    /// Flag that makes a node it.
+    pub flag: &'static str,
+    /// Its account.
+    pub account: &'static str,
+    /// The key of its votes.
+    pub grandpa: &'static str,
+}
+
+/// Alice, Bob, Charlie and Dave.
+pub const VALIDATORS: [Validator; 4] = [
+    Validator {
+        flag: "--alice",
+        account: "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+        grandpa: "5FA9nQDVg267DEd8m1ZypXLBnvN7SFxYwV7ndqSYGiN9TTpu",
+    },
+    Validator {
+        flag: "--bob",
+        account: "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty",
+        grandpa: "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E",
+    },
+    Validator {
+        flag: "--charlie",
+        account: "5FLSigC9HGRKVhB9FiEo4Y3koPsNmBmLJbpXg2mp1hXcS59Y",
+        grandpa: "5DbKjhNLpqX3zqZdNBc9BGb4fHU1cRBaDhJUskrvkwfraDi6",
+    },
+    Validator {
+        flag: "--dave",
+        account: "5DAAnrj7VHTznn2AWBemMuyBwZWs6FNFjdyVXUeYum3PTXFy",
+        grandpa: "5ECTwv6cZ5nJQPk6tWfaTrEk8YH2L7X1VT4EL5Tx2ikfFwb7",
+    },
+];
+
+/// Writes the spec of a chain with [`VALIDATORS`] into `folder`, and gives its path.
+pub fn write_with_validators(folder: &Path, work: Work) -> Outcome<PathBuf> {
+    let mut spec = dev()?;
+    let patch = &mut spec["genesis"]["runtimeGenesis"]["patch"];
+    let stake = patch["staking"]["stakers"][0][2].clone();
+    if !stake.is_number() {
+        return Err(format!("the dev spec's genesis patch has no stake: {patch}").into());
+    }
+    let keys = VALIDATORS.map(|one| json!([one.account, one.account, { "grandpa": one.grandpa }]));
+    let stakers = VALIDATORS.map(|one| json!([one.account, one.account, stake, "Validator"]));
+    patch["session"]["keys"] = json!(keys);
+    patch["staking"]["stakers"] = json!(stakers);
+    write_spec(spec, folder, work)
+}
+
 /// Writes the dev chain's spec with other figures of work into `folder`, and gives its path.
 pub fn write(folder: &Path, work: Work) -> Outcome<PathBuf> {
-    let mut spec = dev()?;
+    write_spec(dev()?, folder, work)
+}
+
+fn write_spec(mut spec: Value, folder: &Path, work: Work) -> Outcome<PathBuf> {
     let genesis = work_of(&mut spec)?;
     genesis["initialDifficulty"] = json!(format!("{:#x}", work.initial_difficulty));
     genesis["targetBlockTimeMs"] = json!(work.target_block_time_ms);

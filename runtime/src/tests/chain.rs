@@ -71,8 +71,12 @@ pub struct Chain {
 impl Chain {
     /// The development chain at genesis.
     pub fn new() -> Self {
-        let builder = genesis(genesis_config_presets::DEVELOPMENT);
-        let executor = genesis(genesis_config_presets::DEVELOPMENT);
+        Self::of(genesis_config_presets::DEVELOPMENT)
+    }
+
+    /// The chain of a preset at genesis.
+    pub fn of(preset: &str) -> Self {
+        let (builder, executor) = (genesis(preset), genesis(preset));
         let state_root = *builder.backend.root();
         let root = Default::default();
         let head = Header::new(0, root, state_root, root, Digest::default());

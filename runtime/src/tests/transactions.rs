@@ -29,7 +29,7 @@ fn extension(nonce: Nonce, tip: Balance, metadata_hash: bool) -> TxExtension {
 }
 
 /// A transaction as a wallet makes it: signed over the call, its extension, and what the chain knows.
-fn signed<P: Pair>(
+pub(super) fn signed<P: Pair>(
     chain: &mut Chain,
     pair: &P,
     call: RuntimeCall,
