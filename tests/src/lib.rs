@@ -5,8 +5,10 @@
 
 pub mod binary;
 pub mod blocks;
+pub mod clock;
 pub mod gemm;
 pub mod http;
+pub mod js;
 pub mod log;
 pub mod machine;
 pub mod miner;
@@ -16,6 +18,7 @@ pub mod rig;
 pub mod rpc;
 pub mod seed;
 pub mod spec;
+pub mod validators;
 pub mod wait;
 pub mod websocket;
 

@@ -51,6 +51,8 @@ pub struct NodeOptions {
     pub gemm_socket: Option<PathBuf>,
     /// Anything else.
     pub more: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl NodeOptions {
@@ -63,6 +65,7 @@ impl NodeOptions {
             bootnodes: Vec::new(),
             gemm_socket: None,
             more: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -156,16 +159,27 @@ pub struct Node {
 impl Node {
     /// Starts a node on the data folder `base`, which may hold the data of an earlier start, and waits until it answers.
     pub async fn start(turn: &Machine, base: &Path, options: &NodeOptions) -> Outcome<Self> {
-        Self::start_with(turn, base, &options.arguments(base)).await
+        let (arguments, environment) = (options.arguments(base), &options.environment);
+        Self::launch(turn, base, &arguments, environment).await
     }
 
     /// Starts a node with these arguments, and puts its log into `base`.
-    pub async fn start_with(_turn: &Machine, base: &Path, arguments: &[String]) -> Outcome<Self> {
+    pub async fn start_with(turn: &Machine, base: &Path, arguments: &[String]) -> Outcome<Self> {
+        Self::launch(turn, base, arguments, &[]).await
+    }
+
+    async fn launch(
+        _turn: &Machine,
+        base: &Path,
+        arguments: &[String],
+        environment: &[(String, String)],
+    ) -> Outcome<Self> {
         std::fs::create_dir_all(base)?;
         let log = Log::at(free_log_path(base));
         let file = File::create(log.path())?;
         let child = Command::new(binary::labora()?)
             .args(arguments)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

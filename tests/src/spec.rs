@@ -58,6 +58,16 @@ pub struct Validator {
     pub grandpa: &'static str,
 }
 
+impl Validator {
+    /// What makes a node it. A validator wants a network key that was made beforehand, unless it is told otherwise.
+    pub fn arguments(&self) -> [String; 2] {
+        [
+            self.flag.into(),
+            "--unsafe-force-node-key-generation".into(),
+        ]
+    }
+}
+
 /// Alice, Bob, Charlie and Dave.
 pub const VALIDATORS: [Validator; 4] = [
     Validator {

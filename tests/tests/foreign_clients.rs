@@ -1,14 +1,12 @@
 //! Programs of other people, and the Python client, against a real node.
 
-use std::{env, path::Path, process::Command, time::Duration};
+use std::{env, process::Command, time::Duration};
 
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
     binary::{self, BINARY_VARIABLE, finish, repository},
+    js,
 };
-
-/// `npm ci` of some seventy packages.
-const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// Six transfers on a chain with a block about every three seconds.
 const TRANSFERS_LIMIT: Duration = Duration::from_secs(240);
@@ -19,54 +17,10 @@ const PYTEST_LIMIT: Duration = Duration::from_secs(300);
 /// The Python of the environment that the Python client is installed in; the Makefile sets it.
 const PYTHON_VARIABLE: &str = "LABORA_PYTHON";
 
-/// Installs the packages that the lock file names, unless they are there.
-fn install_packages(folder: &Path) -> Outcome {
-    if folder
-        .join("node_modules/@polkadot/api/package.json")
-        .is_file()
-    {
-        return Ok(());
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-        .current_dir(folder);
-    let finished = finish(&mut npm, INSTALL_LIMIT).map_err(|error| {
-        format!("npm is needed for this test (Debian: `apt-get install npm`): {error}")
-    })?;
-    match finished.code {
-        Some(0) => Ok(()),
-        _ => Err(format!("npm ci failed:\n{}", finished.text()).into()),
-    }
-}
-
-fn require_node_js() -> Outcome {
-    let finished = finish(
-        Command::new("node").arg("--version"),
-        Duration::from_secs(20),
-    )
-    .map_err(|error| {
-        format!("Node.js is needed for this test (Debian: `apt-get install nodejs npm`): {error}")
-    })?;
-    let version = finished.stdout.trim();
-    let major = version
-        .trim_start_matches('v')
-        .split('.')
-        .next()
-        .and_then(|text| text.parse::<u32>().ok());
-    match major {
-        Some(18..) => Ok(()),
-        _ => Err(format!("Node.js 18 or newer is needed for this test, found {version:?}").into()),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn polkadot_js_reads_balances_and_sends_transfers_of_all_three_signature_schemes() -> Outcome
 {
     let machine = Machine::take().await;
-    require_node_js()?;
-    let folder = repository().join("tests/js");
-    install_packages(&folder)?;
-
     let data = tempfile::tempdir()?;
     // An account that neither sends nor receives has the subsidies and tips.
     let options = NodeOptions {
@@ -74,11 +28,7 @@ async fn polkadot_js_reads_balances_and_sends_transfers_of_all_three_signature_s
         ..NodeOptions::dev()
     };
     let node = Node::start(&machine, &data.path().join("node"), &options).await?;
-    let mut script = Command::new("node");
-    script
-        .arg("transfers.mjs")
-        .arg(format!("ws://{}", node.rpc_address()))
-        .current_dir(&folder);
+    let mut script = js::script("transfers.mjs", &node)?;
     let finished =
         tokio::task::spawn_blocking(move || finish(&mut script, TRANSFERS_LIMIT)).await??;
     println!("{}", finished.text());

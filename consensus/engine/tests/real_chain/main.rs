@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use labora_consensus::{
-    Announce, KeepProofs, NetworkProofs, Peers, PouwAnnounceValidator, accumulated_work,
+    Announce, KeepProofs, MostWork, NetworkProofs, Peers, PouwAnnounceValidator, accumulated_work,
     announce_imported, block_proof, block_work, drop_proofs, drop_proofs_on_finality,
     exchange::protocol_name,
 };
@@ -18,7 +18,10 @@ use parity_scale_codec::Encode;
 use sc_client_api::{BlockBackend, Finalizer};
 use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
-use sp_consensus::block_validation::{BlockAnnounceValidator, Validation};
+use sp_consensus::{
+    SelectChain,
+    block_validation::{BlockAnnounceValidator, Validation},
+};
 use sp_core::{H256, U256};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::traits::Header as _;
@@ -174,6 +177,49 @@ async fn finality_makes_its_branch_best_whatever_its_work_and_no_work_passes_it(
     assert_eq!(
         *one.client.header(next[0]).unwrap().unwrap().parent_hash(),
         ours[1]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_whose_block_left_the_best_chain_still_finds_a_target_on_its_own_branch() {
+    let (one, other) = (Node::new(), Node::mining_for(Sr25519Keyring::Bob));
+    let ours = one.mine(3).await;
+    let theirs = other.mine(5).await;
+    let queue = one.queue(StoreOf::new(&other));
+    let blocks = theirs.iter().map(|hash| other.incoming(*hash)).collect();
+    queue.import(blocks).await.unwrap();
+    let select = MostWork::<node::Block, _>::new(one.backend.clone());
+    assert_eq!(select.best_chain().await.unwrap().hash(), theirs[4]);
+
+    // On the best chain: its end, or what is asked for at most.
+    let genesis = one.client.info().genesis_hash;
+    assert_eq!(
+        select.finality_target(genesis, None).await.unwrap(),
+        theirs[4]
+    );
+    assert_eq!(
+        select.finality_target(theirs[0], Some(3)).await.unwrap(),
+        theirs[2]
+    );
+    // A round that stands on the branch that lost goes on there, instead of stalling.
+    assert_eq!(
+        select.finality_target(ours[0], None).await.unwrap(),
+        ours[2]
+    );
+    assert_eq!(
+        select.finality_target(ours[0], Some(2)).await.unwrap(),
+        ours[1]
+    );
+    assert_eq!(
+        select.finality_target(ours[2], None).await.unwrap(),
+        ours[2]
+    );
+    assert!(select.finality_target(ours[2], Some(2)).await.is_err());
+    assert!(
+        select
+            .finality_target(H256::repeat_byte(9), None)
+            .await
+            .is_err()
     );
 }
 

@@ -122,6 +122,7 @@ fn genesis() -> sp_core::storage::Storage {
 
 pub struct Node {
     pub client: Arc<Client>,
+    pub backend: Arc<TFullBackend<Block>>,
     pub engine: Arc<Engine<Block>>,
     import: PouwBlockImport<Block, Arc<Client>>,
     pool: Arc<Pool>,
@@ -164,7 +165,7 @@ impl Node {
             executor.clone(),
         )?;
         let client = Arc::new(sc_service::new_client(
-            backend,
+            backend.clone(),
             executor.clone(),
             genesis,
             None,
@@ -186,6 +187,7 @@ impl Node {
         let import = PouwBlockImport::new(client.clone(), engine.clone());
         Ok(Self {
             client,
+            backend,
             engine,
             import,
             pool,

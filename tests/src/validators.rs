@@ -1,0 +1,124 @@
+//! A network of validators that vote and of miners that mine, for tests of finality.
+
+use std::{path::PathBuf, time::Duration};
+
+use tempfile::TempDir;
+
+use crate::{
+    Machine, Node, NodeOptions, Outcome,
+    rpc::Rpc,
+    spec::{self, VALIDATORS},
+    wait_for,
+};
+
+/// Some rounds of votes, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(180);
+
+/// A chain of four validators, and its nodes so far.
+pub struct Network {
+    machine: Machine,
+    folder: TempDir,
+    spec: PathBuf,
+    /// The node that others begin with.
+    pub boot: Option<String>,
+}
+
+impl Network {
+    /// The chain, without nodes.
+    pub async fn new() -> Outcome<Self> {
+        let machine = Machine::take().await;
+        let folder = tempfile::tempdir()?;
+        let spec = spec::write_with_validators(folder.path(), spec::NETWORK)?;
+        Ok(Self {
+            machine,
+            folder,
+            spec,
+            boot: None,
+        })
+    }
+
+    /// The folder of a node.
+    pub fn base(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A miner of this chain. Proofs go with finality, so that whoever comes late cannot get them.
+    pub fn options(&self) -> NodeOptions {
+        let mut options = NodeOptions::of_spec(&self.spec);
+        options.bootnodes.extend(self.boot.clone());
+        options.more.extend(["--proofs".into(), "0".into()]);
+        options
+    }
+
+    /// Starts a node, which knows the first one that was started.
+    pub async fn start(&mut self, name: &str, options: &NodeOptions) -> Outcome<Node> {
+        let node = Node::start(&self.machine, &self.base(name), options).await?;
+        if self.boot.is_none() {
+            self.boot = Some(node.address().await?);
+        }
+        Ok(node)
+    }
+
+    /// A node that mines with a thread.
+    pub async fn miner(&mut self, name: &str, author: &'static str) -> Outcome<Node> {
+        let options = NodeOptions {
+            author,
+            ..self.options()
+        };
+        self.start(name, &options).await
+    }
+
+    /// A node that votes as one of [`VALIDATORS`].
+    pub async fn validator(&mut self, at: usize) -> Outcome<Node> {
+        let flag = VALIDATORS[at].flag;
+        let mut options = self.options().following();
+        options.more.extend(VALIDATORS[at].arguments());
+        self.start(flag.trim_start_matches('-'), &options).await
+    }
+
+    /// The first so many validators.
+    pub async fn validators(&mut self, count: usize) -> Outcome<Vec<Node>> {
+        let mut nodes = Vec::new();
+        for at in 0..count {
+            nodes.push(self.validator(at).await?);
+        }
+        Ok(nodes)
+    }
+}
+
+/// Waits until a block is final.
+pub async fn wait_for_final(rpc: &Rpc, number: u64) -> Outcome {
+    wait_for(&format!("final block {number}"), SOON, || async move {
+        Ok((rpc.finalised_number().await? >= number).then_some(()))
+    })
+    .await
+}
+
+/// Waits until the best chain has a block.
+pub async fn wait_for_best(rpc: &Rpc, number: u64) -> Outcome {
+    wait_for(&format!("block {number}"), SOON, || async move {
+        Ok((rpc.best_number().await? >= number).then_some(()))
+    })
+    .await
+}
+
+/// Fails unless these nodes have the same blocks up to the lowest of their finalised ones; gives that number.
+pub async fn assert_one_final_chain(nodes: &[&Rpc]) -> Outcome<u64> {
+    let mut lowest = u64::MAX;
+    for node in nodes {
+        lowest = lowest.min(node.finalised_number().await?);
+    }
+    for number in [1, lowest / 2, lowest] {
+        let first = nodes[0].hash_at(number).await?;
+        for node in nodes {
+            assert_eq!(node.hash_at(number).await?, first, "final block {number}");
+        }
+    }
+    Ok(lowest)
+}
+
+/// A raw value of the best block's state.
+pub async fn storage(rpc: &Rpc, key: &str) -> Outcome<Option<Vec<u8>>> {
+    let value: Option<String> = rpc.call("state_getStorage", &[key.into()]).await?;
+    value.map(|hex| crate::rpc::bytes_of(&hex)).transpose()
+}

@@ -1,0 +1,135 @@
+//! What a network does about members that are wrong, or mean it.
+
+use labora_tests::{
+    Node, NodeOptions, Outcome, clock,
+    node::Freeze,
+    proxy::{Link, Proxy},
+    spec::VALIDATORS,
+    validators::{Network, SOON, assert_one_final_chain, storage, wait_for_best, wait_for_final},
+    wait_for,
+};
+use std::time::Duration;
+
+/// `Rewards::Burned`: what was burned so far.
+const BURNED: &str = "0x540a4f8754aa5298a3d6e9aa09e93f976ddc88ead7a1603ccf6949c69fa32a56";
+
+async fn burned(node: &Node) -> Outcome<u128> {
+    let bytes = storage(node.rpc(), BURNED).await?.unwrap_or_default();
+    Ok(match <[u8; 16]>::try_from(bytes) {
+        Ok(bytes) => u128::from_le_bytes(bytes),
+        Err(_) => 0,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_runs_twice_votes_twice_and_is_slashed() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let validators = network.validators(4).await?;
+    wait_for_final(miner.rpc(), 3).await?;
+    assert_eq!(burned(&miner).await?, 0);
+
+    // Dave's key on a second machine, which hears of everything later, and so votes for other blocks.
+    let (link, through) = Proxy::to_node(&miner.address().await?).await?;
+    link.set(Link::Slow(Duration::from_secs(2)));
+    let mut options = NodeOptions {
+        bootnodes: vec![],
+        ..network.options().following()
+    };
+    options.more.extend(VALIDATORS[3].arguments());
+    options
+        .more
+        .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
+    let twice = network.start("twice", &options).await?;
+    let slashed = wait_for("the slash", 2 * SOON, || async {
+        let burned = burned(&miner).await?;
+        Ok((burned > 0).then_some(burned))
+    })
+    .await?;
+    // One of four: the square of three quarters, of 100,000 LAB.
+    assert_eq!(slashed, 56_250 * 1_000_000_000_000);
+    let next = miner.rpc().best_number().await? + 3;
+    wait_for_final(miner.rpc(), next).await?;
+    for node in validators.iter().chain([&miner, &twice]) {
+        node.log().assert_no_panic()?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_fork_with_more_work_from_below_the_final_block_is_refused() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let validators = network.validators(4).await?;
+    let (link, through) = Proxy::to_node(&miner.address().await?).await?;
+    let mut options = NodeOptions {
+        author: "//Ferdie",
+        bootnodes: vec![],
+        ..network.options()
+    };
+    options
+        .more
+        .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
+    let private = network.start("private", &options).await?;
+    wait_for_final(private.rpc(), 3).await?;
+    link.set(Link::Cut);
+    let cut_at = private.rpc().best_number().await?;
+    wait_for_final(miner.rpc(), cut_at + 5).await?;
+
+    // The public miner rests, and the private chain gets ahead.
+    miner.freeze(Freeze::Stop)?;
+    let public = validators[0].rpc().best_number().await?;
+    wait_for_best(private.rpc(), public + 10).await?;
+    let fork = private.rpc().hash_at(cut_at + 5).await?;
+    miner.freeze(Freeze::GoOn)?;
+    let kept = miner.rpc().hash_at(cut_at + 5).await?;
+    assert_ne!(fork, kept);
+
+    link.set(Link::Up);
+    // The private miner learns what is final, and gives in.
+    wait_for("the private miner to follow", SOON, || async {
+        Ok((private.rpc().hash_at(cut_at + 5).await? == kept).then_some(()))
+    })
+    .await?;
+    let next = miner.rpc().best_number().await? + 3;
+    wait_for_final(private.rpc(), next).await?;
+    assert_eq!(miner.rpc().hash_at(cut_at + 5).await?, kept);
+    for node in &validators {
+        assert_eq!(node.rpc().hash_at(cut_at + 5).await?, kept);
+        node.log().assert_no_panic()?;
+    }
+    miner.log().assert_no_panic()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_ten_seconds_off_do_not_stop_the_network() -> Outcome {
+    let mut network = Network::new().await?;
+    let late = network.miner("miner", "//Eve").await?;
+    let mut options = NodeOptions {
+        author: "//Ferdie",
+        ..network.options()
+    };
+    options.environment = clock::off_by(10, &network.base(""))?.into();
+    let early = network.start("early", &options).await?;
+    let mut validators = Vec::new();
+    for (at, seconds) in [(0, 0), (1, 0), (2, -10), (3, 10)] {
+        let mut options = network.options().following();
+        options.more.extend(VALIDATORS[at].arguments());
+        if seconds != 0 {
+            options.environment = clock::off_by(seconds, &network.base(""))?.into();
+        }
+        validators.push(
+            network
+                .start(VALIDATORS[at].flag.trim_start_matches('-'), &options)
+                .await?,
+        );
+    }
+    wait_for_final(late.rpc(), 15).await?;
+    wait_for_final(early.rpc(), 15).await?;
+    // Two of four are wrong, so finality shows that they vote.
+    for node in &validators {
+        wait_for_final(node.rpc(), 12).await?;
+    }
+    assert_one_final_chain(&[late.rpc(), early.rpc(), validators[2].rpc()]).await?;
+    Ok(())
+}

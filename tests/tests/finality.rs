@@ -1,0 +1,186 @@
+//! Finality among real processes: validators that vote, miners that mine, and what happens when some of them are gone,
+//! late, cut off, or vote twice.
+
+use labora_tests::{
+    Node, NodeOptions, Outcome,
+    node::Freeze,
+    proxy::{Link, Proxy},
+    rpc::Rpc,
+    spec::VALIDATORS,
+    validators::{Network, SOON, assert_one_final_chain, wait_for_best, wait_for_final},
+    wait_for,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_validators_and_two_miners_finalise_and_late_nodes_follow_fully_and_by_warp() -> Outcome
+{
+    let mut network = Network::new().await?;
+    let first = network.miner("first", "//Eve").await?;
+    let second = network.miner("second", "//Ferdie").await?;
+    let validators = network.validators(4).await?;
+    wait_for_final(first.rpc(), 1).await?;
+    // Beyond two changes of sessions; what is final has no proofs any more.
+    wait_for_final(first.rpc(), 45).await?;
+    let all: Vec<&Rpc> = [first.rpc(), second.rpc()]
+        .into_iter()
+        .chain(validators.iter().map(Node::rpc))
+        .collect();
+    for rpc in &all {
+        wait_for_final(rpc, 40).await?;
+    }
+    assert_one_final_chain(&all).await?;
+    let lag = first.rpc().best_number().await? - first.rpc().finalised_number().await?;
+    println!("blocks not final: {lag}");
+
+    // A proof of block 2 is nowhere to be had.
+    let hash = first.rpc().hash_at(2).await?.ok_or("block 2 is missing")?;
+    first
+        .rpc()
+        .refused("pouw_blockProof", &[hash.clone().into()])
+        .await?;
+
+    let full = network.options().following();
+    let late = network.start("late", &full).await?;
+    let reached = first.rpc().finalised_number().await?;
+    wait_for_final(late.rpc(), reached).await?;
+    assert_eq!(late.rpc().hash_at(2).await?, Some(hash.clone()));
+
+    let mut warp = network.options().following();
+    warp.more.extend(["--sync".into(), "warp".into()]);
+    // Warp sync wants three peers; one bootnode tells of the others.
+    let warped = network.start("warped", &warp).await?;
+    let reached = first.rpc().finalised_number().await?;
+    wait_for_final(warped.rpc(), reached).await?;
+    assert!(
+        warped.log().text()?.contains("Warp sync is complete"),
+        "it did not sync by warp"
+    );
+    wait_for("the history behind the warp", SOON, || async {
+        Ok((warped.rpc().hash_at(2).await? == Some(hash.clone())).then_some(()))
+    })
+    .await?;
+    // And both go on with the others.
+    let next = first.rpc().best_number().await? + 3;
+    wait_for_final(late.rpc(), next).await?;
+    wait_for_final(warped.rpc(), next).await?;
+    assert_one_final_chain(&[first.rpc(), late.rpc(), warped.rpc()]).await?;
+    for node in validators.iter().chain([&first, &second, &late, &warped]) {
+        node.log().assert_no_panic()?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_half_of_the_validators_the_chain_grows_and_finality_waits_for_them() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let mut validators = network.validators(4).await?;
+    wait_for_final(miner.rpc(), 3).await?;
+
+    validators.pop().ok_or("a fourth")?.kill()?;
+    assert!(validators.pop().ok_or("a third")?.stop().await?.success());
+    // What was being voted on may still become final.
+    let stalled = wait_for("finality to stall", SOON, || async {
+        let (best, finalised) = (
+            miner.rpc().best_number().await?,
+            miner.rpc().finalised_number().await?,
+        );
+        Ok((best > finalised + 8).then_some(finalised))
+    })
+    .await?;
+    let best = miner.rpc().best_number().await?;
+    wait_for_best(miner.rpc(), best + 10).await?;
+    assert_eq!(
+        miner.rpc().finalised_number().await?,
+        stalled,
+        "two of four are no majority"
+    );
+
+    let third = network.validator(2).await?;
+    let fourth = network.validator(3).await?;
+    wait_for_final(miner.rpc(), best + 10).await?;
+    wait_for_final(third.rpc(), best + 10).await?;
+    wait_for_final(fourth.rpc(), best + 10).await?;
+    assert_one_final_chain(&[miner.rpc(), third.rpc(), fourth.rpc()]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minority_that_was_cut_off_gives_up_its_branch_when_the_link_is_mended() -> Outcome {
+    let mut network = Network::new().await?;
+    let majority = network.miner("majority", "//Eve").await?;
+    let _validators = network.validators(3).await?;
+    // The minority hears of the others by one link only.
+    let (link, through) = Proxy::to_node(&majority.address().await?).await?;
+    let mut options = NodeOptions {
+        author: "//Ferdie",
+        bootnodes: vec![],
+        ..network.options()
+    };
+    options.more.extend(VALIDATORS[3].arguments());
+    options
+        .more
+        .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
+    let minority = network.start("minority", &options).await?;
+    wait_for_final(minority.rpc(), 3).await?;
+
+    link.set(Link::Cut);
+    let cut_at = minority.rpc().best_number().await?;
+    wait_for_best(minority.rpc(), cut_at + 5).await?;
+    wait_for_final(majority.rpc(), cut_at + 5).await?;
+    let theirs = majority.rpc().hash_at(cut_at + 4).await?;
+    let own = minority.rpc().hash_at(cut_at + 4).await?;
+    assert_ne!(theirs, own, "two branches while the link is cut");
+    assert!(
+        minority.rpc().finalised_number().await? <= cut_at + 1,
+        "one of four finalises nothing"
+    );
+
+    link.set(Link::Up);
+    wait_for("the majority's branch", SOON, || async {
+        Ok((minority.rpc().hash_at(cut_at + 4).await? == theirs).then_some(()))
+    })
+    .await?;
+    let next = majority.rpc().best_number().await? + 3;
+    wait_for_final(minority.rpc(), next).await?;
+    assert_one_final_chain(&[majority.rpc(), minority.rpc()]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_at_once_are_killed_and_go_on() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let validators = network.validators(4).await?;
+    wait_for_final(miner.rpc(), 5).await?;
+    let had = miner.rpc().finalised_number().await?;
+    let hash = miner.rpc().hash_at(had).await?;
+    for node in validators {
+        node.kill()?;
+    }
+    miner.kill()?;
+
+    network.boot = None;
+    let miner = network.miner("miner", "//Eve").await?;
+    assert!(miner.rpc().finalised_number().await? >= had);
+    assert_eq!(miner.rpc().hash_at(had).await?, hash);
+    let _validators = network.validators(4).await?;
+    let next = miner.rpc().best_number().await? + 4;
+    wait_for_final(miner.rpc(), next).await?;
+    miner.log().assert_no_panic()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_validator_catches_up() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let validators = network.validators(4).await?;
+    wait_for_final(validators[3].rpc(), 2).await?;
+    validators[3].freeze(Freeze::Stop)?;
+    let at = miner.rpc().best_number().await?;
+    wait_for_final(miner.rpc(), at + 6).await?;
+    validators[3].freeze(Freeze::GoOn)?;
+    let next = miner.rpc().best_number().await? + 3;
+    wait_for_final(validators[3].rpc(), next).await?;
+    Ok(())
+}
