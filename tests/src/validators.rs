@@ -19,8 +19,8 @@ pub struct Network {
     machine: Machine,
     folder: TempDir,
     spec: PathBuf,
-    /// The node that others begin with.
-    pub boot: Option<String>,
+    /// Where the nodes that were started listen: whoever comes later begins with all of them.
+    pub known: Vec<String>,
 }
 
 impl Network {
@@ -33,7 +33,7 @@ impl Network {
             machine,
             folder,
             spec,
-            boot: None,
+            known: Vec::new(),
         })
     }
 
@@ -45,17 +45,15 @@ impl Network {
     /// A miner of this chain. Proofs go with finality, so that whoever comes late cannot get them.
     pub fn options(&self) -> NodeOptions {
         let mut options = NodeOptions::of_spec(&self.spec);
-        options.bootnodes.extend(self.boot.clone());
+        options.bootnodes.clone_from(&self.known);
         options.more.extend(["--proofs".into(), "0".into()]);
         options
     }
 
-    /// Starts a node, which knows the first one that was started.
+    /// Starts a node.
     pub async fn start(&mut self, name: &str, options: &NodeOptions) -> Outcome<Node> {
         let node = Node::start(&self.machine, &self.base(name), options).await?;
-        if self.boot.is_none() {
-            self.boot = Some(node.address().await?);
-        }
+        self.known.push(node.address().await?);
         Ok(node)
     }
 
@@ -115,6 +113,21 @@ pub async fn assert_one_final_chain(nodes: &[&Rpc]) -> Outcome<u64> {
         }
     }
     Ok(lowest)
+}
+
+/// Waits until a node has what another has, so that nothing it was sent is still on the way.
+pub async fn wait_to_catch_up(late: &Rpc, with: &Rpc) -> Outcome {
+    let reached = with.best_number().await?;
+    wait_for_final(late, reached).await
+}
+
+/// Waits until a node has noticed that it is alone; the number of its best block then.
+pub async fn wait_to_be_alone(rpc: &Rpc) -> Outcome<u64> {
+    wait_for("the last peer to be missed", SOON, || async move {
+        Ok((rpc.peers().await? == 0).then_some(()))
+    })
+    .await?;
+    rpc.best_number().await
 }
 
 /// A raw value of the best block's state.

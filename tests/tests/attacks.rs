@@ -5,7 +5,10 @@ use labora_tests::{
     node::Freeze,
     proxy::{Link, Proxy},
     spec::VALIDATORS,
-    validators::{Network, SOON, assert_one_final_chain, storage, wait_for_best, wait_for_final},
+    validators::{
+        Network, SOON, assert_one_final_chain, storage, wait_for_best, wait_for_final,
+        wait_to_be_alone, wait_to_catch_up,
+    },
     wait_for,
 };
 use std::time::Duration;
@@ -71,9 +74,9 @@ async fn a_private_fork_with_more_work_from_below_the_final_block_is_refused() -
         .more
         .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
     let private = network.start("private", &options).await?;
-    wait_for_final(private.rpc(), 3).await?;
+    wait_to_catch_up(private.rpc(), miner.rpc()).await?;
     link.set(Link::Cut);
-    let cut_at = private.rpc().best_number().await?;
+    let cut_at = wait_to_be_alone(private.rpc()).await?;
     wait_for_final(miner.rpc(), cut_at + 5).await?;
 
     // The public miner rests, and the private chain gets ahead.

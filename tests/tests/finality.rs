@@ -7,7 +7,10 @@ use labora_tests::{
     proxy::{Link, Proxy},
     rpc::Rpc,
     spec::VALIDATORS,
-    validators::{Network, SOON, assert_one_final_chain, wait_for_best, wait_for_final},
+    validators::{
+        Network, SOON, assert_one_final_chain, wait_for_best, wait_for_final, wait_to_be_alone,
+        wait_to_catch_up,
+    },
     wait_for,
 };
 
@@ -47,7 +50,7 @@ async fn four_validators_and_two_miners_finalise_and_late_nodes_follow_fully_and
 
     let mut warp = network.options().following();
     warp.more.extend(["--sync".into(), "warp".into()]);
-    // Warp sync wants three peers; one bootnode tells of the others.
+    // Warp sync wants three peers.
     let warped = network.start("warped", &warp).await?;
     let reached = first.rpc().finalised_number().await?;
     wait_for_final(warped.rpc(), reached).await?;
@@ -122,10 +125,10 @@ async fn a_minority_that_was_cut_off_gives_up_its_branch_when_the_link_is_mended
         .more
         .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
     let minority = network.start("minority", &options).await?;
-    wait_for_final(minority.rpc(), 3).await?;
+    wait_to_catch_up(minority.rpc(), majority.rpc()).await?;
 
     link.set(Link::Cut);
-    let cut_at = minority.rpc().best_number().await?;
+    let cut_at = wait_to_be_alone(minority.rpc()).await?;
     wait_for_best(minority.rpc(), cut_at + 5).await?;
     wait_for_final(majority.rpc(), cut_at + 5).await?;
     let theirs = majority.rpc().hash_at(cut_at + 4).await?;
@@ -160,7 +163,7 @@ async fn all_nodes_at_once_are_killed_and_go_on() -> Outcome {
     }
     miner.kill()?;
 
-    network.boot = None;
+    network.known.clear();
     let miner = network.miner("miner", "//Eve").await?;
     assert!(miner.rpc().finalised_number().await? >= had);
     assert_eq!(miner.rpc().hash_at(had).await?, hash);

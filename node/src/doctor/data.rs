@@ -78,6 +78,7 @@ pub(super) fn keys(subject: &Subject<'_>) -> Vec<Finding> {
         let folder = run.keystore_params.keystore_path.clone();
         out.push(keystore(
             &folder.unwrap_or_else(|| subject.chain.join("keystore")),
+            run.validator && run.get_keyring().is_none(),
         ));
     }
     out
@@ -132,8 +133,8 @@ pub(super) fn network_key(file: &Path, is_needed: bool) -> Finding {
     secret("network key", file, "there".into())
 }
 
-/// The keys that a node signs with.
-pub(super) fn keystore(folder: &Path) -> Finding {
+/// The keys that a node signs with; `votes` says that one to vote with is needed.
+pub(super) fn keystore(folder: &Path, votes: bool) -> Finding {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries.flatten().collect::<Vec<_>>(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -145,18 +146,26 @@ pub(super) fn keystore(folder: &Path) -> Finding {
             );
         }
     };
-    let mut keys = 0;
+    let (mut keys, mut to_vote_with) = (0, 0);
     for entry in entries {
         // The type of a key in four bytes, and the public key: what the SDK's keystore looks for.
-        let is_key = hex::decode(entry.file_name().to_string_lossy().as_ref())
-            .is_ok_and(|name| name.len() > 4);
-        if is_key {
+        let name = hex::decode(entry.file_name().to_string_lossy().as_ref()).unwrap_or_default();
+        if name.len() > 4 {
             keys += 1;
+            to_vote_with += usize::from(name.starts_with(&sp_consensus_grandpa::KEY_TYPE.0));
             let finding = secret("keystore", &entry.path(), String::new());
             if finding.health != super::Health::Good {
                 return finding;
             }
         }
+    }
+    if votes && to_vote_with == 0 {
+        return Finding::bad(
+            "keystore",
+            "no key to vote with, though the node is a validator",
+            "make one with the RPC method author_rotateKeysWithOwner, or put one in with `labora key insert --key-type gran \
+             --scheme ed25519`; then name it to the chain with session.setKeys",
+        );
     }
     Finding::good(
         "keystore",

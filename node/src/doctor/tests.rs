@@ -143,14 +143,20 @@ fn a_network_key_must_be_one_and_be_a_secret() {
 #[test]
 fn keys_are_counted_and_must_be_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert!(keystore(folder.path()).found.starts_with("no keys"));
+    assert!(keystore(folder.path(), false).found.starts_with("no keys"));
     fs::write(folder.path().join("README"), "not a key").expect("written");
+    let other = folder.path().join(format!("61757261{}", "ab".repeat(32)));
+    fs::write(&other, "\"//Alice\"").expect("written");
+    permit(&other, 0o600);
+    let mute = keystore(folder.path(), true);
+    assert_eq!(mute.health, Health::Bad);
+    assert!(mute.remedy.contains("author_rotateKeysWithOwner"));
     let key = folder.path().join(format!("6772616e{}", "ab".repeat(32)));
     fs::write(&key, "\"//Alice\"").expect("written");
     permit(&key, 0o600);
-    assert_eq!(keystore(folder.path()).found, "1 key");
+    assert_eq!(keystore(folder.path(), true).found, "2 keys");
     permit(&key, 0o640);
-    assert_eq!(keystore(folder.path()).health, Health::Bad);
+    assert_eq!(keystore(folder.path(), true).health, Health::Bad);
 }
 
 #[test]
