@@ -121,7 +121,8 @@ fn version(nvcc: &Path) -> Option<u32> {
 
 fn compile(nvcc: &Path, to: &Path) {
     let mut command = Command::new(nvcc);
-    command.args(["-fatbin", "-O3", "-std=c++17", "--threads", "1"]);
+    // As many targets at once as there are cores.
+    command.args(["-fatbin", "-O3", "-std=c++17", "--threads", "0"]);
     for target in TARGETS {
         command.arg(format!("-gencode={target}"));
     }

@@ -33,10 +33,10 @@ case "${1:-}" in
 esac
 mkdir -p "$folder"
 if [ "$(cat "$stamp" 2>/dev/null)" != "${packages[*]}" ] || [ ! -x "$(bin)/nvcc" ]; then
-    command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null ||
-        die "python3 with venv is missing; install python3-venv, then run make cuda again."
+    bash scripts/setup.sh venv
     echo "setup: installing NVIDIA's compiler from PyPI (some 530 MB)"
-    [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || die "python3 -m venv failed; install python3-venv, then run make cuda again."
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv" ||
+        die "python3 -m venv failed; install python3-venv, then run make cuda again."
     "$venv/bin/python" -m pip install -q --disable-pip-version-check "${packages[@]}" ||
         die "pip could not install ${packages[*]}; check the network or the package index, then run make cuda again."
     printf '%s' "${packages[*]}" >"$stamp"

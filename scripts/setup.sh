@@ -2,6 +2,7 @@
 # Installs what the build, the main job and the tests need and is missing, and says in a line each what it did.
 #
 #   setup.sh build    compilers and the WASM target, for the node
+#   setup.sh venv     Python with what makes virtual environments, for the others and for setup-cuda.sh
 #   setup.sh python   a virtual environment for the client and the main job
 #   setup.sh js       Node.js and the packages of the foreign-client test
 #
@@ -42,9 +43,13 @@ setup_build() {
     bash scripts/setup-wasm.sh
 }
 
-setup_python() {
+setup_venv() {
     command -v python3 >/dev/null || debian python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
+}
+
+setup_python() {
+    setup_venv
     local wanted stamp="$LABORA_VENV/.labora"
     wanted=$(sha256sum <demo/requirements.txt)
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
@@ -67,7 +72,7 @@ setup_js() {
 mkdir -p "$LABORA_CACHE"
 for part in "$@"; do
     case "$part" in
-        build | python | js) "setup_$part" ;;
-        *) die "unknown part '$part'; the parts are build, python and js." ;;
+        build | venv | python | js) "setup_$part" ;;
+        *) die "unknown part '$part'; the parts are build, venv, python and js." ;;
     esac
 done

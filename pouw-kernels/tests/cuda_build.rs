@@ -2,15 +2,18 @@
 //! register spills, no stack frame, no local memory; int8 tensor instructions in every product; on
 //! Hopper a fold that fits beside the other consumer's tensor work.
 //!
-//! Needs nvcc and cuobjdump but no GPU; says so and passes where they are not set up (`make cuda`).
+//! Needs nvcc and cuobjdump but no GPU. Where they are not set up it says so on the terminal and passes; where
+//! `LABORA_NVCC` names one, as in CI, it fails without them.
 //! With `LABORA_CUDA_REPORT=1` the table in docs/cuda-kernels.md is written anew.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 /// What build.rs compiles for, but for the PTX.
 const TARGETS: [&str; 7] = ["75", "80", "86", "89", "90a", "100", "120"];
@@ -55,8 +58,21 @@ struct Tools {
     cuobjdump: PathBuf,
 }
 
-/// Where build.rs looks for nvcc, and the disassembler that comes with it.
-fn tools() -> Option<Tools> {
+/// Where build.rs looks for nvcc, and the disassembler that comes with it; or why there is nothing to do without.
+fn tools() -> Result<Tools, &'static str> {
+    let named = env::var_os("LABORA_NVCC").filter(|path| !path.is_empty());
+    match (find_tools(), named) {
+        (_, Some(path)) if path == "none" => Err("LABORA_NVCC is \"none\""),
+        (Some(tools), _) => Ok(tools),
+        (None, None) => Err("no nvcc with cuobjdump was found"),
+        (None, Some(path)) => panic!(
+            "LABORA_NVCC names {}, and there is no nvcc with cuobjdump; run `make cuda`, or unset it",
+            path.display()
+        ),
+    }
+}
+
+fn find_tools() -> Option<Tools> {
     let folder = |name: &str| {
         env::var_os(name)
             .filter(|path| !path.is_empty())
@@ -393,17 +409,29 @@ fn table(report: &[(&str, BTreeMap<String, Kernel>)]) -> String {
 
 #[test]
 fn every_target_compiles_without_spills_and_with_tensor_instructions() {
-    let Some(tools) = tools() else {
-        println!(
-            "cuda_build: no nvcc with cuobjdump was found, nothing checked (`make cuda` sets both up)"
-        );
-        return;
+    let tools = match tools() {
+        Ok(tools) => tools,
+        Err(why) => {
+            // Not by a macro, whose output the test runner keeps to itself when a test passes.
+            let line = format!(
+                "NOT RUN: the CUDA kernels were compiled for no target ({why}); run `make cuda`, then `make test` again\n"
+            );
+            stderr().write_all(line.as_bytes()).expect("standard error");
+            return;
+        }
     };
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let report: Vec<_> = TARGETS
-        .into_iter()
-        .map(|target| (target, compile(&tools, target, &folder)))
-        .collect();
+    // A thread each: nvcc and ptxas use one core.
+    let report: Vec<_> = thread::scope(|scope| {
+        let started = TARGETS.map(|target| {
+            let (tools, folder) = (&tools, &folder);
+            (target, scope.spawn(move || compile(tools, target, folder)))
+        });
+        let finished = started.map(|(target, thread)| (target, thread.join()));
+        finished
+            .map(|(target, kernels)| (target, kernels.expect("its message is above")))
+            .into()
+    });
     // All targets before the first is judged, so that the report shows what is wrong.
     let text = table(&report);
     println!("{text}");
