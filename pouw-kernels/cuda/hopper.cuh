@@ -68,7 +68,8 @@ template <u32 PENDING, u32 N>
 LABORA_DEVICE void wgmma_wait(i32 (&)[N]) {
     labora_emulation::wgmma_wait(PENDING);
 }
-LABORA_DEVICE void wgmma_256(i32 (&d)[128], u64 a, u64 b, u32 accumulate) { labora_emulation::wgmma(d, 256, a, b, accumulate); }
+LABORA_DEVICE void wgmma_all(i32 (&d)[128], u64 a, u64 b, u32 accumulate) { labora_emulation::wgmma(d, 256, a, b, accumulate); }
+LABORA_DEVICE void wgmma_all(i32 (&d)[64], u64 a, u64 b, u32 accumulate) { labora_emulation::wgmma(d, 128, a, b, accumulate); }
 LABORA_DEVICE void wgmma_64(i32 (&d)[32], u64 a, u64 b, u32 accumulate) { labora_emulation::wgmma(d, 64, a, b, accumulate); }
 
 #elif LABORA_HOPPER
@@ -167,6 +168,10 @@ LABORA_DEVICE void wgmma_wait(i32 (&d)[128]) {
                  : "memory");
 }
 template <u32 PENDING>
+LABORA_DEVICE void wgmma_wait(i32 (&d)[64]) {
+    asm volatile("wgmma.wait_group.sync.aligned %64;" : LABORA_IN_OUT_32(d, 0), LABORA_IN_OUT_32(d, 32) : "n"(PENDING) : "memory");
+}
+template <u32 PENDING>
 LABORA_DEVICE void wgmma_wait(i32 (&d)[32]) {
     asm volatile("wgmma.wait_group.sync.aligned %32;"
                  : LABORA_IN_OUT_32(d, 0)
@@ -176,7 +181,7 @@ LABORA_DEVICE void wgmma_wait(i32 (&d)[32]) {
 
 // d (64×256, int32) = a·b, plus what d was unless `accumulate` is 0. Lane l of warp w of the warpgroup has, of each eight columns j,
 // d[4·j], d[4·j + 1]: row 16·w + l / 4, columns 8·j + 2·(l % 4) and the next; d[4·j + 2], d[4·j + 3]: the same, eight rows below.
-LABORA_DEVICE void wgmma_256(i32 (&d)[128], u64 a, u64 b, u32 accumulate) {
+LABORA_DEVICE void wgmma_all(i32 (&d)[128], u64 a, u64 b, u32 accumulate) {
     asm volatile(
         "{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %130, 0;\n\t"
         "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8 "
@@ -195,8 +200,20 @@ LABORA_DEVICE void wgmma_256(i32 (&d)[128], u64 a, u64 b, u32 accumulate) {
           LABORA_IN_OUT_32(d, 96)
         : "l"(a), "l"(b), "r"(accumulate));
 }
-// d (64×64, int32) = a·b, plus what d was unless `accumulate` is 0. Lane l of warp w of the warpgroup has, of each eight columns j,
-// d[4·j], d[4·j + 1]: row 16·w + l / 4, columns 8·j + 2·(l % 4) and the next; d[4·j + 2], d[4·j + 3]: the same, eight rows below.
+// The same for d of 64×128.
+LABORA_DEVICE void wgmma_all(i32 (&d)[64], u64 a, u64 b, u32 accumulate) {
+    asm volatile(
+        "{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %66, 0;\n\t"
+        "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, p;\n\t}"
+        : LABORA_IN_OUT_32(d, 0), LABORA_IN_OUT_32(d, 32)
+        : "l"(a), "l"(b), "r"(accumulate));
+}
+// The same for d of 64×64.
 LABORA_DEVICE void wgmma_64(i32 (&d)[32], u64 a, u64 b, u32 accumulate) {
     asm volatile(
         "{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %34, 0;\n\t"

@@ -1,5 +1,5 @@
-// The product on Hopper (sm_90a): C' = A'·Bt'ᵀ in tiles of 128×256, transcripts and tickets, the noise's share taken out, C stored.
-// The same bytes as product_mma.cu. The fold is fold.cuh's.
+// The product on Hopper (sm_90a): C' = A'·Bt'ᵀ in tiles of 128×256 (or 128×128, where C has too few of those for all multiprocessors),
+// transcripts and tickets, the noise's share taken out, C stored. The same bytes as product_mma.cu. The fold is fold.cuh's.
 //
 // Three warpgroups a block, one block a multiprocessor, which walks over tiles of C until none is left:
 // * two consumers, 64×256 of the tile each (128 accumulators a thread). Per window of 64 of k: two m64n256k32 wgmma, then a fold;
@@ -33,8 +33,6 @@ const u32 WGMMA_TICKET_WARPS = 3;
 // A multiple of eight each, and 2·224 + 56 = 504 = 3·168, what 384 threads get at launch.
 const u32 WGMMA_CONSUMER_REGISTERS = 224;
 const u32 WGMMA_PRODUCER_REGISTERS = 56;
-// 16 KB of A' (128 rows of 128 bytes), 32 KB of Bt' in two boxes.
-const u32 WGMMA_STAGE = 3 * BOX_BYTES;
 // Stages of the correction's operands: 320 columns, the last 64 of the third one beyond the matrix.
 const u32 WGMMA_CORRECTION_STAGES = 3;
 // C leaves by way of shared memory, 16 rows of 64 columns of a warp at a time, so that whole rows of 256 bytes go out by the copy
@@ -44,14 +42,19 @@ const u32 WGMMA_STAGING = 16 * WGMMA_PITCH;
 // Turns of the two consumers: named barriers 1 and 2.
 const u32 WGMMA_TURN = 1;
 
-// Shared memory of a mode. Modes that store have one stage less for it. A mode that folds, too, has transcripts of two tiles of C (one
-// being made, one being hashed) and stages one chunk of C at a time, which the correction's own time hides; the plain one has two.
-template <u32 MODE>
+// Shared memory of a mode and a tile's width. A stage is 16 KB of A' (128 rows of 128 bytes) and, for 256 columns, 32 KB of Bt' in two boxes.
+// Modes that store have fewer of them for it. A mode that folds, too, has transcripts of two tiles of C (one being made, one being hashed) and
+// stages one chunk of C at a time, which the correction's own time hides; the plain one has two.
+template <u32 MODE, u32 COLUMNS_>
 struct WgmmaPlan {
     static constexpr bool FOLDS = (MODE & FOLD) != 0, STORES = (MODE & STORE) != 0, CORRECTS = (MODE & CORRECT) != 0;
-    static constexpr u32 STAGES = STORES ? 3 : 4;
+    static constexpr u32 COLUMNS = COLUMNS_, ACCUMULATORS = COLUMNS / 2;
+    // Protocol tiles of a consumer warp, and warps whose tickets 32 lanes hash.
+    static constexpr u32 TILES = COLUMNS / TILE, LOT = 32 / TILES;
+    static constexpr u32 STAGE = (1 + COLUMNS / BOX_ROWS) * BOX_BYTES;
+    static constexpr u32 STAGES = (STORES ? 3 : 4) + (COLUMNS == 128 ? (STORES ? 1 : 2) : 0);
     static constexpr u32 CHUNKS = !STORES ? 0 : FOLDS ? 1 : 2;
-    static constexpr u32 STAGING_AT = STAGES * WGMMA_STAGE;
+    static constexpr u32 STAGING_AT = STAGES * STAGE;
     static constexpr u32 TRANSCRIPTS_AT = STAGING_AT + WGMMA_CONSUMER_WARPS * CHUNKS * WGMMA_STAGING;
     static constexpr u32 BARRIERS_AT = TRANSCRIPTS_AT + (FOLDS ? 2 : 0) * WGMMA_CONSUMER_WARPS * TRANSCRIPT_U32S * 4;
     static constexpr u32 BYTES = BARRIERS_AT + (2 * STAGES + 4) * 8;
@@ -83,13 +86,14 @@ struct WgmmaRing {
 };
 
 // This block's tiles of C, one after the other.
+template <class Plan>
 struct WgmmaWalk {
     u32 rows, columns;  // of tiles
     u32 row, column;    // the tile it is at
     u32 index;
     LABORA_MEMBER WgmmaWalk(const ProductArgs& args)
         : rows((args.m + LABORA_WGMMA_TILE_M - 1) / LABORA_WGMMA_TILE_M),
-          columns((args.n + LABORA_WGMMA_TILE_N - 1) / LABORA_WGMMA_TILE_N),
+          columns((args.n + Plan::COLUMNS - 1) / Plan::COLUMNS),
           index(blockIdx.x) {
         place();
     }
@@ -108,47 +112,47 @@ struct WgmmaWalk {
 };
 
 // One thread: fills stages with A' and Bt' along k and, for a correction, with `left` and `right` behind them.
-template <u32 MODE>
+template <class Plan>
 LABORA_DEVICE void wgmma_produce(const TensorMap* map_a, const TensorMap* map_b, const TensorMap* map_left, const TensorMap* map_right,
                                  const ProductArgs& args, u32 base) {
-    using Plan = WgmmaPlan<MODE>;
     const u32 stages = (args.k + 127) / 128;
     const u32 all = stages + (Plan::CORRECTS ? WGMMA_CORRECTION_STAGES : 0);
     WgmmaRing<Plan::STAGES> ring;
-    for (WgmmaWalk walk(args); !walk.done(); walk.next()) {
+    for (WgmmaWalk<Plan> walk(args); !walk.done(); walk.next()) {
         for (u32 s = 0; s < all; s++) {
             const bool inner = !Plan::CORRECTS || s < stages;
             const TensorMap* const upper = inner ? map_a : map_left;
             const TensorMap* const lower = inner ? map_b : map_right;
             const u32 column = (inner ? s : s - stages) * 128;
-            const u32 to = base + ring.slot * WGMMA_STAGE, full = Plan::full(base, ring.slot);
+            const u32 to = base + ring.slot * Plan::STAGE, full = Plan::full(base, ring.slot);
             mbarrier_wait(Plan::empty(base, ring.slot), ring.parity ^ 1);
-            mbarrier_expect(full, WGMMA_STAGE);
+            mbarrier_expect(full, Plan::STAGE);
             load_box(to, upper, column, walk.row * LABORA_WGMMA_TILE_M, full);
-            load_box(to + BOX_BYTES, lower, column, walk.column * LABORA_WGMMA_TILE_N, full);
-            load_box(to + 2 * BOX_BYTES, lower, column, walk.column * LABORA_WGMMA_TILE_N + BOX_ROWS, full);
+#pragma unroll
+            for (u32 box = 0; box < Plan::COLUMNS / BOX_ROWS; box++) {
+                load_box(to + (1 + box) * BOX_BYTES, lower, column, walk.column * Plan::COLUMNS + box * BOX_ROWS, full);
+            }
             ring.next();
         }
     }
 }
 
-// One of WGMMA_TICKET_WARPS warps: hashes the 128 tickets of each tile of C, 32 at a time. The four lots go round over the three warps,
+// One of WGMMA_TICKET_WARPS warps: hashes the tickets of each tile of C (128 of 256 columns), 32 at a time. The lots go round over the three warps,
 // starting one further with every tile.
-template <u32 MODE>
+template <class Plan>
 LABORA_DEVICE void wgmma_tickets(const ProductArgs& args, u8* shared, u32 base, u32 worker) {
-    using Plan = WgmmaPlan<MODE>;
     u32 count = 0;
-    for (WgmmaWalk walk(args); !walk.done(); walk.next(), count++) {
+    for (WgmmaWalk<Plan> walk(args); !walk.done(); walk.next(), count++) {
         const u32 buffer = count & 1;
         mbarrier_wait(Plan::folded(base, buffer), count >> 1 & 1);
-        for (u32 lot = (worker + count) % WGMMA_TICKET_WARPS; lot < WGMMA_CONSUMER_WARPS / 2; lot += WGMMA_TICKET_WARPS) {
-            // Lanes 0 to 15 take the 16 tiles of one consumer warp, the others those of the next.
-            const u32 warp = 2 * lot + lane_index() / TILE, tile = lane_index() % TILE;
+        for (u32 lot = (worker + count) % WGMMA_TICKET_WARPS; lot < WGMMA_CONSUMER_WARPS / Plan::LOT; lot += WGMMA_TICKET_WARPS) {
+            // The first lanes take the tiles of one consumer warp (16 of 256 columns), the others those of the next.
+            const u32 warp = Plan::LOT * lot + lane_index() / Plan::TILES, tile = lane_index() % Plan::TILES;
             const u32 row = walk.row * (LABORA_WGMMA_TILE_M / TILE) + warp;
-            const u32 column = walk.column * (LABORA_WGMMA_TILE_N / TILE) + tile;
+            const u32 column = walk.column * Plan::TILES + tile;
             if (row < args.m / TILE && column < args.n / TILE) {
                 u32 ticket[8];
-                tile_ticket<16>(Plan::transcript(shared, buffer, warp), tile, args.midstate, ticket);
+                tile_ticket<Plan::TILES>(Plan::transcript(shared, buffer, warp), tile, args.midstate, ticket);
                 offer(ticket, args.target, row, column, args.winners);
             }
         }
@@ -168,82 +172,84 @@ struct WgmmaConsumer {
 };
 
 // This consumer is done with a stage: one arrival a warp.
-template <u32 MODE, class Place>
+template <class Plan, class Place>
 LABORA_DEVICE void wgmma_release(const WgmmaConsumer& me, Place& ring) {
     if (lane_index() == 0) {
-        mbarrier_arrive(WgmmaPlan<MODE>::empty(me.base, ring.slot));
+        mbarrier_arrive(Plan::empty(me.base, ring.slot));
     }
     ring.next();
 }
 
 // Operands of a stage: this consumer's 64 rows of A', and all of Bt'.
-LABORA_DEVICE u64 wgmma_upper(const WgmmaConsumer& me, u32 slot) { return operand(me.base + slot * WGMMA_STAGE + me.group * 64 * 128); }
-LABORA_DEVICE u64 wgmma_lower(const WgmmaConsumer& me, u32 slot) { return operand(me.base + slot * WGMMA_STAGE + BOX_BYTES); }
+template <class Plan>
+LABORA_DEVICE u64 wgmma_upper(const WgmmaConsumer& me, u32 slot) { return operand(me.base + slot * Plan::STAGE + me.group * 64 * 128); }
+template <class Plan>
+LABORA_DEVICE u64 wgmma_lower(const WgmmaConsumer& me, u32 slot) { return operand(me.base + slot * Plan::STAGE + BOX_BYTES); }
 
 // acc = this consumer's part of C', no fold: four wgmma a stage, the next stage's issued before this one's are done.
-template <u32 MODE, class Place>
-LABORA_DEVICE void wgmma_plain(const WgmmaConsumer& me, u32 windows, Place& ring, i32 (&acc)[128]) {
+template <class Plan, class Place>
+LABORA_DEVICE void wgmma_plain(const WgmmaConsumer& me, u32 windows, Place& ring, i32 (&acc)[Plan::ACCUMULATORS]) {
     Place done = ring;
     for (u32 w = 0; w < windows; w += 2) {
-        mbarrier_wait(WgmmaPlan<MODE>::full(me.base, ring.slot), ring.parity);
-        const u64 a = wgmma_upper(me, ring.slot), b = wgmma_lower(me, ring.slot);
+        mbarrier_wait(Plan::full(me.base, ring.slot), ring.parity);
+        const u64 a = wgmma_upper<Plan>(me, ring.slot), b = wgmma_lower<Plan>(me, ring.slot);
         wgmma_fence();
-        wgmma_256(acc, a, b, w);
-        wgmma_256(acc, operand_at(a, 32), operand_at(b, 32), 1);
+        wgmma_all(acc, a, b, w);
+        wgmma_all(acc, operand_at(a, 32), operand_at(b, 32), 1);
         // Where k ends in the middle of the stage, zeros times zeros.
-        wgmma_256(acc, operand_at(a, 64), operand_at(b, 64), 1);
-        wgmma_256(acc, operand_at(a, 96), operand_at(b, 96), 1);
+        wgmma_all(acc, operand_at(a, 64), operand_at(b, 64), 1);
+        wgmma_all(acc, operand_at(a, 96), operand_at(b, 96), 1);
         wgmma_commit();
         if (w > 0) {
             wgmma_wait_older<1>();
-            wgmma_release<MODE>(me, done);
+            wgmma_release<Plan>(me, done);
         }
         ring.next();
     }
     wgmma_wait<0>(acc);
-    wgmma_release<MODE>(me, done);
+    wgmma_release<Plan>(me, done);
 }
 
 // acc = this consumer's part of C', folding after every window.
-template <u32 MODE, class Place>
-LABORA_DEVICE void wgmma_folding(const WgmmaConsumer& me, u32 windows, Place& ring, i32 (&acc)[128], u32* transcript) {
-    u32 folds[16];
+template <class Plan, class Place>
+LABORA_DEVICE void wgmma_folding(const WgmmaConsumer& me, u32 windows, Place& ring, i32 (&acc)[Plan::ACCUMULATORS], u32* transcript) {
+    u32 folds[Plan::TILES];
     u32 word = 0;
     for (u32 w = 0; w < windows; w++) {
         const u32 odd = w & 1;
         if (!odd) {
-            mbarrier_wait(WgmmaPlan<MODE>::full(me.base, ring.slot), ring.parity);
+            mbarrier_wait(Plan::full(me.base, ring.slot), ring.parity);
         }
-        const u64 a = operand_at(wgmma_upper(me, ring.slot), odd * 64), b = operand_at(wgmma_lower(me, ring.slot), odd * 64);
+        const u64 a = operand_at(wgmma_upper<Plan>(me, ring.slot), odd * 64), b = operand_at(wgmma_lower<Plan>(me, ring.slot), odd * 64);
         named_sync(WGMMA_TURN + me.group, WGMMA_CONSUMERS * 128);
         wgmma_fence();
-        wgmma_256(acc, a, b, w);
-        wgmma_256(acc, operand_at(a, 32), operand_at(b, 32), 1);
+        wgmma_all(acc, a, b, w);
+        wgmma_all(acc, operand_at(a, 32), operand_at(b, 32), 1);
         wgmma_commit();
         named_arrive(WGMMA_TURN + (me.group ^ 1), WGMMA_CONSUMERS * 128);
         if (w > 0) {
-            fold_warp<16>(folds, transcript, word);
+            fold_warp<Plan::TILES>(folds, transcript, word);
             word = word == WORDS - 1 ? 0 : word + 1;
         }
         wgmma_wait<0>(acc);
         if (odd || w + 1 == windows) {
-            wgmma_release<MODE>(me, ring);
+            wgmma_release<Plan>(me, ring);
         }
-        fold_lanes<16>(acc, folds);
+        fold_lanes<Plan::TILES>(acc, folds);
     }
-    fold_warp<16>(folds, transcript, word);
+    fold_warp<Plan::TILES>(folds, transcript, word);
 }
 
 // Takes the noise's share out of 64 columns of C': 256 times the first 192 columns of left·rightᵀ, and the other 128. The operands' three
 // stages begin at `ring`.
-template <u32 MODE, class Place>
+template <class Plan, class Place>
 LABORA_DEVICE void wgmma_correct(const WgmmaConsumer& me, Place ring, u32 chunk, i32* acc) {
     i32 share[32];
     u64 a[WGMMA_CORRECTION_STAGES], b[WGMMA_CORRECTION_STAGES];
 #pragma unroll
     for (u32 s = 0; s < WGMMA_CORRECTION_STAGES; s++) {
-        a[s] = wgmma_upper(me, ring.slot);
-        b[s] = operand_at(wgmma_lower(me, ring.slot), chunk * 64 * 128);
+        a[s] = wgmma_upper<Plan>(me, ring.slot);
+        b[s] = operand_at(wgmma_lower<Plan>(me, ring.slot), chunk * 64 * 128);
         ring.next();
     }
     wgmma_fence();
@@ -271,9 +277,8 @@ LABORA_DEVICE void wgmma_correct(const WgmmaConsumer& me, Place ring, u32 chunk,
 }
 
 // Sends 16 rows by 64 columns of C on their way: this warp's rows from `row`, columns from `column`. Lanes 0 to 15 send a row each.
-template <u32 MODE>
+template <class Plan>
 LABORA_DEVICE void wgmma_store(const WgmmaConsumer& me, const ProductArgs& args, u32 row, u32 column, u32 chunk, const i32* acc) {
-    using Plan = WgmmaPlan<MODE>;
     const u32 lane = lane_index();
     u8* const staging = me.shared + Plan::STAGING_AT + (me.warp * Plan::CHUNKS + chunk % Plan::CHUNKS) * WGMMA_STAGING;
     bulk_store_read<Plan::CHUNKS - 1>();
@@ -294,29 +299,28 @@ LABORA_DEVICE void wgmma_store(const WgmmaConsumer& me, const ProductArgs& args,
     bulk_store_commit();
 }
 
-template <u32 MODE>
+template <class Plan>
 LABORA_DEVICE void wgmma_consume(const ProductArgs& args, const WgmmaConsumer& me) {
-    using Plan = WgmmaPlan<MODE>;
     const u32 windows = args.k / RANK;
-    i32 acc[128];
+    i32 acc[Plan::ACCUMULATORS];
     WgmmaRing<Plan::STAGES> ring;
     u32 count = 0;
     if (Plan::FOLDS && me.group == 1) {
         named_arrive(WGMMA_TURN, WGMMA_CONSUMERS * 128);
     }
-    for (WgmmaWalk walk(args); !walk.done(); walk.next(), count++) {
+    for (WgmmaWalk<Plan> walk(args); !walk.done(); walk.next(), count++) {
         if constexpr (Plan::FOLDS) {
             const u32 buffer = count & 1;
             u32* const transcript = Plan::transcript(me.shared, buffer, me.warp);
             mbarrier_wait(Plan::hashed(me.base, buffer), (count >> 1 & 1) ^ 1);
             clear_transcript(transcript);
-            wgmma_folding<MODE>(me, windows, ring, acc, transcript);
+            wgmma_folding<Plan>(me, windows, ring, acc, transcript);
             warp_sync();
             if (lane_index() == 0) {
                 mbarrier_arrive(Plan::folded(me.base, buffer));
             }
         } else {
-            wgmma_plain<MODE>(me, windows, ring, acc);
+            wgmma_plain<Plan>(me, windows, ring, acc);
         }
         if constexpr (Plan::STORES) {
             const WgmmaRing<Plan::STAGES> first = ring;
@@ -326,20 +330,20 @@ LABORA_DEVICE void wgmma_consume(const ProductArgs& args, const WgmmaConsumer& m
                     ring.next();
                 }
             }
-            const u32 row = walk.row * LABORA_WGMMA_TILE_M + me.warp * 16, column = walk.column * LABORA_WGMMA_TILE_N;
+            const u32 row = walk.row * LABORA_WGMMA_TILE_M + me.warp * 16, column = walk.column * Plan::COLUMNS;
 #pragma unroll
-            for (u32 chunk = 0; chunk < 4; chunk++) {
+            for (u32 chunk = 0; chunk < Plan::COLUMNS / 64; chunk++) {
                 if constexpr (Plan::CORRECTS) {
-                    wgmma_correct<MODE>(me, first, chunk, acc + 32 * chunk);
-                    if (chunk == 3) {
+                    wgmma_correct<Plan>(me, first, chunk, acc + 32 * chunk);
+                    if (chunk == Plan::COLUMNS / 64 - 1) {
                         // The next tile's stages may come while the last chunk leaves.
                         ring = first;
                         for (u32 s = 0; s < WGMMA_CORRECTION_STAGES; s++) {
-                            wgmma_release<MODE>(me, ring);
+                            wgmma_release<Plan>(me, ring);
                         }
                     }
                 }
-                wgmma_store<MODE>(me, args, row, column + 64 * chunk, chunk, acc + 32 * chunk);
+                wgmma_store<Plan>(me, args, row, column + 64 * chunk, chunk, acc + 32 * chunk);
             }
         }
     }
@@ -352,10 +356,9 @@ LABORA_DEVICE void wgmma_consume(const ProductArgs& args, const WgmmaConsumer& m
     }
 }
 
-template <u32 MODE>
+template <class Plan>
 LABORA_DEVICE void wgmma_product(const TensorMap* map_a, const TensorMap* map_b, const TensorMap* map_left, const TensorMap* map_right,
                                  const ProductArgs& args) {
-    using Plan = WgmmaPlan<MODE>;
     u8* const shared = dynamic_shared();
     const u32 base = shared_address(shared);
     const u32 warp = warp_index();
@@ -375,26 +378,33 @@ LABORA_DEVICE void wgmma_product(const TensorMap* map_a, const TensorMap* map_b,
         registers_down_to<WGMMA_PRODUCER_REGISTERS>();
         if (warp == WGMMA_CONSUMER_WARPS) {
             if (lane_index() == 0) {
-                wgmma_produce<MODE>(map_a, map_b, map_left, map_right, args, base);
+                wgmma_produce<Plan>(map_a, map_b, map_left, map_right, args, base);
             }
         } else if (Plan::FOLDS) {
-            wgmma_tickets<MODE>(args, shared, base, warp - WGMMA_CONSUMER_WARPS - 1);
+            wgmma_tickets<Plan>(args, shared, base, warp - WGMMA_CONSUMER_WARPS - 1);
         }
     } else {
         registers_up_to<WGMMA_CONSUMER_REGISTERS>();
-        wgmma_consume<MODE>(args, {shared, base, warp / 4, warp});
+        wgmma_consume<Plan>(args, {shared, base, warp / 4, warp});
     }
 }
 
-#define LABORA_PRODUCT_WGMMA(mode)                                                                                                    \
-    LABORA_KERNEL LABORA_BOUNDS(LABORA_WGMMA_THREADS, 1) labora_product_wgmma_##mode(                                                 \
+#define LABORA_PRODUCT_WGMMA(name, mode, columns)                                                                                     \
+    LABORA_KERNEL LABORA_BOUNDS(LABORA_WGMMA_THREADS, 1) labora_product_wgmma_##name(                                                 \
         const LABORA_GRID_CONSTANT TensorMap map_a, const LABORA_GRID_CONSTANT TensorMap map_b,                                       \
         const LABORA_GRID_CONSTANT TensorMap map_left, const LABORA_GRID_CONSTANT TensorMap map_right, const ProductArgs args) {      \
-        wgmma_product<mode>(&map_a, &map_b, &map_left, &map_right, args);                                                             \
+        wgmma_product<WgmmaPlan<mode, columns>>(&map_a, &map_b, &map_left, &map_right, args);                                         \
     }
-LABORA_PRODUCT_WGMMA(1)
-LABORA_PRODUCT_WGMMA(2)
-LABORA_PRODUCT_WGMMA(3)
-LABORA_PRODUCT_WGMMA(7)
+LABORA_PRODUCT_WGMMA(1, FOLD, 256)
+LABORA_PRODUCT_WGMMA(2, STORE, 256)
+LABORA_PRODUCT_WGMMA(7, FOLD | STORE | CORRECT, 256)
+LABORA_PRODUCT_WGMMA(128x128_1, FOLD, 128)
+LABORA_PRODUCT_WGMMA(128x128_2, STORE, 128)
+LABORA_PRODUCT_WGMMA(128x128_7, FOLD | STORE | CORRECT, 128)
+#ifdef LABORA_EMULATION
+// C' as it is folded, for the tests.
+LABORA_PRODUCT_WGMMA(3, FOLD | STORE, 256)
+LABORA_PRODUCT_WGMMA(128x128_3, FOLD | STORE, 128)
+#endif
 
 #endif

@@ -29,18 +29,23 @@
 #define LABORA_ONTO_ROWS 16
 #define LABORA_ONTO_SHARED 16384
 
-// labora_product_mma_*: a persistent grid of any size, one block an SM. Shared memory: stages of 64 of k, 24,576 bytes each (two on
-// sm_75, three on the others, so that sm_86, 89 and 120 with their 99 KB a block have room), then 1,536 bytes of transcripts a warp.
+// labora_product_mma_*: a persistent grid of any size. Shared memory: stages of 64 of k, of 128×256 24,576 bytes each (two on sm_75, three on the
+// others, so that sm_86, 89 and 120 with their 99 KB a block have room), then 1,536 bytes of transcripts a warp. Tiles whose name does not say
+// otherwise are 128×256.
 #define LABORA_MMA_THREADS 256
 #define LABORA_MMA_TILE_M 128
 #define LABORA_MMA_TILE_N 256
 #define LABORA_MMA_SHARED 86016
 #define LABORA_MMA_SHARED_TURING 61440
+#define LABORA_MMA_128X128_SHARED 61440
+#define LABORA_MMA_128X128_SHARED_TURING 45056
+#define LABORA_MMA_64X128_SHARED 49152
+#define LABORA_MMA_64X128_SHARED_TURING 36864
 
 // labora_product_wgmma_*: a persistent grid of any size, one block an SM. Boxes of the tensor maps: 128 bytes by LABORA_WGMMA_BOX_ROWS
 // rows, for A', Bt' and the correction's operands alike. Shared memory as summed up in WgmmaPlan (product_wgmma.cu).
 #define LABORA_WGMMA_THREADS 384
 #define LABORA_WGMMA_TILE_M 128
-#define LABORA_WGMMA_TILE_N 256
 #define LABORA_WGMMA_BOX_ROWS 128
+#define LABORA_WGMMA_TILE_N 256
 #define LABORA_WGMMA_SHARED 221312

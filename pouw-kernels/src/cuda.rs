@@ -10,6 +10,7 @@ mod grid;
 mod kernels;
 mod machine;
 mod memory;
+mod multiply;
 mod nvidia;
 mod plan;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::cpu::MAX_QUEUED;
 use crate::device::{Cancel, Device, DeviceInfo, Job, Outcome, Pending, Want};
 use crate::error::DeviceError;
 pub use bench::{GpuFigures, measure_gpu};
+use multiply::Multiply;
 use plan::Plan;
 
 /// The NVIDIA driver that a build with built-in kernels needs; it brings CUDA 13.0.
@@ -88,6 +90,10 @@ struct Settings {
     least_band_rows: Option<u32>,
     /// Shape of the product that is timed.
     timed: (u32, u32, u32),
+    /// Launches of few tiles that are timed in a row: one is too short for its time to say much.
+    lone_runs: u32,
+    /// Ways to multiply, for tests of one of them; `None`: all that the GPU has.
+    ways: Option<&'static [Multiply]>,
     /// The first interval after which a lost GPU is tried again, and the longest.
     retry: (Duration, Duration),
     /// How long the device keeps what it may need again while nobody asks for anything.
@@ -102,6 +108,8 @@ impl Settings {
             band_ms: 20,
             least_band_rows: None,
             timed: (4096, 4096, 4096),
+            lone_runs: 8,
+            ways: None,
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
             // Longer than between two templates, and soon enough for whoever wants the GPU instead.
             keep: Duration::from_secs(1),

@@ -24,11 +24,23 @@ extern const labora_emulation::Kernel kernels[] = {
     ENTRY(labora_product_mma_2),
     ENTRY(labora_product_mma_3),
     ENTRY(labora_product_mma_7),
+    ENTRY(labora_product_mma_128x128_1),
+    ENTRY(labora_product_mma_128x128_2),
+    ENTRY(labora_product_mma_128x128_3),
+    ENTRY(labora_product_mma_128x128_7),
+    ENTRY(labora_product_mma_64x128_1),
+    ENTRY(labora_product_mma_64x128_2),
+    ENTRY(labora_product_mma_64x128_3),
+    ENTRY(labora_product_mma_64x128_7),
 #if LABORA_HOPPER && defined(LABORA_HAS_WGMMA)
     ENTRY(labora_product_wgmma_1),
     ENTRY(labora_product_wgmma_2),
     ENTRY(labora_product_wgmma_3),
     ENTRY(labora_product_wgmma_7),
+    ENTRY(labora_product_wgmma_128x128_1),
+    ENTRY(labora_product_wgmma_128x128_2),
+    ENTRY(labora_product_wgmma_128x128_3),
+    ENTRY(labora_product_wgmma_128x128_7),
 #endif
     {nullptr, nullptr},
 };

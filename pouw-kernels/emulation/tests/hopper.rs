@@ -61,7 +61,7 @@ fn launch(
     operands: &mut Operands,
     [m, n, k]: [u32; 3],
     limit: U256,
-    (mode, grid): (u32, u32),
+    (tiling, mode, grid): (&str, u32, u32),
 ) -> (Vec<i32>, u32, Vec<Ticket>) {
     let correction = tile("LABORA_CORRECTION ");
     let mut c = Buffer::new(4 * (m * n) as usize);
@@ -98,7 +98,7 @@ fn launch(
     let mut arguments: Vec<*const c_void> =
         maps.iter().map(|map| (&raw const *map).cast()).collect();
     arguments.push((&raw const args).cast());
-    let kernel = format!("labora_product_wgmma_{mode}");
+    let kernel = format!("labora_product_wgmma_{tiling}{mode}");
     let threads = [tile("LABORA_WGMMA_THREADS "), 1, 1];
     let shared = tile("LABORA_WGMMA_SHARED ");
     // SAFETY: four maps and ProductArgs are the kernel's parameters, and the buffers are as large as
@@ -132,6 +132,9 @@ fn product(a: &[i8], b: &[i8], k: usize, span: core::ops::Range<usize>) -> Vec<i
 
 /// Whole and ragged tiles of 128×256; from one window to more than twelve, odd and even numbers of
 /// them; blocks with one tile, with several, with none.
+/// What kernels of the tilings, 128×256 and 128×128, have before the mode in their names.
+const TILINGS: [&str; 2] = ["", "128x128_"];
+
 const SHAPES: [([u32; 3], u32); 10] = [
     ([128, 256, 128], 1),
     ([16, 16, 64], 1),
@@ -145,86 +148,103 @@ const SHAPES: [([u32; 3], u32); 10] = [
     ([2080, 16, 128], 1),
 ];
 
-/// Entries of the whole of int8, seeds of nothing in particular, every shape in one mode.
+/// Every shape in one mode.
 fn check(mode: u32) {
     let mut numbers = Numbers::new("hopper");
-    for (shape @ [m, n, k], grid) in SHAPES {
-        let what = format!("{m}×{n}×{k}, mode {mode}, {grid} blocks");
-        let width = tile("LABORA_CORRECTION ");
-        let mut bytes = |len: u32| -> Vec<i8> { (0..len).map(|_| numbers.next() as i8).collect() };
-        let (a, b, left, right) = (
-            bytes(m * k),
-            bytes(n * k),
-            bytes(m * width),
-            bytes(n * width),
-        );
-        let (mut root_a, mut root_b) = (Buffer::of(&[1_u8; 32]), Buffer::of(&[2_u8; 32]));
-        let seeds = CARD.seeds(&mut root_a, &mut root_b, &[3; 32], shape);
-        let mut operands = Operands {
-            a: Buffer::of(&a[..]),
-            b: Buffer::of(&b[..]),
-            left: Buffer::of(&left[..]),
-            right: Buffer::of(&right[..]),
-            midstate: Buffer::of(&seeds.bytes()[64..]),
-        };
-        // About half of the tickets win, where there are not too many for the list.
-        let limit = U256::MAX >> (1 + m * n / 65536);
-        let (c, count, mut tickets) = launch(&mut operands, shape, limit, (mode, grid));
+    for (shape, grid) in SHAPES {
+        check_one(&mut numbers, shape, (mode, grid));
+    }
+}
+
+/// Entries of the whole of int8, seeds of nothing in particular, in every tiling.
+fn check_one(numbers: &mut Numbers, shape @ [m, n, k]: [u32; 3], (mode, grid): (u32, u32)) {
+    let width = tile("LABORA_CORRECTION ");
+    let mut bytes = |len: u32| -> Vec<i8> { (0..len).map(|_| numbers.next() as i8).collect() };
+    let (a, b) = (bytes(m * k), bytes(n * k));
+    let (left, right) = (bytes(m * width), bytes(n * width));
+    let (mut root_a, mut root_b) = (Buffer::of(&[1_u8; 32]), Buffer::of(&[2_u8; 32]));
+    let seeds = CARD.seeds(&mut root_a, &mut root_b, &[3; 32], shape);
+    let mut operands = Operands {
+        a: Buffer::of(&a[..]),
+        b: Buffer::of(&b[..]),
+        left: Buffer::of(&left[..]),
+        right: Buffer::of(&right[..]),
+        midstate: Buffer::of(&seeds.bytes()[64..]),
+    };
+    // About half of the tickets win, where there are not too many for the list.
+    let limit = U256::MAX >> (1 + m * n / 65536);
+    let expected_c = expected_product([&a, &b, &left, &right], k as usize, mode);
+    let expected_tickets = match mode & FOLD {
+        0 => Vec::new(),
+        _ => winning(&seeds.bytes()[..32], (&a, &b), k as usize, limit),
+    };
+    assert!(
+        expected_tickets.len() <= tile("LABORA_MAX_WINNERS ") as usize,
+        "choose a harder target for {shape:?}"
+    );
+    for tiling in TILINGS {
+        let what = format!("{m}×{n}×{k}, mode {tiling}{mode}, {grid} blocks");
+        let (c, count, mut tickets) = launch(&mut operands, shape, limit, (tiling, mode, grid));
         tickets.sort();
+        let wrong = c
+            .iter()
+            .zip(&expected_c)
+            .position(|(found, expected)| found != expected);
+        let place = wrong.map(|at| (at / n as usize, at % n as usize));
+        assert_eq!(place, None, "{what}: entry of C");
+        assert_eq!(count as usize, expected_tickets.len(), "{what}");
+        assert!(tickets == expected_tickets, "{what}: winners");
+    }
+}
 
-        let (k, width) = (k as usize, width as usize);
-        if mode & STORE != 0 {
-            let mut expected = product(&a, &b, k, 0..k);
-            if mode & CORRECT != 0 {
-                let high = tile("LABORA_CORRECTION_HIGH ") as usize;
-                let shares = product(&left, &right, width, 0..high);
-                let rest = product(&left, &right, width, high..width);
-                for ((entry, share), rest) in expected.iter_mut().zip(shares).zip(rest) {
-                    *entry = entry
-                        .wrapping_sub(share.wrapping_mul(256))
-                        .wrapping_sub(rest);
-                }
-            }
-            let wrong = c
-                .iter()
-                .zip(&expected)
-                .position(|(found, expected)| found != expected);
-            assert_eq!(
-                wrong.map(|at| (at / n as usize, at % n as usize)),
-                None,
-                "{what}: entry of C"
-            );
-        } else {
-            assert!(
-                c.iter().all(|entry| *entry == 0x5c5c_5c5c),
-                "{what}: C was written"
-            );
+/// C as a mode leaves it: without STORE what the buffer was filled with.
+fn expected_product([a, b, left, right]: [&[i8]; 4], k: usize, mode: u32) -> Vec<i32> {
+    if mode & STORE == 0 {
+        return vec![0x5c5c_5c5c; a.len() / k * (b.len() / k)];
+    }
+    let mut expected = product(a, b, k, 0..k);
+    if mode & CORRECT != 0 {
+        let width = tile("LABORA_CORRECTION ") as usize;
+        let high = tile("LABORA_CORRECTION_HIGH ") as usize;
+        let shares = product(left, right, width, 0..high);
+        let rest = product(left, right, width, high..width);
+        for ((entry, share), rest) in expected.iter_mut().zip(shares).zip(rest) {
+            *entry = entry
+                .wrapping_sub(share.wrapping_mul(256))
+                .wrapping_sub(rest);
         }
+    }
+    expected
+}
 
-        if mode & FOLD == 0 {
-            assert_eq!(count, 0, "{what}: winners of a plain product");
-            continue;
-        }
-        let seed_a: Hash = seeds.bytes()[..32].try_into().unwrap();
-        let mut expected = Vec::new();
-        for (row, a) in (0..).zip(a.chunks_exact(16 * k)) {
-            for (column, b) in (0..).zip(b.chunks_exact(16 * k)) {
-                let digest = ticket(&seed_a, &tile_state(a, b));
-                if U256::from_big_endian(&digest) <= limit {
-                    expected.push(Ticket {
-                        row,
-                        column,
-                        digest,
-                    });
-                }
+/// The tickets that the target lets through, in order.
+fn winning(seed_a: &[u8], (a, b): (&[i8], &[i8]), k: usize, limit: U256) -> Vec<Ticket> {
+    let seed_a: Hash = seed_a.try_into().unwrap();
+    let mut tickets = Vec::new();
+    for (row, a) in (0..).zip(a.chunks_exact(16 * k)) {
+        for (column, b) in (0..).zip(b.chunks_exact(16 * k)) {
+            let digest = ticket(&seed_a, &tile_state(a, b));
+            if U256::from_big_endian(&digest) <= limit {
+                tickets.push(Ticket {
+                    row,
+                    column,
+                    digest,
+                });
             }
         }
-        assert_eq!(count as usize, expected.len(), "{what}");
-        assert!(
-            expected.len() <= tile("LABORA_MAX_WINNERS ") as usize,
-            "{what}: choose a harder target"
-        );
-        assert!(tickets == expected, "{what}: winners");
+    }
+    tickets
+}
+
+#[test]
+fn fifty_random_shapes_come_out_equal() {
+    let mut numbers = Numbers::new("random shapes");
+    for round in 0..50 {
+        let [m, n] = [20, 24].map(|most| 16 * numbers.within(1, most));
+        let k = 64 * numbers.within(1, 18);
+        let mode = [FOLD | STORE | CORRECT, FOLD, STORE, FOLD | STORE][round % 4];
+        let grid = numbers.within(1, 5);
+        check_one(&mut numbers, [m, n, k], (mode, grid));
     }
 }
 
@@ -258,15 +278,18 @@ fn winners_past_the_end_of_the_list_are_counted_and_dropped() {
         right: Buffer::new(16),
         midstate: Buffer::of(&[7_u32; 8]),
     };
-    let (_, count, tickets) = launch(&mut operands, [272, 272, 64], U256::MAX, (FOLD, 2));
-    assert_eq!(count, 17 * 17);
-    let mut places: Vec<_> = tickets
-        .iter()
-        .map(|ticket| (ticket.row, ticket.column))
-        .collect();
-    places.dedup();
-    assert_eq!(places.len(), tile("LABORA_MAX_WINNERS ") as usize);
-    assert!(places.iter().all(|(row, column)| *row < 17 && *column < 17));
+    for tiling in TILINGS {
+        let how = (tiling, FOLD, 2);
+        let (_, count, tickets) = launch(&mut operands, [272, 272, 64], U256::MAX, how);
+        assert_eq!(count, 17 * 17);
+        let mut places: Vec<_> = tickets
+            .iter()
+            .map(|ticket| (ticket.row, ticket.column))
+            .collect();
+        places.dedup();
+        assert_eq!(places.len(), tile("LABORA_MAX_WINNERS ") as usize);
+        assert!(places.iter().all(|(row, column)| *row < 17 && *column < 17));
+    }
 }
 
 #[test]
@@ -304,24 +327,25 @@ fn every_vector_comes_out_equal() {
             right,
             midstate,
         };
-        let mode = (FOLD | STORE | CORRECT, 3);
-        let (c, _, tickets) = launch(&mut operands, [m, n, k], difficulty.target(k), mode);
-
         let name = text("seed");
-        assert!(c == multiply(&a, &bt, shape), "{name}: C");
-        let bytes: Vec<u8> = c.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-        assert_eq!(
-            blake3::hash(&bytes).to_hex().to_string(),
-            text("product_blake3"),
-            "{name}"
-        );
-        let found: Vec<_> = tickets
-            .iter()
-            .map(|winner| {
-                serde_json::json!([winner.row, winner.column, hex::encode(winner.digest)])
-            })
-            .collect();
-        assert_eq!(serde_json::Value::from(found), vector["winners"], "{name}");
+        for tiling in TILINGS {
+            let how = (tiling, FOLD | STORE | CORRECT, 3);
+            let (c, _, tickets) = launch(&mut operands, [m, n, k], difficulty.target(k), how);
+            assert!(c == multiply(&a, &bt, shape), "{name}: C");
+            let bytes: Vec<u8> = c.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+            assert_eq!(
+                blake3::hash(&bytes).to_hex().to_string(),
+                text("product_blake3"),
+                "{name}"
+            );
+            let found: Vec<_> = tickets
+                .iter()
+                .map(|winner| {
+                    serde_json::json!([winner.row, winner.column, hex::encode(winner.digest)])
+                })
+                .collect();
+            assert_eq!(serde_json::Value::from(found), vector["winners"], "{name}");
+        }
         seen += 1;
     }
     assert!(seen >= 18, "the vectors are {seen} files");

@@ -5,13 +5,22 @@ mod card;
 
 use std::path::Path;
 
-use card::{Buffer, Card, Numbers, ProductArgs, Ticket, new_winners, tile, winners};
+use card::{Buffer, Card, MmaTiling, Numbers, ProductArgs, Ticket, new_winners, tile, winners};
 use labora_emulation::{LaunchError, Target};
 use labora_pouw::reference::{Proved, matrices, multiply, prove, transcripts};
 use labora_pouw::transcript::TicketMidstate;
 use labora_pouw::{Difficulty, Hash, Shape, U256};
 
-const CARDS: [Card; 2] = [Card(Target::Turing), Card(Target::Hopper)];
+/// A card, and the tile by which it multiplies.
+type Way = (Card, MmaTiling);
+
+/// Every tiling on every card.
+fn ways() -> impl Iterator<Item = Way> {
+    Target::ALL
+        .into_iter()
+        .flat_map(|target| MmaTiling::ALL.map(|tiling| (Card(target), tiling)))
+}
+
 const FOLD: u32 = 1;
 const STORE: u32 = 2;
 const CORRECT: u32 = 4;
@@ -29,7 +38,7 @@ fn target(value: U256) -> Buffer {
 }
 
 /// C of `a`·`bt`ᵀ by the plain mode.
-fn plain(card: Card, a: &[i8], bt: &[i8], [m, n, k]: [u32; 3], grid: u32) -> Vec<i32> {
+fn plain((card, tiling): Way, a: &[i8], bt: &[i8], [m, n, k]: [u32; 3], grid: u32) -> Vec<i32> {
     let (mut a, mut b) = (Buffer::of(a), Buffer::of(bt));
     let mut c = Buffer::new(4 * (m * n) as usize);
     let args = ProductArgs {
@@ -46,7 +55,7 @@ fn plain(card: Card, a: &[i8], bt: &[i8], [m, n, k]: [u32; 3], grid: u32) -> Vec
         k,
         mode: STORE,
     };
-    card.product_mma(args, grid).unwrap();
+    card.product_mma(tiling, args, grid).unwrap();
     c.i32s()
 }
 
@@ -64,7 +73,7 @@ struct Mined {
 
 /// All kernels, one after the other, on `grid` blocks for the product.
 fn mine(
-    card: Card,
+    (card, tiling): Way,
     pre_hash: &Hash,
     (a, bt): (&[i8], &[i8]),
     shape: Shape,
@@ -108,7 +117,7 @@ fn mine(
         k,
         mode,
     };
-    card.product_mma(args, grid).unwrap();
+    card.product_mma(tiling, args, grid).unwrap();
     let (count, winners) = winners(&list);
     Mined {
         root_a: root_a.bytes().to_vec(),
@@ -183,9 +192,9 @@ fn every_vector_comes_out_equal_on_every_target() {
         let difficulty =
             Difficulty::new(U256::from_dec_str(&hexed("difficulty")).unwrap()).unwrap();
         let limit = difficulty.target(shape.k());
-        for card in CARDS {
+        for way in ways() {
             let mode = FOLD | STORE | CORRECT;
-            let mined = mine(card, &pre_hash, (&a, &bt), shape, limit, (mode, 2));
+            let mined = mine(way, &pre_hash, (&a, &bt), shape, limit, (mode, 2));
             let name = hexed("seed");
             assert_eq!(hex::encode(&mined.root_a), hexed("root_a"), "{name}");
             assert_eq!(hex::encode(&mined.root_b), hexed("root_b"), "{name}");
@@ -249,10 +258,13 @@ fn fifty_random_shapes_come_out_equal_with_all_their_tickets() {
         };
         let grid = numbers.within(1, 5);
         let mode = [FOLD | STORE | CORRECT, FOLD, FOLD | STORE][round % 3];
-        let card = CARDS[round / 3 % 2];
+        let card = Card(Target::ALL[round / 3 % 2]);
         println!("{card:?} {shape:?} mode {mode} grid {grid}");
-        let mined = mine(card, &pre_hash, (&a, &bt), shape, limit, (mode, grid));
-        check(&mined, &proved, limit, mode);
+        for tiling in MmaTiling::ALL {
+            let way = (card, tiling);
+            let mined = mine(way, &pre_hash, (&a, &bt), shape, limit, (mode, grid));
+            check(&mined, &proved, limit, mode);
+        }
     }
 }
 
@@ -264,20 +276,20 @@ fn every_mode_is_right_on_every_target() {
     let a = numbers.entries(shape.a_len() as usize, 63);
     let bt = numbers.entries(shape.b_len() as usize, 63);
     let proved = reference(&[3; 32], &a, &bt, shape);
-    for card in CARDS {
+    for way in ways() {
         for mode in [FOLD, FOLD | STORE, FOLD | STORE | CORRECT] {
-            let mined = mine(card, &[3; 32], (&a, &bt), shape, U256::MAX, (mode, 3));
+            let mined = mine(way, &[3; 32], (&a, &bt), shape, U256::MAX, (mode, 3));
             check(&mined, &proved, U256::MAX, mode);
         }
         let dimensions = [shape.m(), shape.n(), shape.k()];
-        assert!(plain(card, &a, &bt, dimensions, 3) == multiply(&a, &bt, shape));
+        assert!(plain(way, &a, &bt, dimensions, 3) == multiply(&a, &bt, shape));
     }
 }
 
 #[test]
 fn a_plain_product_takes_the_whole_range_of_int8_and_small_shapes() {
     let mut numbers = Numbers::new("plain");
-    for card in CARDS {
+    for way in ways() {
         for dimensions in [
             [16, 16, 64],
             [16, 512, 128],
@@ -300,7 +312,7 @@ fn a_plain_product_takes_the_whole_range_of_int8_and_small_shapes() {
                 })
                 .collect();
             assert!(
-                plain(card, &a, &bt, dimensions, 2) == expected,
+                plain(way, &a, &bt, dimensions, 2) == expected,
                 "{dimensions:?}"
             );
         }
@@ -315,9 +327,9 @@ fn the_largest_entries_at_the_longest_k_do_not_overflow_a_limb() {
         .map(|at| if at / 16384 % 2 == 0 { 63 } else { -63 })
         .collect();
     let proved = reference(&[9; 32], &a, &bt, shape);
-    for card in CARDS {
+    for way in ways() {
         let mode = FOLD | STORE | CORRECT;
-        let mined = mine(card, &[9; 32], (&a, &bt), shape, U256::MAX, (mode, 1));
+        let mined = mine(way, &[9; 32], (&a, &bt), shape, U256::MAX, (mode, 1));
         check(&mined, &proved, U256::MAX, mode);
         assert_eq!(mined.product.unwrap(), multiply(&a, &bt, shape));
     }
@@ -325,21 +337,24 @@ fn the_largest_entries_at_the_longest_k_do_not_overflow_a_limb() {
 
 #[test]
 fn tiles_past_a_band_of_the_walk_and_winners_past_the_list_are_counted() {
-    // 17 rows of tiles: one more than are walked together.
+    // 2,096 rows: more than are walked together.
     let shape = Shape::new(16 * 128 + 48, 288, 256).unwrap();
     let mut numbers = Numbers::new("walk");
     let a = numbers.entries(shape.a_len() as usize, 63);
     let bt = numbers.entries(shape.b_len() as usize, 63);
     let proved = reference(&[4; 32], &a, &bt, shape);
     let mode = FOLD | STORE | CORRECT;
-    let mined = mine(CARDS[1], &[4; 32], (&a, &bt), shape, U256::MAX, (mode, 5));
-    assert!(mined.count > tile("LABORA_MAX_WINNERS"));
-    check(&mined, &proved, U256::MAX, mode);
+    for tiling in MmaTiling::ALL {
+        let way = (Card(Target::Hopper), tiling);
+        let mined = mine(way, &[4; 32], (&a, &bt), shape, U256::MAX, (mode, 5));
+        assert!(mined.count > tile("LABORA_MAX_WINNERS"));
+        check(&mined, &proved, U256::MAX, mode);
+    }
 }
 
 #[test]
 fn a_launch_with_too_little_shared_memory_is_a_fault() {
-    for card in CARDS {
+    for (card, tiling) in ways() {
         let (mut a, mut b, mut c) = (
             Buffer::new(16 * 64),
             Buffer::new(16 * 64),
@@ -359,7 +374,7 @@ fn a_launch_with_too_little_shared_memory_is_a_fault() {
             k: 64,
             mode: STORE,
         };
-        let refused = card.product_mma_with(args, 1, 20_000).unwrap_err();
+        let refused = card.product_mma_with(tiling, args, 1, 10_000).unwrap_err();
         assert!(matches!(refused, LaunchError::Fault { .. }), "{refused}");
     }
 }

@@ -16,7 +16,7 @@ use crate::error::DeviceError;
 pub struct GpuFigures {
     /// What was multiplied.
     pub shape: Shape,
-    /// The kernel that was fastest: `mma` or `wgmma`.
+    /// What was fastest at filler: instruction and tile, such as `mma 128x256`.
     pub kernel: &'static str,
     /// The plain product.
     pub plain: Duration,

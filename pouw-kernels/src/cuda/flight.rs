@@ -13,6 +13,7 @@ use super::grid::how;
 use super::kernels::{self, CORRECTION, Mode, Product};
 use super::machine::{Gpu, Places, Start, unmined};
 use super::memory::Block;
+use super::multiply::Way;
 use super::plan::{
     LIST_STRIDE, Layout, PARAMS_BYTES, Panels, Plan, ROOT_A, ROOT_B, TARGET, band_rows,
 };
@@ -63,6 +64,7 @@ pub(super) struct Flight {
     slot: usize,
     arena: Block,
     places: Places,
+    way: Way,
     /// Rows of one launch, and launches.
     band: u32,
     bands: u32,
@@ -91,10 +93,11 @@ impl Flight {
         if plan.send_bt {
             rest.push_back((ask.job.bt.clone(), arena.at + layout.bt));
         }
-        let tiling = &gpu.tiling;
+        let way = gpu.way((plan.m, plan.n), plan.mode);
+        let tiling = &way.tiling;
         // Four rounds of blocks, so that the last one's idle multiprocessors hardly count.
         let across = plan.n.div_ceil(tiling.columns).max(1);
-        let grid = gpu.grids[plan.mode as usize];
+        let grid = way.grids[plan.mode as usize];
         let least = grid
             .saturating_mul(4)
             .div_ceil(across)
@@ -102,7 +105,7 @@ impl Flight {
         let least = least.min(gpu.settings.least_band_rows.unwrap_or(u32::MAX));
         let band = band_rows(
             (plan.m, plan.n, plan.k),
-            gpu.tuned.macs_per_ms,
+            way.speed.macs_per_ms,
             gpu.settings.band_ms,
             least,
             tiling.rows,
@@ -112,6 +115,7 @@ impl Flight {
             product: (plan.mode != Mode::Tickets)
                 .then(|| gpu.shared.take_spare(plan.m as usize * plan.n as usize)),
             bands: plan.m.div_ceil(band),
+            way,
             ask,
             stage: Stage::Upload { rest, offset: 0 },
             plan,
@@ -256,7 +260,7 @@ impl Flight {
             n,
             k,
         };
-        let how = how(gpu, &product, mode)?;
+        let how = how(gpu, &self.way, &product, mode)?;
         Ok(kernels::product(&product, mode, &how))
     }
 

@@ -3,6 +3,7 @@
 use super::driver::{Driver, Fault, Tiled};
 use super::kernels::{CORRECTION, How, Mode, Multiply, Product, Tiling};
 use super::machine::Gpu;
+use super::multiply::{Speed, Way};
 
 /// As many blocks as run at once.
 pub(super) fn grid_of(
@@ -15,15 +16,32 @@ pub(super) fn grid_of(
     Ok(blocks.saturating_mul(driver.facts().multiprocessors).max(1))
 }
 
+/// The ways of which the speeds are known.
+pub(super) fn ways(driver: &mut dyn Driver, speeds: &[Speed]) -> Result<Vec<Way>, Fault> {
+    let mut ways = Vec::with_capacity(speeds.len());
+    for &speed in speeds {
+        let tiling = Tiling::of(speed.multiply, driver.facts().capability);
+        let mut grids = [0; Mode::ALL.len()];
+        for (grid, mode) in grids.iter_mut().zip(Mode::ALL) {
+            *grid = grid_of(driver, speed.multiply, &tiling, mode)?;
+        }
+        ways.push(Way {
+            speed,
+            tiling,
+            grids,
+        });
+    }
+    Ok(ways)
+}
+
 /// How a product is launched: its grid, and tensor maps where its kernel takes them.
-pub(super) fn how(gpu: &mut Gpu<'_>, of: &Product, mode: Mode) -> Result<How, Fault> {
-    let tiling = gpu.tiling;
-    let tiles = u32::try_from(tiling.tiles(of.m, of.n)).unwrap_or(u32::MAX);
-    let grid = gpu.grids[mode as usize].min(tiles);
+pub(super) fn how(gpu: &mut Gpu<'_>, way: &Way, of: &Product, mode: Mode) -> Result<How, Fault> {
+    let tiles = u32::try_from(way.tiling.tiles(of.m, of.n)).unwrap_or(u32::MAX);
+    let grid = way.grids[mode as usize].min(tiles);
     how_of(
         &mut *gpu.driver,
-        gpu.tuned.multiply,
-        tiling,
+        way.speed.multiply,
+        way.tiling,
         (of, mode, grid),
     )
 }

@@ -3,6 +3,7 @@
 
 pub(super) use super::driver::Launch;
 use super::driver::{Address, Args, TensorMap};
+pub(super) use super::multiply::{Mode, Multiply, Tiling};
 
 /// Winners that one launch lists.
 pub(super) const MAX_LISTED: usize = 256;
@@ -29,105 +30,6 @@ pub(super) const SPARSE_BYTES: u64 = 272;
 pub(super) const WINNER_BYTES: usize = 40;
 /// Bytes of a list of winners: the count, padding, the list.
 pub(super) const WINNERS_BYTES: usize = 16 + MAX_LISTED * WINNER_BYTES;
-
-/// A way to multiply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Multiply {
-    /// `mma.sync`: every generation from Turing on.
-    Mma,
-    /// `wgmma` with tiles loaded by the tensor memory accelerator: compute capability 9.0.
-    Wgmma,
-}
-
-/// What a product does beside multiplying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Folds and hashes: filler.
-    Tickets,
-    /// Writes C.
-    Plain,
-    /// Folds, hashes, takes the noise out and writes C.
-    Exact,
-}
-
-impl Mode {
-    /// As the kernels have it: fold 1, store 2, correct 4.
-    fn bits(self) -> u32 {
-        match self {
-            Mode::Tickets => 1,
-            Mode::Plain => 2,
-            Mode::Exact => 7,
-        }
-    }
-}
-
-impl Multiply {
-    /// All that a GPU has, the likely best first.
-    pub(super) fn of(capability: (u32, u32)) -> &'static [Multiply] {
-        match capability {
-            (9, 0) => &[Multiply::Wgmma, Multiply::Mma],
-            _ => &[Multiply::Mma],
-        }
-    }
-
-    /// Its name in the file of tuned choices.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Multiply::Mma => "mma",
-            Multiply::Wgmma => "wgmma",
-        }
-    }
-
-    pub(super) fn kernel(self, mode: Mode) -> &'static str {
-        match (self, mode) {
-            (Multiply::Mma, Mode::Tickets) => "labora_product_mma_1",
-            (Multiply::Mma, Mode::Plain) => "labora_product_mma_2",
-            (Multiply::Mma, Mode::Exact) => "labora_product_mma_7",
-            (Multiply::Wgmma, Mode::Tickets) => "labora_product_wgmma_1",
-            (Multiply::Wgmma, Mode::Plain) => "labora_product_wgmma_2",
-            (Multiply::Wgmma, Mode::Exact) => "labora_product_wgmma_7",
-        }
-    }
-}
-
-/// Blocks of a product kernel on one generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tiling {
-    pub threads: u32,
-    pub shared: u32,
-    /// Rows and columns of C that one block makes at a time.
-    pub rows: u32,
-    pub columns: u32,
-    /// Rows of the boxes that its tensor maps load; 0: it takes none.
-    pub box_rows: u32,
-}
-
-impl Tiling {
-    pub(super) fn of(multiply: Multiply, capability: (u32, u32)) -> Tiling {
-        match multiply {
-            Multiply::Mma => Tiling {
-                threads: 256,
-                // Two stages where a multiprocessor has 64 KB, else three.
-                shared: if capability.0 < 8 { 61_440 } else { 86_016 },
-                rows: 128,
-                columns: 256,
-                box_rows: 0,
-            },
-            Multiply::Wgmma => Tiling {
-                threads: 384,
-                shared: 221_312,
-                rows: 128,
-                columns: 256,
-                box_rows: 128,
-            },
-        }
-    }
-
-    /// Tiles of so many rows and columns.
-    pub(super) fn tiles(&self, m: u32, n: u32) -> u64 {
-        u64::from(m.div_ceil(self.rows)) * u64::from(n.div_ceil(self.columns))
-    }
-}
 
 /// Chaining values of all chunks of `bytes` bytes.
 pub(super) fn chunks(data: Address, bytes: u64, to: Address) -> Launch {
@@ -335,16 +237,27 @@ mod tests {
             .filter_map(|line| line.strip_prefix("#define LABORA_")?.split_once(' '))
             .map(|(name, value)| (name, value.trim().parse().unwrap()))
             .collect();
-        let mma = Tiling::of(Multiply::Mma, (8, 9));
-        let turing = Tiling::of(Multiply::Mma, (7, 5));
+        // That a tiling is the same on Turing but for its shared memory.
+        let tiling = |multiply| {
+            let (newer, turing) = (Tiling::of(multiply, (8, 9)), Tiling::of(multiply, (7, 5)));
+            let shared = newer.shared;
+            assert_eq!(Tiling { shared, ..turing }, newer);
+            (newer, turing.shared)
+        };
+        let (mma, mma_turing) = tiling(Multiply::Mma);
+        let (square, square_turing) = tiling(Multiply::MmaSquare);
+        let (small, small_turing) = tiling(Multiply::MmaSmall);
         let wgmma = Tiling::of(Multiply::Wgmma, (9, 0));
+        let columns = wgmma.columns / 2;
         assert_eq!(
-            Tiling {
-                shared: mma.shared,
-                ..turing
-            },
-            mma
+            Tiling::of(Multiply::WgmmaSquare, (9, 0)),
+            Tiling { columns, ..wgmma }
         );
+        // product_mma.cu and product_wgmma.cu have these in the kernels' names.
+        for (tiling, sides) in [(square, (128, 128)), (small, (64, 128))] {
+            assert_eq!((tiling.rows, tiling.columns), sides);
+            assert_eq!(tiling.threads, mma.threads);
+        }
         for (name, here) in [
             ("MAX_WINNERS", MAX_LISTED as u32),
             ("CORRECTION", CORRECTION),
@@ -365,7 +278,11 @@ mod tests {
             ("MMA_TILE_M", mma.rows),
             ("MMA_TILE_N", mma.columns),
             ("MMA_SHARED", mma.shared),
-            ("MMA_SHARED_TURING", turing.shared),
+            ("MMA_SHARED_TURING", mma_turing),
+            ("MMA_128X128_SHARED", square.shared),
+            ("MMA_128X128_SHARED_TURING", square_turing),
+            ("MMA_64X128_SHARED", small.shared),
+            ("MMA_64X128_SHARED_TURING", small_turing),
             ("WGMMA_THREADS", wgmma.threads),
             ("WGMMA_TILE_M", wgmma.rows),
             ("WGMMA_TILE_N", wgmma.columns),

@@ -11,11 +11,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 use super::driver::{Driver, Event, Fault, Pinned};
 use super::flight::{Flight, Stage, Step};
-use super::grid::grid_of;
-use super::kernels::{Mode, Tiling};
+use super::grid::ways;
+use super::kernels::Mode;
 use super::memory::{Block, Kept, Key, Memory};
+use super::multiply::{Speed, Way, fastest};
 use super::plan::{PARAMS_BYTES, Panels, Plan, RESULT_BYTES};
-use super::tuning::Tuned;
 use super::winners::answer;
 use super::{Ask, Settings, Shared};
 use crate::device::{Job, Outcome, Want};
@@ -41,10 +41,8 @@ pub(super) struct Slot {
 pub(super) struct Gpu<'a> {
     pub driver: Box<dyn Driver>,
     pub memory: Memory,
-    pub tuned: Tuned,
-    pub tiling: Tiling,
-    /// Blocks of a product's launch for each mode are as many as run at once.
-    pub grids: [u32; 3],
+    /// One at least.
+    pub ways: Vec<Way>,
     pub slots: Vec<Slot>,
     /// Staging for large copies, two each way.
     pub up: [Pinned; 2],
@@ -81,7 +79,7 @@ impl<'a> Machine<'a> {
     pub(super) fn new(
         mut driver: Box<dyn Driver>,
         budget: u64,
-        tuned: Tuned,
+        speeds: &[Speed],
         settings: &'a Settings,
         shared: &'a Shared,
     ) -> Result<Self, Fault> {
@@ -104,22 +102,12 @@ impl<'a> Machine<'a> {
             driver.pin(settings.piece_bytes)?,
             driver.pin(settings.piece_bytes)?,
         ];
-        let capability = driver.facts().capability;
-        let tiling = Tiling::of(tuned.multiply, capability);
-        let mut grids = [0; 3];
-        for (grid, mode) in grids
-            .iter_mut()
-            .zip([Mode::Tickets, Mode::Plain, Mode::Exact])
-        {
-            *grid = grid_of(&mut *driver, tuned.multiply, &tiling, mode)?;
-        }
+        let ways = ways(&mut *driver, speeds)?;
         Ok(Machine {
             gpu: Gpu {
                 driver,
                 memory: Memory::new(budget),
-                tuned,
-                tiling,
-                grids,
+                ways,
                 slots,
                 up,
                 down,
@@ -281,6 +269,16 @@ pub(super) struct Start {
 }
 
 impl Gpu<'_> {
+    /// How an m×n product is done soonest.
+    pub(super) fn way(&self, sides: (u32, u32), mode: Mode) -> Way {
+        let multiprocessors = self.driver.facts().multiprocessors;
+        match fastest(&self.ways, sides, mode, multiprocessors) {
+            Some(way) => way,
+            // Every generation has some.
+            None => unreachable!("no way to multiply"),
+        }
+    }
+
     /// Finds memory for a job. `alone`: none is in flight, so there is nothing to wait for.
     fn admit(&mut self, ask: &Ask, alone: bool) -> Result<Admission, Fault> {
         let job = &ask.job;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use labora_pouw::{Difficulty, Hash, Seal, Shape, U256, reference, verify};
 
+use super::multiply::Multiply;
 use super::{CudaDevice, CudaOptions, Settings};
 use crate::{Cancel, Device, Job, MAX_WINNERS, Matrix, Outcome, Template, Want};
 use emulated::{Shared, open, world};
@@ -24,6 +25,7 @@ fn settings() -> Settings {
     Settings {
         piece_bytes: 12_288,
         timed: (32, 32, 256),
+        lone_runs: 1,
         retry: (Duration::from_millis(1), Duration::from_millis(4)),
         ..Settings::new(CudaOptions::default())
     }
@@ -35,6 +37,21 @@ fn device_in(world: &Shared, capability: (u32, u32), settings: Settings) -> Cuda
 
 fn device(capability: (u32, u32)) -> CudaDevice {
     device_in(&world(PLENTY), capability, settings())
+}
+
+/// A device for each way to multiply that generations have.
+fn one_of_each() -> Vec<(String, CudaDevice)> {
+    let each = |capability| {
+        Multiply::of(capability).chunks(1).map(move |way| {
+            let settings = Settings {
+                ways: Some(way),
+                ..settings()
+            };
+            let device = device_in(&world(PLENTY), capability, settings);
+            (format!("{capability:?}, {}", way[0].name()), device)
+        })
+    };
+    CAPABILITIES.into_iter().flat_map(each).collect()
 }
 
 fn difficulty(macs: u64) -> Difficulty {

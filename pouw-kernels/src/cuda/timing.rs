@@ -5,7 +5,8 @@ use super::Settings;
 use super::driver::{Address, Driver, Fault, Launch, Stream};
 use super::grid::{grid_of, how_of};
 use super::kernels::{self, Mode, Multiply, Noising, Product, SPARSE_BYTES, Tiling, WINNERS_BYTES};
-use super::tuning::{self, Tuned};
+use super::multiply::Speed;
+use super::tuning;
 
 /// Timed runs, of which the median counts; one more goes before.
 const RUNS: usize = 3;
@@ -13,59 +14,94 @@ const RUNS: usize = 3;
 const UNKNOWN_MACS_PER_MS: u64 = 1_000_000_000;
 
 /// What the file says of this GPU, or what is timed now and then written there.
-pub(super) fn tuned(
+pub(super) fn speeds(
     driver: &mut dyn Driver,
     budget: u64,
     settings: &Settings,
-) -> Result<Tuned, Fault> {
+) -> Result<Vec<Speed>, Fault> {
+    let ways = settings
+        .ways
+        .unwrap_or(Multiply::of(driver.facts().capability));
     let path = settings.options.tuning.as_deref();
-    if let Some(tuned) = path.and_then(|path| tuning::load(path, driver.facts())) {
-        return Ok(tuned);
+    if let Some(speeds) = path.and_then(|path| tuning::load(path, driver.facts(), ways)) {
+        return Ok(speeds);
     }
-    let Some(tuned) = time_all(driver, budget, settings.timed)? else {
-        return Ok(Tuned {
-            multiply: Multiply::of(driver.facts().capability)[0],
+    let Some(speeds) = time_all(driver, budget, ways, settings)? else {
+        // No memory for it: small tiles for few rounds, the likely best else.
+        let lone_per_ms = UNKNOWN_MACS_PER_MS / u64::from(driver.facts().multiprocessors.max(1));
+        let unknown = |&multiply: &Multiply| Speed {
+            multiply,
+            lone_per_ms,
             macs_per_ms: UNKNOWN_MACS_PER_MS,
-        });
+        };
+        return Ok(ways.iter().map(unknown).collect());
     };
-    tracing::info!(
-        device = %driver.facts().name,
-        kernel = tuned.multiply.name(),
-        gmacs_per_s = tuned.macs_per_ms / 1_000_000,
-        "timed the GPU"
-    );
+    for speed in &speeds {
+        tracing::info!(
+            device = %driver.facts().name,
+            kernel = speed.multiply.name(),
+            gmacs_per_s = speed.macs_per_ms / 1_000_000,
+            tile_gmacs_per_s = speed.lone_per_ms / 1_000_000,
+            "timed the GPU"
+        );
+    }
     if let Some(path) = path
-        && let Err(error) = tuning::store(path, driver.facts(), tuned)
+        && let Err(error) = tuning::store(path, driver.facts(), &speeds)
     {
         tracing::warn!(path = %path.display(), %error, "what was timed could not be kept; it is timed again at the next start");
     }
-    Ok(tuned)
+    Ok(speeds)
 }
 
-/// The best of all; `None` if the memory for it is not there.
+/// All of them; `None` if the memory for it is not there.
 fn time_all(
     driver: &mut dyn Driver,
     budget: u64,
-    (m, n, k): (u32, u32, u32),
-) -> Result<Option<Tuned>, Fault> {
+    ways: &[Multiply],
+    settings: &Settings,
+) -> Result<Option<Vec<Speed>>, Fault> {
+    let (m, n, k) = settings.timed;
     let Some((at, product)) = operands(driver, budget, (m, n, k), 0)? else {
         return Ok(None);
     };
-    let macs = u64::from(m) * u64::from(n) * u64::from(k);
-    let mut best: Option<Tuned> = None;
-    for &multiply in Multiply::of(driver.facts().capability) {
-        let launch = launch(driver, multiply, &product, Mode::Tickets)?;
-        let ms = time(driver, &launch)?;
-        let macs_per_ms = ((macs as f64 / f64::from(ms.max(1e-3))) as u64).max(1);
-        if best.is_none_or(|best| best.macs_per_ms < macs_per_ms) {
-            best = Some(Tuned {
-                multiply,
-                macs_per_ms,
-            });
-        }
+    let mut speeds = Vec::with_capacity(ways.len());
+    for &multiply in ways {
+        let many = launch(driver, multiply, &product, Mode::Tickets)?;
+        let macs = u64::from(m) * u64::from(n) * u64::from(k);
+        let macs_per_ms = rate(macs, time(driver, &many, 1)?);
+        let tiling = Tiling::of(multiply, driver.facts().capability);
+        let (m, n) = few_tiles(&tiling, (m, n), driver.facts().multiprocessors);
+        let few = launch(
+            driver,
+            multiply,
+            &Product { m, n, ..product },
+            Mode::Tickets,
+        )?;
+        let ms = time(driver, &few, settings.lone_runs)?;
+        speeds.push(Speed {
+            multiply,
+            lone_per_ms: rate(tiling.area() * u64::from(k), ms),
+            macs_per_ms,
+        });
     }
     driver.free(at.at)?;
-    Ok(best)
+    Ok(Some(speeds))
+}
+
+/// Multiply-accumulates a millisecond, at least one.
+fn rate(macs: u64, ms: f32) -> u64 {
+    ((macs as f64 / f64::from(ms.max(1e-4))) as u64).max(1)
+}
+
+/// Sides within m and n of which as many tiles as there are multiprocessors, or a few less, make up a product. About square,
+/// so that it is the tiles that take the time and not the memory.
+fn few_tiles(tiling: &Tiling, (m, n): (u32, u32), multiprocessors: u32) -> (u32, u32) {
+    let rows = (1024 / tiling.rows).clamp(1, multiprocessors.max(1));
+    let columns = (multiprocessors / rows).max(1);
+    (
+        m.min(rows * tiling.rows),
+        n.min(columns.saturating_mul(tiling.columns)),
+    )
 }
 
 /// Operands of a mined product, of random entries, at the start of an allocation that ends with `more` bytes for other
@@ -145,18 +181,40 @@ pub(super) fn launch(
     Ok(kernels::product(product, mode, &how))
 }
 
-/// Milliseconds of one launch, the median of some.
-fn time(driver: &mut dyn Driver, launch: &Launch) -> Result<f32, Fault> {
+/// Milliseconds of one launch of so many in a row, the median of some such rows.
+fn time(driver: &mut dyn Driver, launch: &Launch, in_a_row: u32) -> Result<f32, Fault> {
     let mut runs = Vec::with_capacity(RUNS);
     let (from, to) = (driver.event()?, driver.event()?);
     driver.launch(launch)?;
     for _ in 0..RUNS {
         driver.record(from, Stream::Compute)?;
-        driver.launch(launch)?;
+        for _ in 0..in_a_row {
+            driver.launch(launch)?;
+        }
         driver.record(to, Stream::Compute)?;
         driver.wait(to)?;
-        runs.push(driver.elapsed_ms(from, to)?);
+        runs.push(driver.elapsed_ms(from, to)? / in_a_row.max(1) as f32);
     }
     runs.sort_by(f32::total_cmp);
     Ok(runs[RUNS / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_tiles_are_never_more_than_multiprocessors_and_nearly_as_many() {
+        for multiply in Multiply::of((9, 0)) {
+            let tiling = Tiling::of(*multiply, (9, 0));
+            for multiprocessors in [1, 7, 14, 40, 68, 132, 148] {
+                let (m, n) = few_tiles(&tiling, (4096, 4096), multiprocessors);
+                let tiles = tiling.tiles(m, n);
+                let what = format!("{multiply:?}, {multiprocessors}: {m}×{n}");
+                assert!(tiles <= u64::from(multiprocessors), "{what}");
+                assert!(2 * tiles > u64::from(multiprocessors), "{what}");
+            }
+            assert_eq!(few_tiles(&tiling, (32, 48), 132), (32, 48));
+        }
+    }
 }

@@ -71,7 +71,7 @@ fn at_first(error: DeviceError) -> DeviceError {
 }
 
 /// An opened driver, its budget, and what was timed.
-type Opened = (Box<dyn Driver>, u64, super::tuning::Tuned);
+type Opened = (Box<dyn Driver>, u64, Vec<super::multiply::Speed>);
 
 /// Opens the GPU, and times it if need be. A panic is that of a driver which lacks something.
 fn open_driver(
@@ -84,23 +84,24 @@ fn open_driver(
         let free = driver.facts().free_bytes / 100 * MEMORY_PERCENT;
         let budget = free.min(settings.options.max_memory_bytes.unwrap_or(u64::MAX));
         shared.budget.store(budget, Ordering::Relaxed);
-        let tuned = timing::tuned(&mut *driver, budget, settings).map_err(|fault| match fault {
-            Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
-            Fault::Lost(why) => DeviceError::Lost(why),
-        })?;
-        Ok((driver, budget, tuned))
+        let speeds =
+            timing::speeds(&mut *driver, budget, settings).map_err(|fault| match fault {
+                Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
+                Fault::Lost(why) => DeviceError::Lost(why),
+            })?;
+        Ok((driver, budget, speeds))
     }))
     .unwrap_or_else(|panic| Err(DeviceError::Panicked(message(&*panic))))
 }
 
 /// Does jobs. `None`: the device is being dropped; else why it is lost, which all jobs not answered before were told.
 fn work(
-    (driver, budget, tuned): Opened,
+    (driver, budget, speeds): Opened,
     settings: &Settings,
     shared: &Shared,
     asks: &Receiver<Ask>,
 ) -> Option<DeviceError> {
-    let mut machine = match Machine::new(driver, budget, tuned, settings, shared) {
+    let mut machine = match Machine::new(driver, budget, &speeds, settings, shared) {
         Ok(machine) => machine,
         Err(Fault::OutOfMemory { needs }) => {
             return Some(lose(shared, DeviceError::OutOfMemory { needs }));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::compile::Kernel;
-use crate::{MODES, WGMMA};
+use crate::{WGMMA, WGMMA_TILINGS, names};
 
 /// Tensor cycles of the other consumer's window, m64n256k64 in int8.
 pub const WINDOW_CYCLES: usize = 256;
@@ -16,8 +16,7 @@ const TURN_CYCLES: usize = 80;
 /// Roles of the Hopper product stay within the registers that they ask for, and the fold within its
 /// time.
 pub fn check_hopper(kernels: &BTreeMap<String, Kernel>) -> Window {
-    for mode in MODES {
-        let name = format!("{}{mode}", WGMMA.0);
+    for name in names(WGMMA.0, WGMMA_TILINGS) {
         let code = &kernels[&name].code;
         let place = |what: &str| {
             code.iter()

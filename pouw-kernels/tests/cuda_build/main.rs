@@ -24,11 +24,13 @@ use report::{table, write_report};
 /// What build.rs compiles for, but for the PTX.
 const TARGETS: [&str; 7] = ["75", "80", "86", "89", "90a", "100", "120"];
 /// Products, by the start of their names, and the instruction that they must have. On 9.0 the `mma`
-/// kernels are kept beside the others.
+/// kernels are kept beside the others. A tiling but the largest stands in the names.
 const MMA: (&str, &str) = ("labora_product_mma_", "IMMA");
 const WGMMA: (&str, &str) = ("labora_product_wgmma_", "IGMMA");
-/// Entry points of each product: filler, plain, folded and stored, mined and exact.
-const MODES: [u32; 4] = [1, 2, 3, 7];
+const MMA_TILINGS: &[&str] = &["", "128x128_", "64x128_"];
+const WGMMA_TILINGS: &[&str] = &["", "128x128_"];
+/// Entry points of each product: filler, plain, mined and exact.
+const MODES: [u32; 3] = [1, 2, 7];
 
 fn check(target: &str, kernels: &BTreeMap<String, Kernel>) {
     for (name, kernel) in kernels {
@@ -44,14 +46,9 @@ fn check(target: &str, kernels: &BTreeMap<String, Kernel>) {
             .count(|instruction| instruction.starts_with("LDL") || instruction.starts_with("STL"));
         assert_eq!(local, 0, "{name} on sm_{target} uses local memory");
     }
-    let families: &[_] = if target == "90a" {
-        &[MMA, WGMMA]
-    } else {
-        &[MMA]
-    };
-    for (family, tensor) in families {
-        for mode in MODES {
-            let name = format!("{family}{mode}");
+    let wgmma = if target == "90a" { WGMMA_TILINGS } else { &[] };
+    for ((family, tensor), tilings) in [(MMA, MMA_TILINGS), (WGMMA, wgmma)] {
+        for name in names(family, tilings) {
             let kernel = kernels
                 .get(&name)
                 .unwrap_or_else(|| panic!("no {name} on sm_{target}"));
@@ -61,6 +58,19 @@ fn check(target: &str, kernels: &BTreeMap<String, Kernel>) {
             );
         }
     }
+    let products = kernels.keys().filter(|name| name.contains("product"));
+    assert_eq!(
+        products.count(),
+        MODES.len() * (MMA_TILINGS.len() + wgmma.len()),
+        "sm_{target} has a product of which this knows nothing"
+    );
+}
+
+/// Entry points of a family.
+fn names(family: &str, tilings: &[&str]) -> impl Iterator<Item = String> {
+    tilings
+        .iter()
+        .flat_map(move |tiling| MODES.map(|mode| format!("{family}{tiling}{mode}")))
 }
 
 #[test]

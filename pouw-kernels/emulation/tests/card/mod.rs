@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+mod numbers;
+
 use core::ffi::c_void;
 
 use labora_emulation::{LaunchError, Target, launch_on};
+pub use numbers::Numbers;
 use zerocopy::IntoBytes;
 
 /// A number of `cuda/tiles.h`.
@@ -342,64 +345,60 @@ impl Card {
         out
     }
 
-    /// The product of `args.mode` by `mma`, on `grid` blocks.
-    pub fn product_mma(self, args: ProductArgs, grid: u32) -> Result<(), LaunchError> {
-        let shared = match self.0 {
-            Target::Turing => tile("LABORA_MMA_SHARED_TURING"),
-            Target::Hopper => tile("LABORA_MMA_SHARED "),
-        };
-        self.product_mma_with(args, grid, shared)
+    /// The product of `args.mode` by `mma` in a tiling, on `grid` blocks.
+    pub fn product_mma(
+        self,
+        tiling: MmaTiling,
+        args: ProductArgs,
+        grid: u32,
+    ) -> Result<(), LaunchError> {
+        self.product_mma_with(tiling, args, grid, self.mma_shared(tiling))
     }
 
     /// As it, with a given size of shared memory.
     pub fn product_mma_with(
         self,
+        tiling: MmaTiling,
         args: ProductArgs,
         grid: u32,
         shared: u32,
     ) -> Result<(), LaunchError> {
-        let kernel = format!("labora_product_mma_{}", args.mode);
+        let name = match tiling {
+            MmaTiling::Large => String::new(),
+            MmaTiling::Square => "128x128_".into(),
+            MmaTiling::Small => "64x128_".into(),
+        };
+        let kernel = format!("labora_product_mma_{name}{}", args.mode);
         let threads = tile("LABORA_MMA_THREADS");
         self.launch(&kernel, grid, threads, shared, arguments![args])
     }
+
+    fn mma_shared(self, tiling: MmaTiling) -> u32 {
+        let name = match tiling {
+            MmaTiling::Large => "MMA",
+            MmaTiling::Square => "MMA_128X128",
+            MmaTiling::Small => "MMA_64X128",
+        };
+        // The blank, for the name is the start of another.
+        let end = match self.0 {
+            Target::Turing => "_TURING ",
+            Target::Hopper => " ",
+        };
+        tile(&format!("LABORA_{name}_SHARED{end}"))
+    }
 }
 
-/// Numbers from a seed: splitmix64.
-pub struct Numbers(u64);
+/// What a block of the mma product makes of C at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum MmaTiling {
+    /// 128×256.
+    Large,
+    /// 128×128.
+    Square,
+    /// 64×128.
+    Small,
+}
 
-impl Numbers {
-    /// `LABORA_TEST_SEED` from the environment, else a fixed one; printed, so that a failure shows it.
-    pub fn new(name: &str) -> Numbers {
-        let seed = std::env::var("LABORA_TEST_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(20_251_125);
-        println!("{name}: LABORA_TEST_SEED={seed}");
-        Numbers(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ x >> 31
-    }
-
-    /// One of `from..=to`.
-    pub fn within(&mut self, from: u32, to: u32) -> u32 {
-        from + (self.next() % u64::from(to - from + 1)) as u32
-    }
-
-    pub fn hash(&mut self) -> [u8; 32] {
-        core::array::from_fn(|_| self.next() as u8)
-    }
-
-    /// `len` entries of magnitude at most `limit`.
-    pub fn entries(&mut self, len: usize, limit: u32) -> Vec<i8> {
-        let span = 2 * limit + 1;
-        (0..len)
-            .map(|_| (i64::from(self.within(0, span - 1)) - i64::from(limit)) as i8)
-            .collect()
-    }
+impl MmaTiling {
+    pub const ALL: [MmaTiling; 3] = [MmaTiling::Large, MmaTiling::Square, MmaTiling::Small];
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cuda::bench::tests::measured;
 use crate::cuda::driver::Fault;
+use crate::cuda::multiply::Mode;
 
 fn shape() -> Shape {
     Shape::new(32, 48, 256).unwrap()
@@ -10,19 +11,20 @@ fn shape() -> Shape {
 
 #[test]
 fn every_kernel_of_a_generation_runs_in_every_mode_beside_the_vendors() {
-    for (capability, kernels) in [((8, 0), vec!["mma"]), ((9, 0), vec!["wgmma", "mma"])] {
+    for capability in CAPABILITIES {
         let world = world(PLENTY);
         let mut driver = open(&world, capability, 1)().unwrap();
         let figures = measured(&mut *driver, shape(), Ok(())).unwrap();
-        assert!(kernels.contains(&figures.kernel));
+        let ways = Multiply::of(capability);
+        assert!(ways.iter().any(|way| way.name() == figures.kernel));
         for time in [figures.plain, figures.filler, figures.exact] {
             assert!(time > Duration::ZERO && time < Duration::from_secs(60));
         }
         assert!(figures.cublaslt.is_ok_and(|time| time < figures.plain));
         let launched = &world.lock().launched;
-        for kernel in kernels {
-            for mode in [1, 2, 7] {
-                let name = format!("labora_product_{kernel}_{mode}");
+        for way in ways {
+            for mode in Mode::ALL {
+                let name = way.kernel(mode);
                 // One round to warm up, and two that count, of eight launches each.
                 assert_eq!(launched.iter().filter(|ran| **ran == name).count(), 24);
             }

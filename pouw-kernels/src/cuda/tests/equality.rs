@@ -5,8 +5,7 @@ use crate::Filler;
 
 #[test]
 fn small_ragged_shapes_equal_the_reference_on_every_generation() {
-    for capability in CAPABILITIES {
-        let device = device(capability);
+    for (way, device) in one_of_each() {
         for (m, n, k) in [
             (32, 32, 256),
             (48, 80, 320),
@@ -19,7 +18,7 @@ fn small_ragged_shapes_equal_the_reference_on_every_generation() {
                 &device,
                 &job,
                 &prove(&job, shape),
-                &format!("{capability:?} {shape:?}"),
+                &format!("{way}, {shape:?}"),
             );
         }
     }
@@ -27,7 +26,7 @@ fn small_ragged_shapes_equal_the_reference_on_every_generation() {
 
 #[test]
 fn fifty_random_shapes_equal_the_reference() {
-    let devices = CAPABILITIES.map(device);
+    let devices = one_of_each();
     for case in 0..50_u32 {
         let dice = *blake3::hash(&case.to_le_bytes()).as_bytes();
         let dice = |at: usize, below: u32| u32::from(dice[at]) % below;
@@ -46,12 +45,12 @@ fn fifty_random_shapes_equal_the_reference() {
             Want::ExactProduct,
         );
         let proved = prove(&job, shape);
-        let (device, capability) = (&devices[case as usize % 3], CAPABILITIES[case as usize % 3]);
+        let (way, device) = &devices[case as usize % devices.len()];
         check_all(
             device,
             &job,
             &proved,
-            &format!("case {case} {shape:?}, {capability:?}"),
+            &format!("case {case} {shape:?}, {way}"),
         );
     }
 }
@@ -198,28 +197,28 @@ fn noised_bt_is_made_once_a_template_and_of_filler_only_the_fresh_chunk_is_sent(
 fn a_product_in_bands_is_the_same_product() {
     let shape = Shape::new(432, 288, 256).unwrap();
     for capability in CAPABILITIES {
-        let world = world(PLENTY);
-        let banded = Settings {
-            band_ms: 0,
-            least_band_rows: Some(16),
-            ..settings()
-        };
-        let device = device_in(&world, capability, banded);
-        let job = job("bands", shape, difficulty(1 << 18), Want::ExactProduct);
-        check_all(
-            &device,
-            &job,
-            &prove(&job, shape),
-            &format!("{capability:?}"),
-        );
-        let products = world
-            .lock()
-            .launched
-            .iter()
-            .filter(|name| name.ends_with("_7"))
-            .count();
-        // 432 rows in launches of 128.
-        assert_eq!(products, 4);
+        for way in Multiply::of(capability).chunks(1) {
+            let world = world(PLENTY);
+            let banded = Settings {
+                band_ms: 0,
+                least_band_rows: Some(16),
+                ways: Some(way),
+                ..settings()
+            };
+            let device = device_in(&world, capability, banded);
+            let job = job("bands", shape, difficulty(1 << 18), Want::ExactProduct);
+            let what = format!("{capability:?}, {}", way[0].name());
+            check_all(&device, &job, &prove(&job, shape), &what);
+            let launched = &world.lock().launched;
+            let products = launched.iter().filter(|name| name.ends_with("_7")).count();
+            // 432 rows in launches of one row of tiles: 128 or 64.
+            let rows = if way[0] == Multiply::MmaSmall {
+                64
+            } else {
+                128
+            };
+            assert_eq!(products, 432_usize.div_ceil(rows), "{what}");
+        }
     }
 }
 

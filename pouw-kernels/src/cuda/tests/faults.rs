@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::DeviceError;
+use crate::cuda::multiply::Mode;
 use crate::cuda::plan::Plan;
 
 /// Runs a job until the device takes it again.
@@ -253,41 +254,46 @@ fn memory_that_somebody_else_took_costs_the_job_and_comes_back_with_it() {
 }
 
 #[test]
-fn a_gpu_model_is_timed_once_and_the_better_kernel_taken() {
+fn a_gpu_model_is_timed_once_and_the_fastest_way_taken_for_each_shape() {
     let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tuning.json");
     let with_file = || Settings {
         options: CudaOptions {
-            tuning: Some(folder.path().join("tuning.json")),
+            tuning: Some(file.clone()),
             ..CudaOptions::default()
         },
         ..settings()
     };
     let world = world(PLENTY);
     drop(device_in(&world, (9, 0), with_file()));
-    let text = std::fs::read_to_string(folder.path().join("tuning.json")).unwrap();
+    let mut text: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let timed: Vec<_> = std::mem::take(&mut world.lock().launched);
-    for kernel in ["labora_product_mma_1", "labora_product_wgmma_1"] {
-        assert!(timed.contains(&kernel), "{timed:?}");
+    let ways = Multiply::of((9, 0));
+    for way in ways {
+        assert!(timed.contains(&way.kernel(Mode::Tickets)), "{timed:?}");
     }
-    let shape = Shape::new(64, 64, 256).unwrap();
-    let job = job("tuned", shape, difficulty(1 << 19), Want::ExactProduct);
-    for kernel in ["mma", "wgmma"] {
-        // As if that one had been faster.
-        let other = if kernel == "mma" {
-            "\"wgmma\""
-        } else {
-            "\"mma\""
-        };
-        let text = text.replace(other, &format!("\"{kernel}\""));
-        std::fs::write(folder.path().join("tuning.json"), text).unwrap();
+    // As if in turn each had been the fastest at large products, and the smallest tile the one for few of them: there are
+    // three multiprocessors.
+    for fastest in ways {
+        let model = text.as_object_mut().unwrap().values_mut().next().unwrap();
+        for (name, speed) in model.as_object_mut().unwrap() {
+            let is_best = name == fastest.name();
+            speed["macs_per_ms"] = if is_best { 1000.into() } else { 10.into() };
+            let is_small = name == "mma 64x128";
+            speed["tile_macs_per_ms"] = if is_small { 1000.into() } else { 10.into() };
+        }
+        std::fs::write(&file, text.to_string()).unwrap();
         let device = device_in(&world, (9, 0), with_file());
-        check(&run(&device, &job), &job, &prove(&job, shape), kernel);
-        let launched: Vec<_> = std::mem::take(&mut world.lock().launched);
-        let products: Vec<_> = launched
-            .iter()
-            .filter(|name| name.contains("product"))
-            .collect();
-        assert_eq!(products, [&format!("labora_product_{kernel}_7")]);
+        for (m, n, way) in [(64, 64, &Multiply::MmaSmall), (272, 800, fastest)] {
+            let shape = Shape::new(m, n, 256).unwrap();
+            let job = job("tuned", shape, difficulty(1 << 19), Want::ExactProduct);
+            check(&run(&device, &job), &job, &prove(&job, shape), way.name());
+            let launched = std::mem::take(&mut world.lock().launched);
+            let products = launched.iter().filter(|name| name.contains("product"));
+            let products: std::collections::HashSet<_> = products.copied().collect();
+            assert_eq!(products, [way.kernel(Mode::Exact)].into(), "{m}×{n}");
+        }
     }
 }
 
