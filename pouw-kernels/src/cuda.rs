@@ -96,6 +96,9 @@ struct Settings {
     ways: Option<&'static [Multiply]>,
     /// The first interval after which a lost GPU is tried again, and the longest.
     retry: (Duration, Duration),
+    /// How long nothing may come of what runs, beside a hundred times what it should take: a GPU that others use too, or that
+    /// wakes up, is slow at times.
+    hang: Duration,
     /// How long the device keeps what it may need again while nobody asks for anything.
     keep: Duration,
 }
@@ -111,6 +114,7 @@ impl Settings {
             lone_runs: 8,
             ways: None,
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
+            hang: Duration::from_secs(10),
             // Longer than between two templates, and soon enough for whoever wants the GPU instead.
             keep: Duration::from_secs(1),
         }
@@ -203,9 +207,9 @@ impl CudaDevice {
 
     /// Opens a GPU: loads the kernels, and times them if no file says how fast this model is.
     pub fn open(index: u32, options: CudaOptions) -> Result<Self, DeviceError> {
-        let mut cubin = nvidia::Cubin::default();
+        let mut kept = nvidia::Kept::default();
         let open = move || -> Result<Box<dyn driver::Driver>, DeviceError> {
-            Ok(Box::new(nvidia::Nvidia::open(index, &mut cubin)?))
+            Ok(Box::new(nvidia::Nvidia::open(index, &mut kept)?))
         };
         Self::start(Box::new(open), Settings::new(options))
     }

@@ -7,7 +7,7 @@ use labora_pouw::Shape;
 
 use super::driver::{Driver, Event, Fault, Stream};
 use super::kernels::{CORRECTION, Mode, Multiply, Product};
-use super::nvidia::{Cubin, CublasLt, Nvidia};
+use super::nvidia::{CublasLt, Kept, Nvidia};
 use super::{MEMORY_PERCENT, timing};
 use crate::error::DeviceError;
 
@@ -34,7 +34,7 @@ pub struct GpuFigures {
 ///
 /// If the GPU cannot be opened, fails on the way, or lacks memory for the shape.
 pub fn measure_gpu(index: u32, shape: Shape, rounds: usize) -> Result<GpuFigures, DeviceError> {
-    let mut driver = Nvidia::open(index, &mut Cubin::default())?;
+    let mut driver = Nvidia::open(index, &mut Kept::default())?;
     let library = CublasLt::open();
     let failed = |fault| match fault {
         Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
@@ -166,7 +166,7 @@ fn timed(
         enqueue(driver)?;
     }
     driver.record(to, Stream::Compute)?;
-    driver.wait(to)?;
+    driver.finish(to)?;
     Ok(driver.elapsed_ms(from, to)? / repeats as f32)
 }
 

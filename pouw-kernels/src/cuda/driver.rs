@@ -1,6 +1,8 @@
 //! What the device asks of a driver: memory, copies, launches and events, in streams. One implementation is NVIDIA's
 //! driver; the tests have one that runs the kernels on the host, and loses the device when told to.
 
+use std::time::Duration;
+
 /// An address in the device's memory.
 pub(super) type Address = u64;
 
@@ -22,6 +24,18 @@ pub(super) enum Fault {
     OutOfMemory { needs: u64 },
     /// Anything else: nothing that the device holds can be relied upon any more.
     Lost(String),
+}
+
+/// How long the device may take over anything but a job's own launches, whose time is known better: the longest of these,
+/// a timed product on the slowest GPU, is a fraction of a second.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is said of a device that does not come to an end. CUDA cannot stop a kernel.
+pub(super) fn hung(limit: Duration) -> Fault {
+    Fault::Lost(format!(
+        "what runs on it did not end within {:.1} s",
+        limit.as_secs_f64()
+    ))
 }
 
 /// Queues whose entries run in order, and beside those of other streams.
@@ -83,7 +97,8 @@ pub(super) struct Launch {
 /// Calls are those of the CUDA driver, less what the device does not need. Events and pinned memory live as long as the
 /// driver; device memory is freed with it.
 ///
-/// `write` and `read` wait until no copy uses the pinned memory, so that host and device never touch it at once.
+/// `write` and `read` wait until no copy uses the pinned memory, so that host and device never touch it at once. No call waits
+/// for ever.
 pub(super) trait Driver {
     fn facts(&self) -> &Facts;
 
@@ -111,9 +126,21 @@ pub(super) trait Driver {
     fn hold(&mut self, stream: Stream, event: Event) -> Result<(), Fault>;
     /// Whether all before the event's last record is done.
     fn is_done(&mut self, event: Event) -> Result<bool, Fault>;
-    fn wait(&mut self, event: Event) -> Result<(), Fault>;
+    /// Waits until all before the event's last record is done, for so long at most; whether it is.
+    fn wait(&mut self, event: Event, at_most: Duration) -> Result<bool, Fault>;
+    /// The device does not answer: nothing may wait for it any more, not even the end of this driver.
+    fn give_up(&mut self);
     /// Between two events that are done.
     fn elapsed_ms(&mut self, from: Event, to: Event) -> Result<f32, Fault>;
+
+    /// Waits until all before the event's last record is done; a device that takes longer than [`PATIENCE`] is lost.
+    fn finish(&mut self, event: Event) -> Result<(), Fault> {
+        if self.wait(event, PATIENCE)? {
+            return Ok(());
+        }
+        self.give_up();
+        Err(hung(PATIENCE))
+    }
 }
 
 /// Opens a driver; again after it was lost.

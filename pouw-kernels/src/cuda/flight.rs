@@ -129,6 +129,12 @@ impl Flight {
         }
     }
 
+    /// What one of its launches should take.
+    pub(super) fn band_ms(&self) -> u64 {
+        let macs = u64::from(self.band) * u64::from(self.plan.n) * u64::from(self.plan.k);
+        macs.div_ceil(self.way.speed.macs_per_ms)
+    }
+
     pub(super) fn into_ask(self) -> Ask {
         self.ask
     }

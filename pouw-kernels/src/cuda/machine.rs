@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
-use super::driver::{Driver, Event, Fault, Pinned};
+use super::driver::{Driver, Event, Fault, Pinned, hung};
 use super::flight::{Flight, Stage, Step};
 use super::grid::ways;
 use super::kernels::Mode;
@@ -25,6 +25,8 @@ use crate::error::DeviceError;
 pub(super) const SLOTS: usize = 2;
 /// How often a running job is looked after while another one may come.
 const POLL: Duration = Duration::from_micros(200);
+/// How often the end of the device is looked for while a job runs.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// What belongs to a place for a job in flight.
 pub(super) struct Slot {
@@ -57,6 +59,8 @@ pub(super) struct Machine<'a> {
     gpu: Gpu<'a>,
     flights: VecDeque<Flight>,
     waiting: Option<Ask>,
+    /// When anything last came of what is in flight.
+    moved: Instant,
 }
 
 /// Why a machine stopped.
@@ -117,6 +121,7 @@ impl<'a> Machine<'a> {
             },
             flights: VecDeque::with_capacity(SLOTS),
             waiting: None,
+            moved: Instant::now(),
         })
     }
 
@@ -162,8 +167,10 @@ impl<'a> Machine<'a> {
                 };
             }
             if moved {
+                self.moved = Instant::now();
                 continue;
             }
+            self.check_that_it_moves()?;
             if self.waiting.is_none() && self.has_place() {
                 let next = if self.flights.is_empty() {
                     self.rest(asks)?
@@ -171,7 +178,12 @@ impl<'a> Machine<'a> {
                     asks.recv_timeout(POLL)
                 };
                 match next {
-                    Ok(ask) => self.waiting = Some(ask),
+                    Ok(ask) => {
+                        if self.flights.is_empty() {
+                            self.moved = Instant::now();
+                        }
+                        self.waiting = Some(ask);
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) if self.flights.is_empty() => return Ok(()),
                     // The flag of the end is raised before the queue is closed.
@@ -182,9 +194,24 @@ impl<'a> Machine<'a> {
                 .front()
                 .and_then(|flight| flight.awaited(&self.gpu))
             {
-                self.gpu.driver.wait(event)?;
+                // What came of it is seen by the steps.
+                let _ = self.gpu.driver.wait(event, SLICE)?;
             }
         }
+    }
+
+    /// A device of whose launches none ends, in a time by which several should have, is lost.
+    fn check_that_it_moves(&mut self) -> Result<(), Fault> {
+        let slowest = self.flights.iter().map(Flight::band_ms).max();
+        let Some(band_ms) = slowest else {
+            return Ok(());
+        };
+        let limit = self.gpu.settings.hang + Duration::from_millis(band_ms.saturating_mul(100));
+        if self.moved.elapsed() < limit {
+            return Ok(());
+        }
+        self.gpu.driver.give_up();
+        Err(hung(limit))
     }
 
     /// Waits for a job. One that does not come soon finds the memory given back, for others to use.

@@ -2,11 +2,14 @@
 //! with handles that it gave and that live as long as this.
 
 mod cublaslt;
+mod end;
 mod image;
 mod list;
+mod pinned;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, c_void};
+use std::time::Duration;
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -16,30 +19,14 @@ use super::driver::{
 };
 use crate::error::DeviceError;
 pub(super) use cublaslt::CublasLt;
-pub(super) use image::{Cubin, origin, version};
+use end::Burial;
+use image::Cubin;
+pub(super) use image::{origin, version};
 pub(super) use list::list;
+use pinned::Held;
 
 /// Shared memory that a block may have without being asked for.
 const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
-
-/// Host memory that does not move, and the mark after the last copy that used it.
-struct Held {
-    at: *mut u8,
-    bytes: usize,
-    last: sys::CUevent,
-    /// The stream of that copy; `None` once it was waited for.
-    used: Option<Stream>,
-}
-
-impl Held {
-    fn check(&self, offset: usize, bytes: usize) {
-        let end = offset.checked_add(bytes);
-        assert!(
-            end.is_some_and(|end| end <= self.bytes),
-            "past pinned memory"
-        );
-    }
-}
 
 /// One GPU, through its primary context, which is current to the thread that opened it and used by no other.
 pub(super) struct Nvidia {
@@ -51,13 +38,23 @@ pub(super) struct Nvidia {
     events: Vec<sys::CUevent>,
     pinned: Vec<Held>,
     allocated: HashSet<Address>,
-    /// A call failed: the context is to be reset, not just left.
+    /// A call failed, or what runs does not end: the context is to be reset, not just left.
     lost: bool,
+    burial: Burial,
+}
+
+/// What outlives one opening of a GPU.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// What NVRTC made.
+    cubin: Cubin,
+    burial: Burial,
 }
 
 impl Nvidia {
-    /// Opens GPU `index`; `cubin` keeps what NVRTC made from one opening to the next.
-    pub(super) fn open(index: u32, cubin: &mut Cubin) -> Result<Self, DeviceError> {
+    /// Opens GPU `index`.
+    pub(super) fn open(index: u32, kept: &mut Kept) -> Result<Self, DeviceError> {
+        kept.burial.check()?;
         let found = list::get(index)?;
         found.usable.clone()?;
         let at_open = |error: DriverError| match fault(error, 0) {
@@ -82,10 +79,11 @@ impl Nvidia {
             pinned: Vec::new(),
             allocated: HashSet::new(),
             lost: false,
+            burial: kept.burial.clone(),
         };
         // SAFETY: the context was just retained.
         unsafe { result::ctx::set_current(context) }.map_err(at_open)?;
-        opened.module = cubin.load(found.capability)?;
+        opened.module = kept.cubin.load(found.capability)?;
         for _ in Stream::ALL {
             let stream = result::stream::create(result::stream::StreamKind::NonBlocking);
             opened.streams.push(stream.map_err(at_open)?);
@@ -126,41 +124,6 @@ impl Nvidia {
         }
         self.functions.insert(name, function);
         Ok(function)
-    }
-
-    /// Waits until no copy uses pinned memory, and checks that `offset..offset + bytes` is of it.
-    fn quiet(&mut self, at: Pinned, offset: usize, bytes: usize) -> Result<*mut u8, Fault> {
-        let held = &mut self.pinned[at.0];
-        held.check(offset, bytes);
-        let (place, last) = (held.at, held.last);
-        if held.used.take().is_some() {
-            // SAFETY: the event is destroyed in `drop` only.
-            let waited = unsafe { result::event::synchronize(last) };
-            self.check(waited)?;
-        }
-        // SAFETY: `offset` lies within the allocation.
-        Ok(unsafe { place.add(offset) })
-    }
-
-    /// Before a copy: what used the memory in another stream must be done. Gives its address.
-    fn lend(&mut self, copy: Copied) -> Result<*mut u8, Fault> {
-        let held = &self.pinned[copy.host.0];
-        if held.used.is_some_and(|other| other != copy.stream) {
-            return self.quiet(copy.host, copy.offset, copy.bytes);
-        }
-        held.check(copy.offset, copy.bytes);
-        // SAFETY: `offset` lies within the allocation.
-        Ok(unsafe { held.at.add(copy.offset) })
-    }
-
-    /// After a copy: marks it.
-    fn lent(&mut self, copy: Copied) -> Result<(), Fault> {
-        let (last, queue) = (self.pinned[copy.host.0].last, self.stream(copy.stream));
-        // SAFETY: both handles live until `drop`.
-        let recorded = unsafe { result::event::record(last, queue) };
-        self.check(recorded)?;
-        self.pinned[copy.host.0].used = Some(copy.stream);
-        Ok(())
     }
 }
 
@@ -203,7 +166,9 @@ impl Driver for Nvidia {
 
     fn free(&mut self, at: Address) -> Result<(), Fault> {
         assert!(self.allocated.remove(&at), "freed twice");
-        // SAFETY: it was allocated above and has not been freed; the driver waits for kernels that use it.
+        // The driver waits, without an end, for kernels that may use it.
+        self.settle()?;
+        // SAFETY: it was allocated above and has not been freed.
         let freed = unsafe { result::free_sync(at) };
         self.check(freed)
     }
@@ -226,7 +191,7 @@ impl Driver for Nvidia {
     }
 
     fn event(&mut self) -> Result<Event, Fault> {
-        let event = result::event::create(sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC);
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
         let event = self.check(event)?;
         self.events.push(event);
         Ok(Event(self.events.len() - 1))
@@ -373,45 +338,19 @@ impl Driver for Nvidia {
         }
     }
 
-    fn wait(&mut self, event: Event) -> Result<(), Fault> {
+    fn wait(&mut self, event: Event, at_most: Duration) -> Result<bool, Fault> {
+        let event = self.events[event.0];
         // SAFETY: the event lives until `drop`.
-        let waited = unsafe { result::event::synchronize(self.events[event.0]) };
-        self.check(waited)
+        self.until(|| unsafe { result::event::query(event) }, at_most)
+    }
+
+    fn give_up(&mut self) {
+        self.lost = true;
     }
 
     fn elapsed_ms(&mut self, from: Event, to: Event) -> Result<f32, Fault> {
         // SAFETY: both events live until `drop`.
         let elapsed = unsafe { result::event::elapsed(self.events[from.0], self.events[to.0]) };
         self.check(elapsed)
-    }
-}
-
-impl Drop for Nvidia {
-    /// Gives everything back. After a failure most of these calls fail too, and resetting the context does it all.
-    fn drop(&mut self) {
-        // SAFETY: each handle came from the driver and is used here for the last time; the context is still current.
-        unsafe {
-            // Kernels and copies in flight use the memory below.
-            let _ = result::ctx::synchronize();
-            for held in &self.pinned {
-                let _ = result::free_host(held.at.cast());
-            }
-            for at in &self.allocated {
-                let _ = result::free_sync(*at);
-            }
-            for event in &self.events {
-                let _ = result::event::destroy(*event);
-            }
-            for stream in &self.streams {
-                let _ = result::stream::destroy(*stream);
-            }
-            if !self.module.is_null() {
-                let _ = result::module::unload(self.module);
-            }
-            if self.lost {
-                let _ = sys::cuDevicePrimaryCtxReset_v2(self.device);
-            }
-            let _ = result::primary_ctx::release(self.device);
-        }
     }
 }

@@ -192,7 +192,7 @@ fn time(driver: &mut dyn Driver, launch: &Launch, in_a_row: u32) -> Result<f32, 
             driver.launch(launch)?;
         }
         driver.record(to, Stream::Compute)?;
-        driver.wait(to)?;
+        driver.finish(to)?;
         runs.push(driver.elapsed_ms(from, to)? / in_a_row.max(1) as f32);
     }
     runs.sort_by(f32::total_cmp);

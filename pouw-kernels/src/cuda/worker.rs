@@ -11,6 +11,9 @@ use super::machine::{End, Machine};
 use super::{Ask, MEMORY_PERCENT, Settings, Shared, timing};
 use crate::error::DeviceError;
 
+/// Attempts to open a lost GPU after which people are told what they can do.
+const ADVISED_AFTER: u32 = 4;
+
 /// Serves the queue until it is closed. What came of the first opening goes to `ready`.
 pub(super) fn serve(
     mut open: Open,
@@ -42,15 +45,24 @@ pub(super) fn serve(
         if shared.proven.load(Ordering::Relaxed) {
             interval = first;
         }
+        let mut attempts = 0;
         opened = loop {
             if !answer_for(interval, &lost, shared, asks) {
                 return;
             }
+            attempts += 1;
             interval = (interval * 2).min(longest);
             match open_driver(&mut open, settings, shared) {
                 Ok(opened) => break opened,
                 Err(error) => {
                     tracing::warn!(device = %name, retry_ms = interval.as_millis() as u64, "still lost: {error}");
+                    if attempts == ADVISED_AFTER {
+                        tracing::warn!(
+                            device = %name,
+                            "{attempts} new contexts were refused. If nvidia-smi shows the GPU well, restart this program: CUDA may \
+                             refuse one in which a kernel failed; else look for Xid in the kernel log"
+                        );
+                    }
                 }
             }
         };

@@ -72,7 +72,7 @@ impl CublasLt {
                     gpu.record(events.0, Stream::Compute)?;
                     let enqueued = call.enqueue(at);
                     gpu.record(events.1, Stream::Compute)?;
-                    gpu.wait(events.1)?;
+                    gpu.finish(events.1)?;
                     Ok((enqueued, gpu.elapsed_ms(events.0, events.1)?))
                 };
                 let (enqueued, ms) =

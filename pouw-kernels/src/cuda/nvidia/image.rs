@@ -83,7 +83,7 @@ fn no_kernels(error: nvrtc::result::NvrtcError) -> DeviceError {
 
 /// What NVRTC made, kept for when the device is opened again.
 #[derive(Default)]
-pub(in crate::cuda) struct Cubin(Option<Vec<u8>>);
+pub(super) struct Cubin(Option<Vec<u8>>);
 
 impl Cubin {
     /// Loads the kernels into the current context.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use labora_emulation::{Target, launch_on};
 use parking_lot::Mutex;
@@ -24,6 +24,10 @@ pub struct World {
     pub others: u64,
     /// Copies and launches after which the device is lost; counted down.
     pub lose_after: Option<u64>,
+    /// Kernels that are queued do not begin, as behind one that hangs.
+    pub hangs: bool,
+    /// Devices that were given up.
+    pub given_up: u32,
     /// Openings that fail.
     pub refuse: u32,
     /// How often it was opened.
@@ -76,6 +80,7 @@ pub fn open(world: &Shared, capability: (u32, u32), seed: u64) -> Open {
             queues: Default::default(),
             events: Vec::new(),
             lost: None,
+            given_up: false,
         }))
     })
 }
@@ -109,6 +114,7 @@ struct Emulated {
     queues: [VecDeque<Entry>; 3],
     events: Vec<Mark>,
     lost: Option<String>,
+    given_up: bool,
 }
 
 impl Emulated {
@@ -134,9 +140,12 @@ impl Emulated {
     /// Runs one entry of any stream whose first may run; false if there is none.
     fn run_one(&mut self) -> Result<bool, Fault> {
         self.check()?;
+        assert!(!self.given_up, "waits for what was given up");
+        let hangs = self.world.lock().hangs;
         let ready: Vec<usize> = (0..3)
             .filter(|&stream| match self.queues[stream].front() {
                 None => false,
+                Some(Entry::Launch(_)) if hangs => false,
                 Some(Entry::Hold(event, record)) => self.events[*event].passed >= *record,
                 Some(_) => true,
             })
@@ -221,19 +230,28 @@ impl Emulated {
         &mut all.as_flattened_mut()[offset as usize..][..bytes as usize]
     }
 
-    fn until(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), Fault> {
+    /// Whether it comes to that; where nothing hangs it does, or what is waited for was never queued.
+    fn until(&mut self, done: impl Fn(&Self) -> bool) -> Result<bool, Fault> {
         while !done(self) {
-            assert!(self.run_one()?, "waits for what is never queued");
+            if !self.run_one()? {
+                assert!(self.world.lock().hangs, "waits for what is never queued");
+                return Ok(false);
+            }
         }
-        self.check()
+        self.check().map(|()| true)
     }
 
     fn quiet(&mut self, pinned: Pinned) -> Result<(), Fault> {
-        self.until(|emulated| {
+        let is_quiet = self.until(|emulated| {
             !emulated.queues.iter().flatten().any(
                 |entry| matches!(entry, Entry::Upload(copy) | Entry::Download(copy) if copy.host == pinned),
             )
-        })
+        })?;
+        assert!(
+            is_quiet,
+            "a copy waits for a kernel that the host did not wait for"
+        );
+        Ok(())
     }
 }
 
@@ -355,11 +373,16 @@ impl Driver for Emulated {
         Ok(mark.passed == mark.recorded)
     }
 
-    fn wait(&mut self, event: Event) -> Result<(), Fault> {
+    fn wait(&mut self, event: Event, _: Duration) -> Result<bool, Fault> {
         self.until(|emulated| {
             let mark = &emulated.events[event.0];
             mark.passed == mark.recorded
         })
+    }
+
+    fn give_up(&mut self) {
+        self.given_up = true;
+        self.world.lock().given_up += 1;
     }
 
     fn elapsed_ms(&mut self, from: Event, to: Event) -> Result<f32, Fault> {

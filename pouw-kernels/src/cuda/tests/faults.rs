@@ -99,6 +99,59 @@ fn a_device_that_stays_away_refuses_at_once_and_comes_back_by_itself() {
 }
 
 #[test]
+fn kernels_that_never_end_cost_the_device_and_not_its_thread() {
+    let shape = Shape::new(64, 96, 256).unwrap();
+    for want in [Want::TicketsOnly, Want::ExactProduct] {
+        let jobs = ["one", "two"].map(|seed| job(seed, shape, difficulty(1 << 19), want));
+        let world = world(PLENTY);
+        let impatient = Settings {
+            hang: Duration::from_millis(20),
+            ..settings()
+        };
+        let device = device_in(&world, (8, 0), impatient);
+        check(
+            &run(&device, &jobs[0]),
+            &jobs[0],
+            &prove(&jobs[0], shape),
+            "before",
+        );
+        world.lock().hangs = true;
+        let pending = jobs
+            .each_ref()
+            .map(|job| device.run(job.clone(), &Cancel::new()));
+        for told in pending {
+            let told = told.and_then(crate::Pending::wait).unwrap_err();
+            assert!(
+                matches!(&told, DeviceError::Lost(why) if why.contains("did not end within")),
+                "{told}"
+            );
+        }
+        assert!(device.lost().is_some());
+        {
+            // More than once where it was opened again meanwhile: what is timed then hangs too.
+            let mut world = world.lock();
+            assert!(world.given_up > 0);
+            world.hangs = false;
+        }
+        for job in &jobs {
+            let outcome = run_when_back(&device, job);
+            check(&outcome, job, &prove(job, shape), "after a hang");
+        }
+        // The end of a device does not wait for what hangs either.
+        world.lock().hangs = true;
+        let _never = device.run(jobs[0].clone(), &Cancel::new()).unwrap();
+        let (end, ended) = crossbeam_channel::bounded(1);
+        let ending = std::thread::spawn(move || {
+            drop(device);
+            end.send(()).unwrap();
+        });
+        let seen = ended.recv_timeout(Duration::from_secs(60));
+        assert_eq!(seen, Ok(()), "the device's thread never ends");
+        ending.join().unwrap();
+    }
+}
+
+#[test]
 fn a_defect_costs_the_job_and_not_the_device() {
     let shape = Shape::new(32, 32, 256).unwrap();
     let job = job("defect", shape, difficulty(1 << 19), Want::ExactProduct);
