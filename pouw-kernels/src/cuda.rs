@@ -3,6 +3,7 @@
 //! Nothing of CUDA is needed to build this or to start it; the driver is opened when a GPU is asked for. A GPU that fails
 //! is opened again, at longer and longer intervals, while its jobs are answered at once, so that they go elsewhere.
 
+mod admission;
 mod bench;
 mod driver;
 mod flight;

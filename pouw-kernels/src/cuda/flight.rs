@@ -8,10 +8,11 @@ use labora_pouw::TILE;
 use zerocopy::IntoBytes;
 
 use super::Ask;
+use super::admission::{Places, Start, unmined};
 use super::driver::{Address, Copied, Event, Fault, Stream};
 use super::grid::how;
 use super::kernels::{self, CORRECTION, Mode, Product};
-use super::machine::{Gpu, Places, Start, unmined};
+use super::machine::Gpu;
 use super::memory::Block;
 use super::multiply::Way;
 use super::plan::{
