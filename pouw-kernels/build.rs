@@ -10,8 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Machine code for each generation that has int8 tensor cores, and PTX of the newest for those to come. 8.7 runs 8.6's,
-/// 10.3 runs 10.0's, 12.1 runs 12.0's. 9.0 alone has `wgmma`, and asks for its own target.
+/// Machine code for each generation that has int8 tensor cores, and PTX for the others: 8.7 runs 8.6's machine code, 10.3
+/// runs 10.0's, 12.1 runs 12.0's; 11.0 and what comes after 12 compile the PTX of 10.0, which the kernels lose nothing by. 9.0
+/// alone has `wgmma`, and asks for its own target. tests/cuda_build says what each GPU gets.
 const TARGETS: [&str; 8] = [
     "arch=compute_75,code=sm_75",
     "arch=compute_80,code=sm_80",
@@ -20,7 +21,7 @@ const TARGETS: [&str; 8] = [
     "arch=compute_90a,code=sm_90a",
     "arch=compute_100,code=sm_100",
     "arch=compute_120,code=sm_120",
-    "arch=compute_120,code=compute_120",
+    "arch=compute_100,code=compute_100",
 ];
 /// nvcc's first version with all of these targets that drivers of CUDA 13 load.
 const NEEDED_NVCC: u32 = 13;

@@ -113,8 +113,9 @@ pub enum DeviceError {
     NotOpened(String),
     /// The driver does not load what this build holds.
     #[error(
-        "the NVIDIA driver goes up to CUDA {}.{}, the kernels need {}.{}; install driver {NEEDED_DRIVER} or newer",
-        got.0, got.1, needs.0, needs.1
+        "the NVIDIA driver goes up to CUDA {}.{}, the kernels need {}.{}; install driver {NEEDED_DRIVER} or newer, or NVRTC \
+         (libnvrtc) of CUDA {}", 
+        got.0, got.1, needs.0, needs.1, got.0
     )]
     OldDriver {
         /// CUDA version that the driver supports, major and minor.

@@ -83,7 +83,7 @@ impl Nvidia {
         };
         // SAFETY: the context was just retained.
         unsafe { result::ctx::set_current(context) }.map_err(at_open)?;
-        opened.module = kept.cubin.load(found.capability)?;
+        opened.module = kept.cubin.load(found.driver, found.capability)?;
         for _ in Stream::ALL {
             let stream = result::stream::create(result::stream::StreamKind::NonBlocking);
             opened.streams.push(stream.map_err(at_open)?);
@@ -349,8 +349,15 @@ impl Driver for Nvidia {
     }
 
     fn elapsed_ms(&mut self, from: Event, to: Event) -> Result<f32, Fault> {
-        // SAFETY: both events live until `drop`.
-        let elapsed = unsafe { result::event::elapsed(self.events[from.0], self.events[to.0]) };
-        self.check(elapsed)
+        // The binding calls the one that came with CUDA 12.8; this one drivers of 12.0 have too, and those of 13 still.
+        type Elapsed = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> sys::CUresult;
+        // SAFETY: the library is open, for this driver is, and is never closed; the type is the one that CUDA documents.
+        let elapsed = unsafe { sys::culib().get::<Elapsed>(b"cuEventElapsedTime") };
+        let elapsed = elapsed.map_err(|error| Fault::Lost(error.to_string()))?;
+        let mut ms = 0.0;
+        // SAFETY: both events live until `drop`; it writes one number.
+        let told = unsafe { elapsed(&mut ms, self.events[from.0], self.events[to.0]) }.result();
+        self.check(told)?;
+        Ok(ms)
     }
 }

@@ -27,7 +27,7 @@ impl Kernel {
 
 pub struct Tools {
     pub nvcc: PathBuf,
-    cuobjdump: PathBuf,
+    pub cuobjdump: PathBuf,
 }
 
 /// Where build.rs looks for nvcc, and the disassembler that comes with it; or why there is nothing to do without.
@@ -113,9 +113,10 @@ fn quoted(line: &str) -> &str {
 pub fn compile(tools: &Tools, target: &str, folder: &Path) -> BTreeMap<String, Kernel> {
     let cubin = folder.join(format!("kernels.{target}.cubin"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cuda/kernels.cu");
+    let arch = if target == "110" { "100" } else { target };
     let said = run(Command::new(&tools.nvcc)
         .args(["-cubin", "-O3", "-std=c++17", "-Xptxas", "-v"])
-        .arg(format!("-gencode=arch=compute_{target},code=sm_{target}"))
+        .arg(format!("-gencode=arch=compute_{arch},code=sm_{target}"))
         .arg("-o")
         .arg(&cubin)
         .arg(source));

@@ -9,6 +9,7 @@
 mod compile;
 mod hopper;
 mod report;
+mod selection;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -21,8 +22,8 @@ use compile::{Kernel, compile, run, tools};
 use hopper::check_hopper;
 use report::{table, write_report};
 
-/// What build.rs compiles for, but for the PTX.
-const TARGETS: [&str; 7] = ["75", "80", "86", "89", "90a", "100", "120"];
+/// What build.rs compiles for; and 11.0, which makes its machine code from the PTX of 10.0.
+const TARGETS: [&str; 8] = ["75", "80", "86", "89", "90a", "100", "110", "120"];
 /// Products, by the start of their names, and the instruction that they must have. On 9.0 the `mma`
 /// kernels are kept beside the others. A tiling but the largest stands in the names.
 const MMA: (&str, &str) = ("labora_product_mma_", "IMMA");

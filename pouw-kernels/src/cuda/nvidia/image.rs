@@ -33,17 +33,35 @@ pub(in crate::cuda) fn version() -> String {
     blake3::hash(image).to_hex()[..8].to_owned()
 }
 
+/// Where a driver gets its kernels from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    BuiltIn,
+    Nvrtc,
+}
+
 /// Whether a driver of that version gets kernels.
 pub(super) fn usable(driver: (u32, u32)) -> Result<(), DeviceError> {
-    let needs = match FAT {
-        Some(_) => EMBEDDED,
-        // What NVRTC makes is of its own version.
-        None => (nvrtc_version()?.0, 0),
-    };
-    if driver < needs {
-        return Err(DeviceError::OldDriver { got: driver, needs });
+    origin_for(driver, FAT.is_some(), nvrtc_version).map(drop)
+}
+
+/// What is built in if the driver loads it, else what NVRTC makes if the driver loads that: a machine whose driver is of CUDA 12
+/// often has NVRTC 12. What NVRTC makes is of its own major version.
+fn origin_for(
+    driver: (u32, u32),
+    is_built_in: bool,
+    nvrtc: impl FnOnce() -> Result<(u32, u32), DeviceError>,
+) -> Result<Origin, DeviceError> {
+    if is_built_in && driver >= EMBEDDED {
+        return Ok(Origin::BuiltIn);
     }
-    Ok(())
+    let needs = match nvrtc() {
+        Ok((major, _)) if driver >= (major, 0) => return Ok(Origin::Nvrtc),
+        _ if is_built_in => EMBEDDED,
+        Ok((major, _)) => (major, 0),
+        Err(error) => return Err(error),
+    };
+    Err(DeviceError::OldDriver { got: driver, needs })
 }
 
 /// What is called of NVRTC. A symbol that is missing is a panic in the call.
@@ -86,14 +104,19 @@ fn no_kernels(error: nvrtc::result::NvrtcError) -> DeviceError {
 pub(super) struct Cubin(Option<Vec<u8>>);
 
 impl Cubin {
-    /// Loads the kernels into the current context.
-    pub(super) fn load(&mut self, capability: (u32, u32)) -> Result<sys::CUmodule, DeviceError> {
+    /// Loads the kernels into the current context, by a driver of that version.
+    pub(super) fn load(
+        &mut self,
+        driver: (u32, u32),
+        capability: (u32, u32),
+    ) -> Result<sys::CUmodule, DeviceError> {
+        let origin = origin_for(driver, FAT.is_some(), nvrtc_version)?;
         let built_in = match (FAT, &self.0) {
-            (Some(image), None) => load(&image.0),
+            (Some(image), None) if origin == Origin::BuiltIn => load(&image.0),
             _ => Err(DeviceError::NoKernels("none are built in".into())),
         };
         match built_in {
-            // Not for this GPU: one that came after the build.
+            // Not for this GPU, one that came after the build, or not for this driver.
             Err(DeviceError::NoKernels(_)) => {
                 let cubin = match self.0.take() {
                     Some(cubin) => cubin,
@@ -182,8 +205,17 @@ mod tests {
             println!("no NVRTC found, nothing checked (`make cuda` sets one up)");
             return;
         }
-        for capability in [(7, 5), (8, 6), (9, 0), (12, 0)] {
-            let cubin = compile(SOURCE, capability).unwrap();
+        let version = nvrtc_version().unwrap();
+        // The chip, and the first NVRTC that knows it.
+        let known = [
+            ((7, 5), (10, 0)),
+            ((8, 6), (11, 1)),
+            ((9, 0), (12, 0)),
+            ((11, 0), (13, 0)),
+            ((12, 0), (12, 8)),
+        ];
+        for (capability, _) in known.iter().filter(|(_, since)| version >= *since) {
+            let cubin = compile(SOURCE, *capability).unwrap();
             assert!(cubin.starts_with(b"\x7fELF"), "{capability:?}");
             for kernel in ["labora_chunks", "labora_onto", "labora_product_mma_7"] {
                 let name = kernel.as_bytes();
@@ -195,6 +227,36 @@ mod tests {
         }
         let broken = compile("int main( {", (8, 0)).unwrap_err();
         assert!(matches!(broken, DeviceError::NoKernels(why) if why.contains("error")));
+    }
+
+    #[test]
+    fn an_older_driver_is_served_by_an_nvrtc_of_its_own_version() {
+        let old = |needs| {
+            Err(DeviceError::OldDriver {
+                got: (12, 4),
+                needs,
+            })
+        };
+        let absent = || Err(DeviceError::NoKernels("NVRTC was not found".into()));
+        let version = |version| move || Ok(version);
+        assert_eq!(origin_for((13, 0), true, absent), Ok(Origin::BuiltIn));
+        assert_eq!(
+            origin_for((12, 4), true, version((12, 6))),
+            Ok(Origin::Nvrtc)
+        );
+        // The sentence names the driver that what is built in needs.
+        assert_eq!(origin_for((12, 4), true, absent), old((13, 0)));
+        assert_eq!(origin_for((12, 4), true, version((13, 0))), old((13, 0)));
+        // A build without nvcc.
+        assert_eq!(
+            origin_for((12, 4), false, version((12, 0))),
+            Ok(Origin::Nvrtc)
+        );
+        assert_eq!(origin_for((12, 4), false, version((13, 1))), old((13, 0)));
+        assert_eq!(
+            origin_for((13, 0), false, absent),
+            absent().map(|_| Origin::Nvrtc)
+        );
     }
 
     #[test]
