@@ -30,6 +30,8 @@ pub struct GpuRow {
     pub plain_tmacs: f64,
     /// What the ratios are to: `cublaslt`, or `plain` where that could not be loaded.
     pub reference: &'static str,
+    /// Why cuBLASLt is not the reference, if so.
+    pub why_not_cublaslt: Option<String>,
     /// Speed of the plain product's kernel, as a ratio to the reference.
     pub plain: f64,
     /// Speed of the kernel that folds and draws tickets.
@@ -57,6 +59,7 @@ impl GpuRow {
             kernel: figures.kernel,
             plain_tmacs: shape.macs() as f64 / figures.plain.as_secs_f64().max(1e-9) / 1e12,
             reference,
+            why_not_cublaslt: figures.cublaslt.as_ref().err().cloned(),
             plain: speed(figures.plain),
             filler: speed(figures.filler),
             exact: speed(figures.exact),
@@ -164,7 +167,10 @@ mod tests {
     #[test]
     fn ratios_are_speeds_beside_the_vendors_product() {
         let row = GpuRow::new(&figures(Ok(Duration::from_micros(800))), &TIMES);
-        assert_eq!(row.reference, "cublaslt");
+        assert_eq!(
+            (row.reference, row.why_not_cublaslt.as_ref()),
+            ("cublaslt", None)
+        );
         assert_eq!((row.plain, row.filler, row.exact), (0.8, 0.64, 0.4));
         assert_eq!((row.node_filler, row.node_exact), (0.5, 0.04));
         assert!((row.plain_tmacs - 549.755_813_888).abs() < 1e-6);
@@ -175,6 +181,8 @@ mod tests {
     fn without_it_they_are_to_our_plain_product() {
         let row = GpuRow::new(&figures(Err("it was not found".into())), &TIMES);
         assert_eq!((row.reference, row.plain), ("plain", 1.0));
+        let json = serde_json::to_value(&row).expect("a row");
+        assert_eq!(json["why_not_cublaslt"], "it was not found");
         assert_eq!((row.filler, row.exact), (0.8, 0.5));
     }
 

@@ -9,4 +9,4 @@ mod spec;
 
 pub use nvidia::Nvidia;
 pub use open::{OpenError, Opened, open};
-pub use spec::{CpuChoice, DevicesSpec, GpuChoice, Place};
+pub use spec::{CpuChoice, DevicesSpec, GpuChoice, Place, Role};

@@ -6,7 +6,7 @@ use labora_kernels::{CpuDevice, Device, DeviceError, Isa};
 
 use super::{
     gpus::{Gpu, Gpus},
-    spec::{CpuChoice, DevicesSpec, GpuChoice, Place},
+    spec::{CpuChoice, DevicesSpec, GpuChoice, Place, Role},
 };
 
 /// A device that is ready, and where it is.
@@ -15,6 +15,8 @@ pub struct Opened {
     pub place: Place,
     /// The device.
     pub device: Arc<dyn Device>,
+    /// When it works.
+    pub role: Role,
 }
 
 /// Why the devices that were named are not there.
@@ -82,7 +84,7 @@ fn open_auto(gpus: &dyn Gpus) -> Result<Vec<Opened>, OpenError> {
                 tracing::warn!(target: "labora", "{sentence}; going on without it");
             }
             if !opened.is_empty() {
-                return Ok(opened);
+                return Ok(with_standby(opened));
             }
         }
         // Most machines have neither driver nor GPU, and need not hear of it at each start.
@@ -94,6 +96,20 @@ fn open_auto(gpus: &dyn Gpus) -> Result<Vec<Opened>, OpenError> {
         }
     }
     Ok(vec![open_cpu(CpuChoice::AllCores)?])
+}
+
+/// Adds the CPU, for when no GPU answers.
+fn with_standby(mut opened: Vec<Opened>) -> Vec<Opened> {
+    match open_cpu(CpuChoice::AllCores) {
+        Ok(cpu) => opened.push(Opened {
+            role: Role::Standby,
+            ..cpu
+        }),
+        Err(error) => {
+            tracing::warn!(target: "labora", "{error}; nothing stands by for the GPUs");
+        }
+    }
+    opened
 }
 
 fn open_all(gpus: &dyn Gpus) -> Result<Vec<Opened>, OpenError> {
@@ -143,7 +159,11 @@ fn open_gpu(gpus: &dyn Gpus, gpu: &Gpu) -> Result<Opened, DeviceError> {
         bus: gpu.bus.clone(),
     };
     let device = gpus.open(gpu.index)?;
-    Ok(Opened { place, device })
+    Ok(Opened {
+        place,
+        device,
+        role: Role::Regular,
+    })
 }
 
 fn open_cpu(choice: CpuChoice) -> Result<Opened, OpenError> {
@@ -155,6 +175,7 @@ fn open_cpu(choice: CpuChoice) -> Result<Opened, OpenError> {
     Ok(Opened {
         place: Place::Cpu,
         device: Arc::new(device),
+        role: Role::Regular,
     })
 }
 
@@ -182,10 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_every_usable_gpu_and_leaves_the_cpu_to_feed_them() {
+    fn auto_takes_every_usable_gpu_and_has_the_cpu_stand_by() {
         let gpus = Scripted::with(vec![gpu(0), gpu(1).refusing(lost()), gpu(2)]);
         let opened = open(&DevicesSpec::Auto, &gpus).expect("two are left");
-        assert_eq!(places(opened), ["cuda:0", "cuda:2"]);
+        let roles: Vec<_> = opened.iter().map(|opened| opened.role).collect();
+        assert_eq!(roles, [Role::Regular, Role::Regular, Role::Standby]);
+        assert_eq!(places(opened), ["cuda:0", "cuda:2", "cpu"]);
     }
 
     #[test]
@@ -197,6 +220,7 @@ mod tests {
             Scripted::with(vec![gpu(0).failing_to_open(lost())]),
         ] {
             let opened = open(&DevicesSpec::Auto, &gpus).expect("the CPU is always there");
+            assert_eq!(opened[0].role, Role::Regular);
             assert_eq!(places(opened), ["cpu"]);
         }
     }

@@ -5,8 +5,8 @@ use std::{fmt, num::NonZeroUsize};
 /// Which devices a worker takes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum DevicesSpec {
-    /// Every GPU that can be used; the CPU only where there is none, since its cores feed the GPUs, pack operands and
-    /// check blocks, and would add little beside them.
+    /// Every GPU that can be used; the CPU only where there is none or none answers, since its cores feed the GPUs, pack
+    /// operands and check blocks, and would add little beside them.
     #[default]
     Auto,
     /// These, and a start without them is no start. At least one of the two is given.
@@ -47,6 +47,15 @@ impl DevicesSpec {
             cpu: Some(choice),
         }
     }
+}
+
+/// When a device works.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Always.
+    Regular,
+    /// While every regular device is away for longer than a moment.
+    Standby,
 }
 
 /// Where a device is: what `--devices` calls it, and how it is found again by what measures it.

@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path, process::Stdio, time::Duration};
 
 use super::{Finding, Subject};
-use crate::devices::{self, DevicesSpec, Nvidia};
+use crate::devices::{self, DevicesSpec, Nvidia, Opened, Role};
 
 /// Free bytes below which a database cannot go on for long.
 const LEAST_FREE: u64 = 1 << 30;
@@ -159,8 +159,12 @@ pub(super) fn devices(subject: &Subject<'_>) -> Finding {
     }
     match devices::open(&spec, &Nvidia) {
         Ok(opened) => {
-            let names = opened.iter().map(|it| it.device.info().name);
-            Finding::good("devices", names.collect::<Vec<_>>().join(", "))
+            let name = |it: &Opened| match it.role {
+                Role::Regular => it.device.info().name,
+                Role::Standby => format!("{} standing by", it.device.info().name),
+            };
+            let names: Vec<_> = opened.iter().map(name).collect();
+            Finding::good("devices", names.join(", "))
         }
         Err(error) => Finding::bad(
             "devices",

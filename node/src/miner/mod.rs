@@ -36,7 +36,7 @@ use crate::{
     mining::{self, GemmOptions},
     rig::{self, Limits, Rig, RigError},
     shares::{RigName, RigNameError},
-    worker::{Worker, WorkerConfig, WorkerError, WorkerHandle},
+    worker::{Hold, Worker, WorkerConfig, WorkerError, WorkerHandle},
 };
 use link::{Link, LinkError, State};
 use status::{Live, Tally};
@@ -234,8 +234,12 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
         mined,
         submit,
     )?;
-    for device in worker.stats().devices {
-        tracing::info!(target: "labora", "mining on {device}");
+    for device in worker.stats().per_device {
+        let does = match device.held {
+            Some(Hold::Standby) => "standing by",
+            _ => "mining on",
+        };
+        tracing::info!(target: "labora", "{does} {}", device.name);
     }
     // Watches the devices until the miner ends.
     let _watch = Rig::start(worker.devices(), &config.limits)?;

@@ -48,7 +48,7 @@ impl RemoteSubmit {
         } else {
             tracing::warn!(target: "labora", dropped, "a winning tile is lost: {why}");
         }
-        Verdict::TooLate
+        Verdict::Dropped
     }
 
     fn late(&self) -> Verdict {
@@ -58,6 +58,10 @@ impl RemoteSubmit {
 }
 
 impl SubmitSeal for RemoteSubmit {
+    fn is_settled(&self) {
+        self.tally.late();
+    }
+
     async fn submit(&self, pre_hash: H256, seal: Seal, proof: Proof) -> Verdict {
         let mut state = self.state.clone();
         // A node that is silent for a moment answers again soon, or is given up: the link sees to that.

@@ -74,6 +74,12 @@ const COUNTERS: &[Metric] = &[
         values: |stats, set| set(&[], stats.seals_too_late as f64),
     },
     Metric {
+        name: "labora_seals_dropped_total",
+        help: "Winning tiles that reached no node, of a miner",
+        labels: &[],
+        values: |stats, set| set(&[], stats.seals_dropped as f64),
+    },
+    Metric {
         name: "labora_device_macs_total",
         help: "Multiply-accumulates done, padding included",
         labels: &["device", "purpose"],
@@ -257,6 +263,7 @@ mod tests {
             blocks_useful: 4,
             blocks_filler: 9,
             seals_too_late: 11,
+            seals_dropped: 13,
             seals_refused: 12,
             queue_length: 13,
             queue_capacity: 64,
@@ -285,6 +292,7 @@ mod tests {
             "labora_blocks_mined_total{purpose=\"filler\"} 9",
             "labora_seals_refused_total 12",
             "labora_seals_too_late_total 11",
+            "labora_seals_dropped_total 13",
             "labora_device_macs_total{device=\"cuda:0\",purpose=\"filler\"} 1099511627776",
             "labora_device_macs_total{device=\"cpu\",purpose=\"product\"} 3",
             "labora_device_mined_macs_total{device=\"cpu\"} 5",

@@ -106,6 +106,8 @@ fn why(held: Hold, rules: &Rules, reading: Option<&Reading>) -> String {
                 ),
             }
         }
+        // Not a limit's: the worker's own.
+        Hold::Standby => "it stands by for the other devices".into(),
         Hold::Unreadable => {
             "what a limit was set on cannot be read; in a container, other programs are seen with \
                              --pid=host only"

@@ -2,6 +2,8 @@
 //!
 //! Two products are in flight, so that the device computes one while this thread packs or puts together the other.
 
+mod loss;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -19,6 +21,7 @@ use super::{
     submit::Found,
 };
 use crate::gemm::Piece;
+use loss::Presence;
 
 /// Products in flight on a device.
 const DEPTH: usize = 2;
@@ -26,9 +29,6 @@ const DEPTH: usize = 2;
 /// How long a device waits for the next product before it takes up filler again, after it answered one. A round trip on
 /// a Unix socket with a megabyte each way takes about this long; it costs filler as much once per burst.
 const LINGER: Duration = Duration::from_millis(3);
-
-/// How long a device rests after filler failed on it, and after it was lost.
-const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What people call a device.
 pub(super) fn name(device: &dyn Device) -> String {
@@ -44,7 +44,8 @@ pub(super) struct Feeder {
     queue: Arc<Queue>,
     stats: Arc<Stats>,
     winners: mpsc::Sender<Found>,
-    filler: Filler,
+    /// Made when it is first needed: what stands by may never be.
+    filler: Option<Filler>,
     in_flight: VecDeque<InFlight>,
     /// Products whose pieces are in flight or still to be started.
     active: HashMap<u64, Active>,
@@ -53,16 +54,6 @@ pub(super) struct Feeder {
     next_active: u64,
     filler_after: Option<Instant>,
     presence: Presence,
-}
-
-/// Whether the device is there.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Presence {
-    Here,
-    /// It failed by itself since it was last tried.
-    JustLost,
-    /// It is being tried again.
-    Missed,
 }
 
 struct InFlight {
@@ -99,7 +90,7 @@ impl Feeder {
         Self {
             index,
             name: name(device.as_ref()).into(),
-            filler: Filler::new(device.as_ref()),
+            filler: None,
             device,
             queue,
             stats,
@@ -116,7 +107,7 @@ impl Feeder {
     /// Runs until the queue is closed and empty.
     pub fn run(mut self) {
         // Also when this thread panics: those who wait must be told.
-        let _gone = Gone(Arc::clone(&self.queue));
+        let _gone = Gone(Arc::clone(&self.queue), self.index);
         loop {
             if self.presence == Presence::JustLost {
                 self.sit_out();
@@ -163,43 +154,6 @@ impl Feeder {
         }
     }
 
-    /// After a loss: gives all that was begun to whichever device is free, and waits before the device is tried again.
-    fn sit_out(&mut self) {
-        // What is in flight fails too, or was done before.
-        while let Some(flight) = self.in_flight.pop_front() {
-            self.settle(flight);
-        }
-        self.current = None;
-        for (_, mut active) in self.active.drain() {
-            if active.survives_loss() {
-                self.queue.give_back(Box::new(active));
-            } else {
-                self.stats.failed();
-                active.fail(MultiplyError::DevicesLost);
-            }
-        }
-        self.presence = Presence::Missed;
-        self.queue.wait_until(Instant::now() + REST_AFTER_FAILURE);
-    }
-
-    /// Notes that the device went away, and says so the first time.
-    fn is_lost(&mut self, error: &DeviceError) {
-        if self.presence == Presence::Here {
-            tracing::error!(target: "labora", device = %self.name, %error, "a device is lost; what it was doing goes to another, or waits for it");
-            if let Some(figures) = self.stats.devices().get(self.index) {
-                figures.lost();
-            }
-        }
-        self.presence = Presence::JustLost;
-    }
-
-    fn is_here(&mut self) {
-        if self.presence == Presence::Missed {
-            tracing::info!(target: "labora", device = %self.name, "the device is back");
-            self.presence = Presence::Here;
-        }
-    }
-
     fn begin(&mut self, active: Active) -> Started {
         let key = self.next_active;
         self.next_active += 1;
@@ -242,31 +196,16 @@ impl Feeder {
     }
 
     fn start_filler(&mut self) -> Started {
-        let (a, bt) = self.filler.next();
+        let filler = self
+            .filler
+            .get_or_insert_with(|| Filler::new(self.device.as_ref()));
+        let (a, bt) = filler.next();
         match self.start(Purpose::Filler, a, bt, What::Filler) {
             Ok(()) => Started::Something,
             Err(error) => {
                 self.filler_failed(&error);
                 Started::Nothing
             }
-        }
-    }
-
-    fn filler_failed(&mut self, error: &DeviceError) {
-        if error.is_loss() {
-            return self.is_lost(error);
-        }
-        tracing::warn!(target: "labora", device = %self.name, %error, "filler failed; resting for a moment");
-        self.queue.rest_until(Instant::now() + REST_AFTER_FAILURE);
-    }
-
-    fn piece_failed(&mut self, key: u64, piece: Piece, error: DeviceError) {
-        match self.active.get_mut(&key) {
-            Some(active) if error.is_loss() => {
-                active.put_back(piece);
-                self.is_lost(&error);
-            }
-            _ => self.give_up(key, error.into()),
         }
     }
 
@@ -406,10 +345,10 @@ impl Feeder {
 }
 
 /// Tells the queue that its device is gone.
-struct Gone(Arc<Queue>);
+struct Gone(Arc<Queue>, usize);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.0.device_gone();
+        self.0.device_gone(self.1);
     }
 }

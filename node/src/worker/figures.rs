@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{devices::Place, rig::Reading};
 
-/// Why a device does no filler. Products that somebody asked for are computed all the same.
+/// Why a device does no filler. Products that somebody asked for are computed all the same, but by one that stands by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
@@ -26,15 +26,18 @@ pub enum Hold {
     InUse,
     /// A limit was set on what cannot be read.
     Unreadable,
+    /// It stands by, for products too, while any other device is there.
+    Standby,
 }
 
 impl Hold {
     /// Every reason.
-    pub const ALL: [Hold; 4] = [
+    pub const ALL: [Hold; 5] = [
         Hold::Power,
         Hold::Temperature,
         Hold::InUse,
         Hold::Unreadable,
+        Hold::Standby,
     ];
 
     /// As metrics and RPC call it.
@@ -44,6 +47,7 @@ impl Hold {
             Hold::Temperature => "temperature",
             Hold::InUse => "in_use",
             Hold::Unreadable => "unreadable",
+            Hold::Standby => "standby",
         }
     }
 }

@@ -9,6 +9,7 @@ mod device;
 mod figures;
 mod queue;
 mod request;
+mod roster;
 mod stats;
 mod submit;
 #[cfg(test)]
@@ -89,7 +90,8 @@ impl Worker {
             })
             .collect();
         let stats = Arc::new(Stats::new(figures));
-        let queue = Arc::new(Queue::new(devices.len()));
+        let roles = devices.iter().map(|opened| opened.role).collect();
+        let queue = Arc::new(Queue::new(roles));
         let (winners, submitting) = submit::start(submit, Arc::clone(&stats));
         let inner = Arc::new(Inner {
             queue: Arc::clone(&queue),

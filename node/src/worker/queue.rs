@@ -11,7 +11,9 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     figures::Hold,
     request::{Active, MultiplyError, Request},
+    roster::{Change, Roster, STANDBY_AFTER},
 };
+use crate::devices::Role;
 
 /// Most products that wait for a device. Their memory is bounded by whoever reads them in (`http::MAX_IN_FLIGHT_BYTES`);
 /// this bounds the wait: 64 typical layers of 0.5 GMAC are half a second on a laptop.
@@ -76,6 +78,7 @@ struct State {
     devices: usize,
     /// Why each device is kept from filler, if so.
     held: Vec<Option<Hold>>,
+    roster: Roster,
     is_closed: bool,
     /// Closed, and what waited was refused.
     is_abandoned: bool,
@@ -84,13 +87,15 @@ struct State {
 struct Running {
     id: u64,
     device: usize,
+    role: Role,
     purpose: Purpose,
     parent: [u8; 32],
     cancel: Cancel,
 }
 
 impl Queue {
-    pub fn new(devices: usize) -> Self {
+    pub fn new(roles: Vec<Role>) -> Self {
+        let devices = roles.len();
         let state = State {
             returned: VecDeque::new(),
             requests: VecDeque::new(),
@@ -99,6 +104,7 @@ impl Queue {
             next_run: 0,
             devices,
             held: vec![None; devices],
+            roster: Roster::new(roles),
             is_closed: false,
             is_abandoned: false,
         };
@@ -178,16 +184,10 @@ impl Queue {
     pub fn next(&self, device: usize, take: Take) -> Work {
         let mut state = self.state.lock();
         loop {
-            while let Some(active) = state.returned.pop_front() {
-                if !active.is_given_up() {
-                    return Work::Resume(active);
-                }
-            }
-            while let Some(request) = state.requests.pop_front() {
-                // Whoever gave up waiting needs no product.
-                if !request.reply.is_closed() {
-                    return Work::Request(request);
-                }
+            if state.roster.serves(device)
+                && let Some(work) = state.next_asked_for()
+            {
+                return work;
             }
             match take {
                 Take::RequestNow => return Work::Nothing,
@@ -246,9 +246,11 @@ impl Queue {
         state.next_run += 1;
         let template = state.template;
         if let Some((_, parent)) = template {
+            let role = state.roster.role(device);
             state.running.push(Running {
                 id,
                 device,
+                role,
                 purpose,
                 parent,
                 cancel: cancel.clone(),
@@ -295,8 +297,46 @@ impl Queue {
         }
     }
 
+    /// A device was tried and is not there.
+    pub fn missed(&self, device: usize) {
+        self.note(|roster| roster.missed(device));
+    }
+
+    /// A device that was missed did something.
+    pub fn is_back(&self, device: usize) {
+        self.note(|roster| roster.is_back(device));
+    }
+
+    /// Whether others that stand by do what this device cannot.
+    pub fn is_covered(&self, device: usize) -> bool {
+        let state = self.state.lock();
+        let roster = &state.roster;
+        !state.is_closed && roster.role(device) == Role::Regular && roster.standby_serves()
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Roster) -> Change) {
+        let mut state = self.state.lock();
+        match note(&mut state.roster) {
+            Change::Nothing => {}
+            Change::Needed => {
+                tracing::warn!(target: "labora", "no GPU has been there {STANDBY_AFTER} times in a row; the CPU multiplies and mines until one is back");
+                self.changed.notify_all();
+            }
+            Change::Released => {
+                state.cancel_where(|run| {
+                    run.purpose == Purpose::Filler && run.role == Role::Standby
+                });
+                tracing::info!(target: "labora", "a GPU is back; the CPU stands by again");
+            }
+        }
+    }
+
     /// A device's thread ends. After the last nothing can be computed, so what waits is refused.
-    pub fn device_gone(&self) {
+    pub fn device_gone(&self, device: usize) {
+        // At the end of all, none takes another's place.
+        if !self.state.lock().is_closed {
+            self.note(|roster| roster.gone(device));
+        }
         let left = {
             let mut state = self.state.lock();
             state.devices = state.devices.saturating_sub(1);
@@ -313,7 +353,9 @@ impl Queue {
             length: state.returned.len() + state.requests.len(),
             is_mining: state.devices > 0
                 && (0..state.held.len()).any(|device| state.may_fill(device)),
-            held: state.held.clone(),
+            held: (0..state.held.len())
+                .map(|device| state.held_by(device))
+                .collect(),
         }
     }
 }
@@ -326,7 +368,32 @@ impl State {
 
     /// Whether a device is to mine on filler when nobody asks for anything.
     fn may_fill(&self, device: usize) -> bool {
-        self.template.is_some() && self.held.get(device).is_some_and(Option::is_none)
+        self.template.is_some() && self.held_by(device).is_none()
+    }
+
+    /// Why a device does no filler, if so.
+    fn held_by(&self, device: usize) -> Option<Hold> {
+        if self.roster.serves(device) {
+            self.held[device]
+        } else {
+            Some(Hold::Standby)
+        }
+    }
+
+    /// The next product that somebody still waits for.
+    fn next_asked_for(&mut self) -> Option<Work> {
+        while let Some(active) = self.returned.pop_front() {
+            if !active.is_given_up() {
+                return Some(Work::Resume(active));
+            }
+        }
+        while let Some(request) = self.requests.pop_front() {
+            // Whoever gave up waiting needs no product.
+            if !request.reply.is_closed() {
+                return Some(Work::Request(request));
+            }
+        }
+        None
     }
 
     fn cancel_where(&self, is_in_the_way: impl Fn(&Running) -> bool) {

@@ -56,6 +56,8 @@ pub struct WorkerStats {
     pub blocks_filler: u64,
     /// Winning tiles for a block that another had settled.
     pub seals_too_late: u64,
+    /// Winning tiles that reached no node, of a miner.
+    pub seals_dropped: u64,
     /// Seals that the engine refused.
     pub seals_refused: u64,
     /// Products that wait.
@@ -77,6 +79,7 @@ pub(super) struct Stats {
     blocks_useful: AtomicU64,
     blocks_filler: AtomicU64,
     seals_too_late: AtomicU64,
+    seals_dropped: AtomicU64,
     seals_refused: AtomicU64,
     seconds: Mutex<Seconds>,
 }
@@ -101,6 +104,7 @@ impl Stats {
             blocks_useful: AtomicU64::new(0),
             blocks_filler: AtomicU64::new(0),
             seals_too_late: AtomicU64::new(0),
+            seals_dropped: AtomicU64::new(0),
             seals_refused: AtomicU64::new(0),
             seconds: Mutex::new(Seconds {
                 newest: 0,
@@ -156,6 +160,10 @@ impl Stats {
         self.seals_too_late.fetch_add(1, Relaxed);
     }
 
+    pub fn dropped(&self) {
+        self.seals_dropped.fetch_add(1, Relaxed);
+    }
+
     pub fn refused(&self) {
         self.seals_refused.fetch_add(1, Relaxed);
     }
@@ -190,6 +198,7 @@ impl Stats {
             blocks_useful: self.blocks_useful.load(Relaxed),
             blocks_filler: self.blocks_filler.load(Relaxed),
             seals_too_late: self.seals_too_late.load(Relaxed),
+            seals_dropped: self.seals_dropped.load(Relaxed),
             seals_refused: self.seals_refused.load(Relaxed),
             queue_length: queue.length,
             queue_capacity: MAX_QUEUED_REQUESTS,

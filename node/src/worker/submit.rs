@@ -22,6 +22,8 @@ pub enum Verdict {
     Share,
     /// Another block was faster, or this one is known already: ordinary.
     TooLate,
+    /// It reached nobody.
+    Dropped,
     /// The seal was refused, which honest work never is.
     Refused(String),
 }
@@ -35,6 +37,9 @@ pub trait SubmitSeal: Send + Sync + 'static {
         seal: Seal,
         proof: Proof,
     ) -> impl Future<Output = Verdict> + Send;
+
+    /// Is told of a winning tile that is not offered, since one before it became the block.
+    fn is_settled(&self) {}
 }
 
 impl<B: sp_runtime::traits::Block<Hash = H256>> SubmitSeal for MiningHandle<B> {
@@ -73,6 +78,7 @@ pub(super) fn start<S: SubmitSeal>(
             // One product can hold several winners for a block; the first settles it.
             if imported == Some(pre_hash) {
                 stats.too_late();
+                submit.is_settled();
                 continue;
             }
             let (root_a, root_b) = (
@@ -92,6 +98,7 @@ pub(super) fn start<S: SubmitSeal>(
                 }
                 Verdict::Share => {}
                 Verdict::TooLate => stats.too_late(),
+                Verdict::Dropped => stats.dropped(),
                 Verdict::Refused(reason) => {
                     stats.refused();
                     tracing::warn!(target: "labora", %reason, %device, "a seal was refused");

@@ -15,12 +15,14 @@ use sp_core::{H256, U256};
 
 use super::{queue::MAX_QUEUED_REQUESTS, request::Roots, *};
 use crate::{
-    devices::Place,
+    devices::{Place, Role},
     gemm::{Dimensions, Product},
 };
 
 mod held;
 mod lost;
+mod standby;
+mod verdicts;
 
 /// Longest that a test waits for a condition; none takes a tenth of it on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -113,6 +115,7 @@ fn on_cpu(devices: Vec<Arc<dyn Device>>) -> Vec<Opened> {
     let opened = |device| Opened {
         place: Place::Cpu,
         device,
+        role: Role::Regular,
     };
     devices.into_iter().map(opened).collect()
 }
