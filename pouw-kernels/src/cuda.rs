@@ -34,7 +34,7 @@ use parking_lot::Mutex;
 use crate::cpu::MAX_QUEUED;
 use crate::device::{Cancel, Device, DeviceInfo, Job, Outcome, Pending, Want};
 use crate::error::DeviceError;
-pub use bench::{GpuFigures, measure_gpu};
+pub use bench::{GpuFigures, GpuParts, measure_gpu};
 use multiply::Multiply;
 use plan::Plan;
 

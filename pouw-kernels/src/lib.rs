@@ -35,8 +35,8 @@ pub use cpu::{
     CpuDevice, MAX_PANEL_CACHE_BYTES, MAX_PRODUCT_BYTES, MAX_QUEUED, MAX_THREADS, MAX_WINNERS,
 };
 pub use cuda::{
-    CudaDevice, CudaOptions, Found, GpuFigures, MEMORY_PERCENT, NEEDED_CAPABILITY, NEEDED_DRIVER,
-    measure_gpu,
+    CudaDevice, CudaOptions, Found, GpuFigures, GpuParts, MEMORY_PERCENT, NEEDED_CAPABILITY,
+    NEEDED_DRIVER, measure_gpu,
 };
 pub use device::{
     Cancel, Device, DeviceInfo, Job, Outcome, Pending, Promise, Template, Want, Winner,

@@ -3,7 +3,14 @@
 //! Without a GPU it says so and passes; `make gpu-check` sets `LABORA_REQUIRE_GPU`, and it then fails.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{env, fs, num::NonZeroUsize, path::Path, thread};
+use std::{
+    collections::VecDeque,
+    env, fs,
+    num::NonZeroUsize,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use labora_kernels::{
     Cancel, CpuDevice, CudaDevice, CudaOptions, Device, Isa, Job, Matrix, Outcome, Template, Want,
@@ -147,6 +154,91 @@ fn gpus_give_the_cpus_bytes_on_random_shapes() {
     }
     println!(
         "{RANDOM_SHAPES} random shapes are the same on {} GPUs",
+        gpus.len()
+    );
+}
+
+/// Rows of Bt that one product of a long artifact takes, its k, and the products.
+const SLICE: (u32, u32, u32) = (1024, 4096, 24);
+
+/// A Bt larger than the memory that the device may use, slice by slice, two products in flight.
+fn through(gpu: &CudaDevice, a: &Matrix, slices: &[Matrix]) -> (Vec<Outcome>, Duration) {
+    let began = Instant::now();
+    let mut pending = VecDeque::new();
+    let mut outcomes = Vec::new();
+    for bt in slices {
+        let job = Job {
+            template: Some(Template {
+                pre_hash: [5; 32],
+                difficulty: Difficulty::new(U256::MAX).unwrap(),
+            }),
+            a: a.clone(),
+            bt: bt.clone(),
+            want: Want::ExactProduct,
+        };
+        pending.push_back(gpu.run(job, &Cancel::new()).unwrap());
+        if pending.len() == 2 {
+            outcomes.push(pending.pop_front().unwrap().wait().unwrap());
+        }
+    }
+    outcomes.extend(pending.into_iter().map(|last| last.wait().unwrap()));
+    (outcomes, began.elapsed())
+}
+
+#[test]
+fn an_artifact_larger_than_the_devices_memory_goes_through_it() {
+    let gpus = gpus();
+    if gpus.is_empty() {
+        return;
+    }
+    let (rows, k, count) = SLICE;
+    let shape = Shape::new(512, rows, k).unwrap();
+    let matrices: Vec<_> = (0..count)
+        .map(|at| reference::matrices(&format!("slice {at}"), shape))
+        .collect();
+    let a = Matrix::new(shape.m(), k, matrices[0].0.clone()).unwrap();
+    let slices: Vec<_> = matrices
+        .into_iter()
+        .map(|(_, bt)| Matrix::new(rows, k, bt).unwrap())
+        .collect();
+    let cpu = cpu();
+    let expected: Vec<_> = slices
+        .iter()
+        .map(|bt| {
+            let job = Job {
+                template: None,
+                a: a.clone(),
+                bt: bt.clone(),
+                want: Want::ExactProduct,
+            };
+            run(&cpu, &job).product
+        })
+        .collect();
+    // The artifact is 96 MiB.
+    let artifact = u64::from(rows * k) * u64::from(count);
+    let memory = artifact / 2;
+    let usable = CudaDevice::list().unwrap().into_iter();
+    let mut slowest = f64::INFINITY;
+    for (gpu, (name, roomy)) in usable.filter(|gpu| gpu.usable.is_ok()).zip(&gpus) {
+        let options = CudaOptions {
+            max_memory_bytes: Some(memory),
+            ..CudaOptions::default()
+        };
+        let tight = CudaDevice::open(gpu.index, options).unwrap();
+        // What is kept of the artifact by a device that has room for it counts as its advantage.
+        let (_, _warm) = through(roomy, &a, &slices);
+        let (_, with_room) = through(roomy, &a, &slices);
+        let (_, _warm) = through(&tight, &a, &slices);
+        let (outcomes, without) = through(&tight, &a, &slices);
+        for (at, (got, expected)) in outcomes.iter().zip(&expected).enumerate() {
+            assert!(got.product == *expected, "{name}: slice {at}");
+        }
+        slowest = slowest.min(with_room.as_secs_f64() / without.as_secs_f64());
+    }
+    println!(
+        "an artifact of {} MiB through {} MiB of memory is the same on {} GPUs, at {slowest:.2} of the speed with room for all",
+        artifact >> 20,
+        memory >> 20,
         gpus.len()
     );
 }

@@ -32,6 +32,9 @@ pub struct GpuRow {
     pub reference: &'static str,
     /// Why cuBLASLt is not the reference, if so.
     pub why_not_cublaslt: Option<String>,
+    /// Milliseconds of each part of a mined product with exact C, of which nothing was known before, by itself: those of the
+    /// kernel are differences between its modes, so that the parts add up to the work of the whole job.
+    pub parts_ms: Vec<(&'static str, f64)>,
     /// Speed of the plain product's kernel, as a ratio to the reference.
     pub plain: f64,
     /// Speed of the kernel that folds and draws tickets.
@@ -60,6 +63,7 @@ impl GpuRow {
             plain_tmacs: shape.macs() as f64 / figures.plain.as_secs_f64().max(1e-9) / 1e12,
             reference,
             why_not_cublaslt: figures.cublaslt.as_ref().err().cloned(),
+            parts_ms: parts_ms(figures),
             plain: speed(figures.plain),
             filler: speed(figures.filler),
             exact: speed(figures.exact),
@@ -68,6 +72,29 @@ impl GpuRow {
             node_plain: speed(times.plain),
         }
     }
+}
+
+/// Where the time of a mined product goes.
+fn parts_ms(figures: &GpuFigures) -> Vec<(&'static str, f64)> {
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let parts = figures.parts;
+    vec![
+        ("upload of A and Bt", ms(parts.upload)),
+        ("commitments", ms(parts.commit)),
+        ("seeds and noise", ms(parts.noise)),
+        ("product, with C written", ms(figures.plain)),
+        // Filler writes no C, which is in the product above.
+        (
+            "folds and tickets, less writing C",
+            ms(figures.filler) - ms(figures.plain),
+        ),
+        (
+            "correction, with writing C",
+            ms(figures.exact) - ms(figures.filler),
+        ),
+        ("operands of the correction", ms(parts.operands)),
+        ("download of C", ms(parts.download)),
+    ]
 }
 
 /// Measures a GPU on some shapes, and prints a line for each as soon as it is done. `open` opens the GPU as the node does;
@@ -145,6 +172,8 @@ fn line(cells: [&str; 9]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use labora_kernels::GpuParts;
+
     use super::*;
 
     fn figures(cublaslt: Result<Duration, String>) -> GpuFigures {
@@ -154,6 +183,13 @@ mod tests {
             plain: Duration::from_micros(1_000),
             filler: Duration::from_micros(1_250),
             exact: Duration::from_micros(2_000),
+            parts: GpuParts {
+                upload: Duration::from_micros(6_000),
+                commit: Duration::from_micros(30),
+                noise: Duration::from_micros(40),
+                operands: Duration::from_micros(50),
+                download: Duration::from_micros(9_000),
+            },
             cublaslt,
         }
     }
@@ -175,6 +211,9 @@ mod tests {
         assert_eq!((row.node_filler, row.node_exact), (0.5, 0.04));
         assert!((row.plain_tmacs - 549.755_813_888).abs() < 1e-6);
         assert!(format_row(&row).contains("0.640"));
+        // The kernel's parts are what its exact mode takes as a whole.
+        let whole: f64 = row.parts_ms.iter().map(|(_, ms)| ms).sum();
+        assert!((whole - (6.0 + 0.03 + 0.04 + 0.05 + 9.0 + 2.0)).abs() < 1e-9);
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! What the product kernels take beside the vendor's own int8 product, on the GPU alone: no transfers, no commitments.
 //! What a whole job takes, with both, is for the caller to measure on a [`Device`](crate::Device).
 
+mod parts;
+
 use std::time::Duration;
 
 use labora_pouw::Shape;
 
-use super::driver::{Driver, Event, Fault, Stream};
-use super::kernels::{CORRECTION, Mode, Multiply, Product};
+pub use parts::GpuParts;
+use parts::{Scratch, results_bytes};
+
+use super::driver::{Address, Driver, Event, Fault, Stream};
+use super::kernels::{Mode, Multiply, Product};
 use super::nvidia::{CublasLt, Kept, Nvidia};
 use super::{MEMORY_PERCENT, timing};
 use crate::error::DeviceError;
@@ -24,6 +29,8 @@ pub struct GpuFigures {
     pub filler: Duration,
     /// The mined product with exact C.
     pub exact: Duration,
+    /// What comes before and after the product's kernel.
+    pub parts: GpuParts,
     /// cuBLASLt's int8 product, the fastest of those that it proposes, or why there is none.
     pub cublaslt: Result<Duration, String>,
 }
@@ -40,38 +47,48 @@ pub fn measure_gpu(index: u32, shape: Shape, rounds: usize) -> Result<GpuFigures
         Fault::OutOfMemory { needs } => DeviceError::OutOfMemory { needs },
         Fault::Lost(why) => DeviceError::Lost(why),
     };
-    let product = prepare(&mut driver, shape).map_err(failed)?;
-    let vendor = library.and_then(|library| library.prepare(&mut driver, &product));
-    measure(&mut driver, (shape, product), rounds, vendor).map_err(failed)
+    let prepared = prepare(&mut driver, shape).map_err(failed)?;
+    let vendor = library.and_then(|library| library.prepare(&mut driver, &prepared.product));
+    measure(&mut driver, (shape, &prepared), rounds, vendor).map_err(failed)
 }
 
 /// Enqueues one product among the driver's kernels.
 type Enqueue = Box<dyn FnMut() -> Result<(), String>>;
 
-/// Operands for every mode, which live as long as the driver.
-fn prepare(driver: &mut dyn Driver, shape: Shape) -> Result<Product, Fault> {
-    let (m, n, k) = (shape.m(), shape.n(), shape.k());
-    // C, and both operands of the correction.
-    let c = 4 * u64::from(m) * u64::from(n);
-    let [left, right] = [m, n].map(|rows| u64::from(rows) * u64::from(CORRECTION));
+/// What is measured on, which lives as long as the driver.
+struct Prepared {
+    product: Product,
+    /// Entries of the plain operands, the larger one's.
+    plain: Address,
+    scratch: Scratch,
+}
+
+/// Operands for every mode, and room for all parts.
+fn prepare(driver: &mut dyn Driver, shape: Shape) -> Result<Prepared, Fault> {
+    let sides = (shape.m(), shape.n(), shape.k());
+    let [c, left, right] = results_bytes(shape);
+    let more = c + left + right + Scratch::bytes(shape);
     let budget = driver.facts().free_bytes / 100 * MEMORY_PERCENT;
-    let Some((place, product)) = timing::operands(driver, budget, (m, n, k), c + left + right)?
-    else {
-        let needs = c + 2 * (shape.a_len() + shape.b_len());
+    let Some((place, product)) = timing::operands(driver, budget, sides, more)? else {
+        let needs = more + 2 * (shape.a_len() + shape.b_len());
         return Err(Fault::OutOfMemory { needs });
     };
-    Ok(Product {
-        c: place.more,
-        left: place.more + c,
-        right: place.more + c + left,
-        ..product
+    Ok(Prepared {
+        product: Product {
+            c: place.more,
+            left: place.more + c,
+            right: place.more + c + left,
+            ..product
+        },
+        plain: place.at,
+        scratch: Scratch::at(place.more + c + left + right, shape).0,
     })
 }
 
 /// As [`measure_gpu`], on any driver; `vendor` is the product to compare with.
 fn measure(
     driver: &mut dyn Driver,
-    (shape, product): (Shape, Product),
+    (shape, prepared): (Shape, &Prepared),
     rounds: usize,
     vendor: Result<Enqueue, String>,
 ) -> Result<GpuFigures, Fault> {
@@ -86,7 +103,7 @@ fn measure(
     for &multiply in Multiply::of(driver.facts().capability) {
         let mut launches = Vec::with_capacity(MODES.len());
         for mode in MODES {
-            launches.push(timing::launch(driver, multiply, &product, mode)?);
+            launches.push(timing::launch(driver, multiply, &prepared.product, mode)?);
         }
         let mut times = vec![Vec::with_capacity(rounds); MODES.len() + 1];
         // One round more, to warm up.
@@ -131,18 +148,22 @@ fn measure(
     let Some((kernel, [plain, filler, exact], theirs)) = best else {
         return Err(Fault::Lost("there is no kernel for it".into()));
     };
-    let duration = |ms: f32| Duration::from_secs_f64(f64::from(ms) / 1e3);
     Ok(GpuFigures {
         shape,
         kernel,
         plain: duration(plain),
         filler: duration(filler),
         exact: duration(exact),
+        parts: parts::measure(driver, shape, prepared, rounds)?,
         cublaslt: match refused {
             Some(why) => Err(why),
             None => Ok(duration(theirs)),
         },
     })
+}
+
+fn duration(ms: f32) -> Duration {
+    Duration::from_secs_f64(f64::from(ms) / 1e3)
 }
 
 /// What is measured.
@@ -185,8 +206,8 @@ pub(super) mod tests {
         shape: Shape,
         vendor: Result<(), String>,
     ) -> Result<GpuFigures, Fault> {
-        let product = prepare(driver, shape)?;
+        let prepared = prepare(driver, shape)?;
         let vendor = vendor.map(|()| Box::new(|| Ok(())) as Enqueue);
-        measure(driver, (shape, product), 2, vendor)
+        measure(driver, (shape, &prepared), 2, vendor)
     }
 }

@@ -20,6 +20,16 @@ fn every_kernel_of_a_generation_runs_in_every_mode_beside_the_vendors() {
         for time in [figures.plain, figures.filler, figures.exact] {
             assert!(time > Duration::ZERO && time < Duration::from_secs(60));
         }
+        let parts = figures.parts;
+        for time in [
+            parts.upload,
+            parts.commit,
+            parts.noise,
+            parts.operands,
+            parts.download,
+        ] {
+            assert!(time > Duration::ZERO && time < Duration::from_secs(60));
+        }
         assert!(figures.cublaslt.is_ok_and(|time| time < figures.plain));
         let launched = &world.lock().launched;
         for way in ways {
