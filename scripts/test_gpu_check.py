@@ -16,8 +16,11 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import gpu_check
+import gpu_check_mining
+import gpu_check_steps
 
 ROW = {"shape": [4096, 4096, 4096], "kernel": "wgmma", "plain_tmacs": 500.0, "reference": "cublaslt", "plain": 0.9}
+ROW.update(why_not_cublaslt=None, parts_ms=[["commitments", 0.25], ["product", 0.75]])
 ROW.update(filler=0.8, exact=0.7, node_filler=0.6, node_exact=0.1, node_plain=0.1)
 BENCH = {"gpus": [{"id": "cuda:0", "name": "Stub", "rows": [ROW]}], "cpu": [], "notes": []}
 
@@ -51,7 +54,10 @@ TEST = """#!/bin/sh
 printf 'test vectors ... 18 vectors are the same on 1 GPUs\\nok\\n'
 {between}
 echo '200 random shapes are the same on 1 GPUs'
+{artifact}
 """
+
+ARTIFACT = "echo 'an artifact of 96 MiB through 48 MiB of memory is the same on 1 GPUs, at 0.95 of the speed'"
 
 SANITIZER = """#!/bin/sh
 echo "XDG=$XDG_CACHE_HOME sanitizer $2" >>"$STUB_LOG"
@@ -73,8 +79,9 @@ class GpuCheck(unittest.TestCase):
         for patch in (
             mock.patch.dict(os.environ, env),
             mock.patch.dict(gpu_check.LIMITS, quick),
-            mock.patch.multiple(gpu_check, MINING_S=2, SAMPLE_S=1, LEAST_S=1),
-            mock.patch.object(gpu_check, "toolkits", lambda part: []),
+            mock.patch.multiple(gpu_check_mining, MINING_S=2, SAMPLE_S=1),
+            mock.patch.object(gpu_check, "LEAST_S", 1),
+            mock.patch.multiple(gpu_check_steps, LEAST_S=1, toolkits=lambda part: []),
         ):
             patch.start()
             self.addCleanup(patch.stop)
@@ -85,10 +92,10 @@ class GpuCheck(unittest.TestCase):
         path.chmod(0o755)
         return str(path)
 
-    def check(self, bench=None, between="", refused=0, sanitizer=SANITIZER, cpu=False) -> tuple[int, str]:
+    def check(self, bench=None, between="", artifact=ARTIFACT, refused=0, sanitizer=SANITIZER, cpu=False) -> tuple[int, str]:
         bench = bench or f"print({json.dumps(BENCH)!r})"
         labora = self.script("labora", LABORA.format(python=sys.executable, bench=bench, refused=refused))
-        test = self.script("gpu-test", TEST.format(between=between))
+        test = self.script("gpu-test", TEST.format(between=between, artifact=artifact))
         if sanitizer:
             self.script("bin/compute-sanitizer", sanitizer)
         args = argparse.Namespace(labora=labora, test=test, vectors="/", report=str(self.report), cpu=cpu)
@@ -101,7 +108,7 @@ class GpuCheck(unittest.TestCase):
         mock.patch.stopall()
         self.assertLessEqual(sum(gpu_check.LIMITS.values()), gpu_check.TOTAL_S)
         self.assertLess(gpu_check.TOTAL_S, 540)
-        parts = gpu_check.START_S + gpu_check.MINING_S + gpu_check.STOP_S
+        parts = gpu_check_mining.START_S + gpu_check_mining.MINING_S + gpu_check_mining.STOP_S
         self.assertLessEqual(parts, gpu_check.LIMITS["mining"])
 
     def test_all_hold_and_the_sanitizer_is_last_with_a_cache_of_its_own(self) -> None:
@@ -110,26 +117,29 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("# gpu-check: 5 of 5 hold\n", report)
         self.assertIn("| 4,096, 4,096, 4,096 | wgmma | 500.0 | cublaslt | 0.900 |", report)
         ran = self.log.read_text().splitlines()
-        self.assertEqual([line.split()[-1] for line in ran[-2:]], ["memcheck", "racecheck"])
-        self.assertFalse([line for line in ran[-2:] if "/the/user's" in line])
-        self.assertTrue(all("/the/user's" in line for line in ran[:-2]))
+        checks = 2 * len(gpu_check_steps.SANITIZED)
+        self.assertEqual([line.split()[-1] for line in ran[-checks:]], ["memcheck", "racecheck"] * (checks // 2))
+        self.assertFalse([line for line in ran[-checks:] if "/the/user's" in line])
+        self.assertTrue(all("/the/user's" in line for line in ran[:-checks]))
+        self.assertIn("* racecheck at 448³: ERROR SUMMARY: 0 errors", report)
         self.assertTrue(any("bench --json --devices cuda:0" in line for line in ran))
 
     def test_what_is_not_installed_does_not_hold(self) -> None:
-        which = gpu_check.shutil.which
+        which = gpu_check_steps.shutil.which
         hidden = lambda name: None if name == "compute-sanitizer" else which(name)  # noqa: E731
-        with mock.patch.object(gpu_check.shutil, "which", hidden):
+        with mock.patch.object(gpu_check_steps.shutil, "which", hidden):
             status, report = self.check(sanitizer=None)
         self.assertEqual(status, 0, report)
         self.assertIn("4 of 5 hold, 1 not run", report)
         self.assertIn("compute-sanitizer: not run", report)
 
     def test_ratios_to_our_own_product_do_not_hold(self) -> None:
-        own = json.dumps(BENCH).replace('"cublaslt"', '"plain"')
+        own = json.dumps(BENCH).replace('"cublaslt"', '"plain"').replace("null", '"libcublasLt was not found"')
         status, report = self.check(bench=f"print({own!r})")
         self.assertEqual(status, 3, report)
         self.assertIn("4 of 5 hold, 1 not run; bytes and speed", report)
         self.assertIn("Not run against cuBLASLt", report)
+        self.assertIn("It says: libcublasLt was not found.", report)
         self.assertIn("| plain | 0.900 |", report)
 
     def test_a_step_out_of_time_is_killed_with_its_children_and_keeps_its_rows(self) -> None:
@@ -175,6 +185,30 @@ class GpuCheck(unittest.TestCase):
         status, report = self.check(sanitizer="#!/bin/sh\n:")
         self.assertEqual(status, 1, report)
 
+    def test_shapes_after_the_first_are_sanitized_as_time_allows(self) -> None:
+        gpu_check.LIMITS["sanitizer"] = 3
+        slow = SANITIZER.replace("echo '=", """case "$*" in *'--size 320'*) sleep 77 ;; esac\necho '=""")
+        status, report = self.check(sanitizer=slow)
+        self.assertEqual(status, 0, report)
+        self.assertIn("* racecheck at 256³: ERROR SUMMARY: 0 errors", report)
+        self.assertIn("* memcheck at 320³: not done in the time that was left", report)
+        self.assertIn("* racecheck at 448³: not run, no time was left", report)
+        first = SANITIZER.replace("echo '=", "sleep 77\necho '=")
+        status, report = self.check(sanitizer=first)
+        self.assertEqual(status, 1, report)
+
+    def test_an_artifact_that_did_not_go_through_a_gpu_fails(self) -> None:
+        status, report = self.check(artifact="")
+        self.assertEqual(status, 1, report)
+        self.assertIn("did not say that an artifact went through a GPU", report)
+
+    def test_the_parts_of_the_large_product_are_shown_with_the_rest_without_them(self) -> None:
+        rows = [{**ROW, "shape": [side] * 3} for side in (4096, 8192)]
+        lines = gpu_check_steps.parts_table({"id": "cuda:0", "rows": rows})
+        self.assertIn("8,192, 8,192, 8,192: 1.000 ms", lines[0])
+        self.assertIn("| commitments | 0.250 | 25.0 % | 0.750 |", lines)
+        self.assertEqual(sum("part | ms alone" in line for line in lines), 1)
+
     def test_nothing_begins_after_the_whole_time(self) -> None:
         with mock.patch.object(gpu_check, "TOTAL_S", 0):
             status, report = self.check()
@@ -182,7 +216,7 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("0 of 5 hold, 5 not run", report)
 
     def test_on_the_cpu_no_gpu_was_checked(self) -> None:
-        with mock.patch.object(gpu_check.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.2))):
+        with mock.patch.object(gpu_check_mining.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.2))):
             status, report = self.check(cpu=True)
         self.assertEqual(status, 3, report)
         self.assertIn("2 of 5 hold, 3 not run; NO GPU WAS CHECKED (--cpu)", report)
