@@ -32,9 +32,9 @@ async fn a_validator_that_runs_twice_votes_twice_and_is_slashed() -> Outcome {
     wait_for_final(miner.rpc(), 3).await?;
     assert_eq!(burned(&miner).await?, 0);
 
-    // Dave's key on a second machine, which hears of everything later, and so votes for other blocks.
+    // Dave's key on a second machine, which hears of blocks later than the first, and votes in the same rounds.
     let (link, through) = Proxy::to_node(&miner.address().await?).await?;
-    link.set(Link::Slow(Duration::from_secs(2)));
+    link.set(Link::Slow(Duration::from_millis(300)));
     let mut options = NodeOptions {
         bootnodes: vec![],
         ..network.options().following()
