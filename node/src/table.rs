@@ -29,3 +29,29 @@ pub fn write_json(value: &impl Serialize, out: &mut impl Write) -> std::io::Resu
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }
+
+/// Multiply-accumulates per second, in the unit that leaves one to three digits before the point.
+pub fn rate(macs_per_s: f64) -> String {
+    let (unit, name) = [(1e12, "TMAC/s"), (1e9, "GMAC/s")]
+        .into_iter()
+        .find(|(unit, _)| macs_per_s >= *unit)
+        .unwrap_or((1e6, "MMAC/s"));
+    format!("{:.1} {name}", macs_per_s / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_written_in_the_unit_that_fits() {
+        for (macs, text) in [
+            (0.0, "0.0 MMAC/s"),
+            (999e6, "999.0 MMAC/s"),
+            (17.44e9, "17.4 GMAC/s"),
+            (1.5e15, "1500.0 TMAC/s"),
+        ] {
+            assert_eq!(rate(macs), text);
+        }
+    }
+}

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use crate::worker::WorkerHandle;
+use crate::{table::rate, worker::WorkerHandle};
 
 /// Between two lines in the log.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -119,15 +119,6 @@ impl Tally {
     }
 }
 
-/// Multiply-accumulates per second, in the unit that leaves one to three digits before the point.
-fn rate(macs_per_s: f64) -> String {
-    let (unit, name) = [(1e12, "TMAC/s"), (1e9, "GMAC/s")]
-        .into_iter()
-        .find(|(unit, _)| macs_per_s >= *unit)
-        .unwrap_or((1e6, "MMAC/s"));
-    format!("{:.1} {name}", macs_per_s / unit)
-}
-
 /// Logs the figures of this moment.
 pub(super) fn log(tally: &Tally, worker: &WorkerHandle) {
     tracing::info!(target: "labora", "{}", line(tally, worker));
@@ -194,18 +185,6 @@ fn message_only() -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rate_is_written_in_the_unit_that_fits() {
-        for (macs, text) in [
-            (0.0, "0.0 MMAC/s"),
-            (999e6, "999.0 MMAC/s"),
-            (17.44e9, "17.4 GMAC/s"),
-            (1.5e15, "1500.0 TMAC/s"),
-        ] {
-            assert_eq!(rate(macs), text);
-        }
-    }
 
     #[test]
     fn the_line_tells_everything_that_was_counted() {
