@@ -3,11 +3,15 @@
 //! A spec carries the runtime as WASM; the figures of its genesis are the presets that the runtime itself knows
 //! (`labora_runtime::genesis_config_presets`), so that tools which have nothing but the WASM build the same block.
 
+mod network;
+
 use std::path::{Path, PathBuf};
 
 use labora_runtime::{WASM_BINARY, genesis_config_presets as presets};
 use sc_chain_spec::Properties;
 use sc_service::ChainType;
+
+pub use network::{Founding, GrandpaId, MAX_FOUNDERS, Preset, SPARE};
 
 /// A chain of this runtime.
 pub type ChainSpec = sc_service::GenericChainSpec;
@@ -33,6 +37,15 @@ pub enum Error {
         "there is no chain '{0}': expected dev, local, testnet, or the path of a chain spec's file"
     )]
     Unknown(String),
+    /// Not as many validators as a network can begin with.
+    #[error("a network begins with 1 to {MAX_FOUNDERS} validators, and {got} are named")]
+    Validators {
+        /// How many.
+        got: usize,
+    },
+    /// An account or a key of two validators.
+    #[error("{0} is named for two validators; each needs an account and a key of its own")]
+    Twice(String),
     /// The file is not a chain spec.
     #[error("'{}' is not a chain spec: {reason}; make one with `chain-spec build`", path.display())]
     NotASpec {
