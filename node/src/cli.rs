@@ -17,6 +17,7 @@ use crate::{
     doctor::DoctorCommand,
     miner::MinerCommand,
     pouw::PouwCommand,
+    testnet::TestnetCommand,
 };
 use devices::parse_devices;
 pub use limits::LimitParams;
@@ -169,6 +170,9 @@ pub enum Subcommand {
 
     /// Mine for a node elsewhere, without a chain of one's own; takes products like a node.
     Miner(MinerCommand),
+
+    /// Start a network of validators and miners on this machine, or write one out for real machines.
+    Testnet(TestnetCommand),
 
     /// The proof of work by itself: check vectors, measure this machine.
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use sc_service::PartialComponents;
 use crate::{
     bench,
     cli::{Cli, Subcommand},
-    devices, doctor, miner, mining, pouw, service, settings,
+    devices, doctor, miner, mining, pouw, service, settings, testnet,
 };
 
 impl SubstrateCli for Cli {
@@ -48,6 +48,7 @@ const QUIET: &str = "basic-authorship=warn,sc_basic_authorship=warn";
 
 /// Reads the command line and does it.
 pub fn run() -> sc_cli::Result<ExitCode> {
+    testnet::tie_to_supervisor().map_err(sc_cli::Error::Input)?;
     let mut cli = Cli::from_args();
     // First, so that what the user asks for with --log still wins.
     cli.run.shared_params.log.insert(0, QUIET.into());
@@ -57,6 +58,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
         Some(Subcommand::Doctor(command)) => return doctor::run(&cli, command),
         Some(Subcommand::Bench(options)) => return bench::run(options),
         Some(Subcommand::Miner(command)) => return miner::run(command),
+        Some(Subcommand::Testnet(command)) => return testnet::run(command),
         Some(Subcommand::Pouw(command)) => return pouw::run(command),
         Some(Subcommand::Key(command)) => command.run(&cli)?,
         Some(Subcommand::ChainSpec(command)) => command.run(cli.load_spec(&command.chain)?)?,

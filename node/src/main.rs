@@ -19,6 +19,7 @@ mod service;
 mod settings;
 mod shares;
 mod table;
+mod testnet;
 mod worker;
 
 use std::process::ExitCode;

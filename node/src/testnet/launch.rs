@@ -1,0 +1,63 @@
+//! The command line that a member's node is started with.
+
+use std::path::PathBuf;
+
+use super::{
+    folder::Folder,
+    members::{Home, Member, Role},
+    ports::Ports,
+};
+
+/// Nodes that each member begins with; it hears of the others from them.
+const MAX_BOOTNODES: usize = 4;
+
+/// Addresses of the validators that a member begins with.
+pub(super) fn bootnodes(of: &Member, members: &[Member], ports: &[Ports]) -> Vec<String> {
+    let others = members.iter().zip(ports);
+    let others = others.filter(|(it, _)| it.role == Role::Validator && it.name != of.name);
+    let address = |(member, ports): (&Member, &Ports)| {
+        format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", ports.peers, member.peer_id)
+    };
+    others.map(address).take(MAX_BOOTNODES).collect()
+}
+
+/// A member's command line.
+pub(super) fn arguments(
+    folder: &Folder,
+    member: &Member,
+    ports: Ports,
+    bootnodes: Vec<String>,
+    devices: &str,
+) -> Vec<String> {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let mut out = vec![
+        "--chain".into(),
+        text(folder.chain()),
+        "--base-path".into(),
+        text(Home::new(folder.path(), &member.name).data()),
+        "--name".into(),
+        member.name.clone(),
+        "--listen-addr".into(),
+        format!("/ip4/127.0.0.1/tcp/{}", ports.peers),
+        "--rpc-port".into(),
+        ports.rpc.to_string(),
+        "--prometheus-port".into(),
+        ports.metrics.to_string(),
+    ];
+    // All on this machine, and found by the addresses below.
+    let words = ["--no-telemetry", "--no-mdns", "--allow-private-ip"];
+    out.extend(words.map(String::from));
+    match member.role {
+        Role::Validator => out.push("--validator".into()),
+        Role::Miner => {
+            let author = member.account.to_string();
+            let words = ["--mine", "--author", &author, "--devices", devices];
+            out.extend(words.map(String::from));
+            out.extend(["--gemm-listen", "none"].map(String::from));
+        }
+    }
+    for address in bootnodes {
+        out.extend(["--bootnodes".into(), address]);
+    }
+    out
+}
