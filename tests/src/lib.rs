@@ -18,6 +18,7 @@ pub mod rig;
 pub mod rpc;
 pub mod seed;
 pub mod spec;
+pub mod testnet;
 pub mod validators;
 pub mod wait;
 pub mod websocket;
@@ -25,6 +26,7 @@ pub mod websocket;
 pub use machine::Machine;
 pub use node::{Node, NodeOptions};
 pub use rig::Rig;
+pub use testnet::Testnet;
 pub use wait::wait_for;
 
 /// What a test returns; any error fails it with its message and the logs of its nodes.

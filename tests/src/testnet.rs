@@ -1,0 +1,210 @@
+//! One `labora testnet` process and the members that it starts.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use crate::{Machine, Outcome, binary, log::Log, node::START_LIMIT, rpc::Rpc, wait_for};
+
+/// From the order to end to the end of the supervisor: its members have 20 s in each of two steps.
+const STOP_LIMIT: Duration = Duration::from_secs(90);
+
+/// A running supervisor. Dropping it kills it, and with it its members.
+pub struct Testnet {
+    child: Child,
+    said: Log,
+    printed: Log,
+}
+
+impl Testnet {
+    /// Starts a network; what it says and prints goes to files in `folder`.
+    pub fn start(_turn: &Machine, folder: &Path, flags: &[&str]) -> Outcome<Self> {
+        fs::create_dir_all(folder)?;
+        let (said, printed) = (
+            Log::at(folder.join("said")),
+            Log::at(folder.join("printed")),
+        );
+        let child = Command::new(binary::labora()?)
+            .arg("testnet")
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(File::create(printed.path())?)
+            .stderr(File::create(said.path())?)
+            .spawn()?;
+        Ok(Self {
+            child,
+            said,
+            printed,
+        })
+    }
+
+    /// What it says: standard error.
+    pub fn said(&self) -> &Log {
+        &self.said
+    }
+
+    /// What it prints: standard output.
+    pub fn printed(&self) -> &Log {
+        &self.printed
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Types a line.
+    pub fn order(&mut self, line: &str) -> Outcome {
+        let stdin = self
+            .child
+            .stdin
+            .as_mut()
+            .ok_or("its standard input is closed")?;
+        writeln!(stdin, "{line}")?;
+        Ok(stdin.flush()?)
+    }
+
+    /// Waits until it says this.
+    pub async fn says(&self, words: &str) -> Outcome {
+        wait_for(&format!("the words `{words}`"), START_LIMIT, || async {
+            Ok(self.said.text()?.contains(words).then_some(()))
+        })
+        .await
+    }
+
+    /// JSON-RPC of a member, once it answers.
+    pub async fn rpc(&self, member: &str) -> Outcome<Rpc> {
+        wait_for(
+            &format!("an answer of {member}"),
+            START_LIMIT,
+            || async move {
+                let mark = format!("{member}: RPC ws://");
+                let Some(address) = self.said.after_last(&mark, &[','])? else {
+                    return Ok(None);
+                };
+                let address: SocketAddr = address.parse()?;
+                let rpc = Rpc::connect(address).await?;
+                rpc.best_number().await?;
+                Ok(Some(rpc))
+            },
+        )
+        .await
+    }
+
+    /// Its members' processes.
+    pub fn members(&self) -> Outcome<Vec<Member>> {
+        let mut out = Vec::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let member = Member { pid };
+            // One that ends meanwhile is none.
+            if member.parent() == Some(self.pid()) {
+                out.push(member);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The process of one member, by its command line.
+    pub fn member(&self, name: &str) -> Outcome<Option<Member>> {
+        let named = |member: &Member| {
+            let line = fs::read(format!("/proc/{}/cmdline", member.pid)).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0);
+            words.any(|word| word == b"--name") && words.next() == Some(name.as_bytes())
+        };
+        Ok(self.members()?.into_iter().find(named))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) -> Outcome {
+        send(name, self.pid())
+    }
+
+    /// Waits for its end.
+    pub async fn end(&mut self, limit: Duration) -> Outcome<ExitStatus> {
+        let child = &mut self.child;
+        wait_for("the end of labora testnet", limit, || {
+            let status = child.try_wait();
+            async move { Ok(status?) }
+        })
+        .await
+    }
+
+    /// Asks it to end, and waits for it.
+    pub async fn stop(&mut self) -> Outcome<ExitStatus> {
+        self.signal("TERM")?;
+        self.end(STOP_LIMIT).await
+    }
+}
+
+impl Drop for Testnet {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        println!(
+            "---- end of {}\n{}",
+            self.said.path().display(),
+            self.said.tail()
+        );
+    }
+}
+
+/// A process by its id.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// The id.
+    pub pid: u32,
+}
+
+impl Member {
+    /// State and parent, as the system has them: the fields after the name, which is in parentheses.
+    fn stat(&self) -> Option<(String, u32)> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let (_, rest) = text.rsplit_once(')')?;
+        let mut fields = rest.split_ascii_whitespace();
+        Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+    }
+
+    fn parent(&self) -> Option<u32> {
+        Some(self.stat()?.1)
+    }
+
+    /// Whether it does anything still; one whose end nobody has asked for yet does not.
+    pub fn is_alive(&self) -> bool {
+        self.stat()
+            .is_some_and(|(state, _)| state != "Z" && state != "X")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) -> Outcome {
+        send(name, self.pid)
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&self) -> Outcome {
+        wait_for(
+            &format!("the end of process {}", self.pid),
+            STOP_LIMIT,
+            || async { Ok((!self.is_alive()).then_some(())) },
+        )
+        .await
+    }
+}
+
+fn send(name: &str, pid: u32) -> Outcome {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()?;
+    if !sent.success() {
+        return Err(format!("SIG{name} could not be sent to process {pid}").into());
+    }
+    Ok(())
+}
