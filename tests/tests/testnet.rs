@@ -16,20 +16,11 @@ const FEW_BLOCKS: Duration = Duration::from_secs(240);
 /// Until 20 blocks of 6 s are final.
 const WHOLE_RUN: Duration = Duration::from_secs(900);
 
-async fn finalised(rpc: &Rpc) -> Outcome<u64> {
-    let hash: String = rpc.call("chain_getFinalizedHead", &[]).await?;
-    number_of(
-        &rpc.header(&hash)
-            .await?
-            .ok_or("the final block has no header")?,
-    )
-}
-
 async fn wait_until_final(rpc: &Rpc, number: u64) -> Outcome {
     wait_for(
         &format!("block {number} to be final"),
         FEW_BLOCKS,
-        || async move { Ok((finalised(rpc).await? >= number).then_some(())) },
+        || async move { Ok((rpc.finalised_number().await? >= number).then_some(())) },
     )
     .await
 }
@@ -116,7 +107,7 @@ async fn members_are_killed_and_started_and_none_outlives_its_supervisor() -> Ou
         .ok_or("no process of validator-4")?;
     network.order("kill validator-4")?;
     fourth.ended().await?;
-    let left_at = finalised(&first).await?;
+    let left_at = first.finalised_number().await?;
     wait_until_final(&first, left_at + 3).await?;
     network.order("start validator-4")?;
     wait_until_final(&network.rpc("validator-4").await?, left_at + 3).await?;
