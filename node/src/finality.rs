@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use labora_consensus::{Engine, MostWork, NetworkFinality, PouwBlockImport, TrustingProvider};
+use labora_consensus::{
+    Engine, MostWork, NetworkFinality, PouwBlockImport, TrustingProvider, voting_rules,
+};
 use labora_runtime::opaque::Block;
 use sc_consensus::BoxJustificationImport;
 use sc_consensus_grandpa::{
-    BeforeBestBlockBy, Config, FinalityProofProvider, GenesisAuthoritySetProvider, GrandpaParams,
-    LinkHalf, SharedVoterState, ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
+    Config, FinalityProofProvider, GenesisAuthoritySetProvider, GrandpaParams, LinkHalf,
+    SharedVoterState,
 };
 use sc_network::{NotificationService, ProtocolName, service::traits::NetworkService};
 use sc_network_sync::{SyncingService, strategy::warp::WarpSyncProvider};
@@ -41,9 +43,6 @@ const JUSTIFICATION_PERIOD: u32 = 512;
 
 /// Longest that a vote waits for more to come: a third of a second, as the SDK's own nodes have it.
 const GOSSIP_DURATION: Duration = Duration::from_millis(333);
-
-/// Votes are at least so many blocks behind the best one, which may still lose to another of its height.
-const BEHIND_BEST: u32 = 1;
 
 /// What finality adds to a node, before it runs.
 pub struct Finality {
@@ -172,10 +171,6 @@ impl Finality {
     /// To be called when the session keys of a well-known account are in the keystore: which key votes is decided when a
     /// round begins, and the first one begins here.
     pub fn start(self, tasks: &TaskManager, voting: Voting) -> Result<(), ServiceError> {
-        let rule = VotingRulesBuilder::new()
-            .add(BeforeBestBlockBy(BEHIND_BEST))
-            .add(ThreeQuartersOfTheUnfinalizedChain)
-            .build();
         let voter = sc_consensus_grandpa::run_grandpa_voter(GrandpaParams {
             config: Config {
                 gossip_duration: GOSSIP_DURATION,
@@ -191,7 +186,7 @@ impl Finality {
             network: voting.network,
             sync: voting.sync,
             notification_service: voting.notifications,
-            voting_rule: rule,
+            voting_rule: voting_rules(),
             prometheus_registry: voting.registry,
             shared_voter_state: voting.state,
             telemetry: voting.telemetry,

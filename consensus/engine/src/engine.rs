@@ -1,29 +1,24 @@
 //! What verifier, import, announcements and authoring share: the chain, the clock, cached difficulties and proofs, and
 //! the only place where a proof is verified.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use labora_pouw::{Difficulty, Proof, Seal, VerifyError};
 use parking_lot::Mutex;
 use schnellru::{ByLength, LruMap};
 use sp_core::H256;
 use sp_runtime::traits::Block as BlockT;
+use tokio::sync::oneshot;
 
 use crate::{
-    chain::Chain, error::EngineError, gate::Gate, header::SealedHeader, proof_cache::ProofCache,
+    chain::Chain,
+    error::EngineError,
+    gate::Gate,
+    header::SealedHeader,
+    machine::{Clock, Machine},
+    proof_cache::ProofCache,
     trust::TrustedTarget,
 };
-
-/// Difficulties kept by parent: 64 bytes each; a reorganisation deeper than this asks the runtime again.
-const MAX_DIFFICULTIES: u32 = 512;
-
-/// Unix time in milliseconds.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// The machine's clock.
-pub fn system_clock() -> Clock {
-    Arc::new(|| sp_timestamp::Timestamp::current().as_millis())
-}
 
 /// A proof that was verified for one block at the difficulty that this block has to meet.
 ///
@@ -55,9 +50,9 @@ impl Verified {
 /// The engine's shared state. One for each node, made before everything else of this crate.
 pub struct Engine<B: BlockT<Hash = H256>> {
     chain: Arc<dyn Chain<B>>,
-    clock: Clock,
+    machine: Machine,
     difficulties: Mutex<LruMap<H256, Difficulty>>,
-    gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
     trusted: Mutex<Option<TrustedTarget>>,
     pub(crate) proofs: ProofCache,
 }
@@ -65,14 +60,18 @@ pub struct Engine<B: BlockT<Hash = H256>> {
 impl<B: BlockT<Hash = H256>> Engine<B> {
     /// The engine over a client, with as many verifications at a time as the machine has cores, less one for the rest.
     pub fn new(chain: Arc<dyn Chain<B>>, clock: Clock) -> Arc<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::on(Machine::real(clock), chain)
+    }
+
+    pub(crate) fn on(machine: Machine, chain: Arc<dyn Chain<B>>) -> Arc<Self> {
+        let limits = machine.limits;
         Arc::new(Self {
             chain,
-            clock,
-            difficulties: Mutex::new(LruMap::new(ByLength::new(MAX_DIFFICULTIES))),
-            gate: Gate::new(cores.saturating_sub(1).max(1)),
+            difficulties: Mutex::new(LruMap::new(ByLength::new(limits.difficulties))),
+            gate: Gate::new(machine.at_a_time),
+            machine,
             trusted: Mutex::new(None),
-            proofs: ProofCache::new(),
+            proofs: ProofCache::new(limits),
         })
     }
 
@@ -97,7 +96,18 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
 
     /// Unix time in milliseconds, by this node's clock.
     pub fn now_ms(&self) -> u64 {
-        (self.clock)()
+        (self.machine.clock)()
+    }
+
+    /// Pauses.
+    pub(crate) fn sleep(&self, pause: Duration) -> futures::future::BoxFuture<'static, ()> {
+        (self.machine.sleep)(pause)
+    }
+
+    /// How many difficulties are remembered.
+    #[cfg(test)]
+    pub(crate) fn difficulties(&self) -> usize {
+        self.difficulties.lock().len()
     }
 
     /// Difficulty that a child of `parent` has to meet. It is a function of the parent's state, so it is asked once.
@@ -183,13 +193,14 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         verification: impl FnOnce() -> Result<T, VerifyError> + Send + 'static,
     ) -> Result<T, EngineError> {
         let pass = self.gate.pass(rank).await;
-        let verification = tokio::task::spawn_blocking(move || {
-            let result = verification();
-            // The pass goes with the work, not with the one who waits for it and may give up.
+        let (done, result) = oneshot::channel();
+        (self.machine.offload)(Box::new(move || {
+            let verified = verification();
+            // The pass goes with the work, not with the one who waits for it and may have given up.
             drop(pass);
-            result
-        });
-        verification
+            let _ = done.send(verified);
+        }));
+        result
             .await
             .map_err(|_| EngineError::ShuttingDown)?
             .map_err(EngineError::Proof)

@@ -65,6 +65,14 @@ impl Gate {
         })
     }
 
+    /// Passes given out, of `at_a_time`.
+    #[cfg(test)]
+    pub(crate) fn taken(&self, at_a_time: usize) -> usize {
+        let free = self.state.lock().free;
+        assert!(free <= at_a_time, "{free} passes are free, of {at_a_time}");
+        at_a_time - free
+    }
+
     /// Waits for a turn to verify a proof of block `number`.
     pub(crate) async fn pass(self: &Arc<Self>, number: u32) -> Pass {
         let turn = {

@@ -30,6 +30,7 @@ pub mod exchange;
 mod gate;
 mod header;
 mod import;
+mod machine;
 mod proof_cache;
 mod prune;
 mod relay;
@@ -46,7 +47,7 @@ pub use authoring::{
     AuthoringParams, MiningHandle, Peers, Share, SubmitError, Template, start_authoring,
 };
 pub use chain::{Chain, Tips};
-pub use engine::{Clock, Engine, Verified, system_clock};
+pub use engine::{Engine, Verified};
 pub use error::{EngineError, Fault};
 pub use exchange::{
     Bound, Finality, FinalitySource, NetworkFinality, NetworkProofs, NoFinality, PouwImportQueue,
@@ -54,9 +55,10 @@ pub use exchange::{
 };
 pub use header::SealedHeader;
 pub use import::PouwBlockImport;
+pub use machine::{Clock, system_clock};
 pub use prune::{KeepProofs, MAX_DROPPED_AT_ONCE, drop_proofs, drop_proofs_on_finality};
 pub use relay::{Announce, announce_imported};
-pub use select::MostWork;
+pub use select::{BlockTree, MostWork, voting_rules};
 pub use store::{WorkRecord, accumulated_work, block_proof, block_work};
 pub use trust::{TrustedTarget, TrustingProvider};
 pub use verify::{PouwVerifier, VerifyBlocks};

@@ -10,19 +10,19 @@ use schnellru::{ByLength, Limiter, LruMap};
 use sp_core::H256;
 use sp_runtime::traits::{BlakeTwo256, Hash};
 
-use crate::engine::Verified;
+use crate::{engine::Verified, machine::Limits};
 
 /// Bytes of proofs in each of the two lists: 64 of the largest (some 525 KB), or 256 at k = 4,096 (131 KB), which is
 /// more than one batch of sync or one burst of announcements brings.
 pub(crate) const MAX_CACHE_BYTES: usize = 64 * Proof::MAX_ENCODED_LEN;
 
 /// Refusals remembered: 32 bytes each, so 32 KiB.
-const MAX_REFUSED: u32 = 1024;
+pub(crate) const MAX_REFUSED: u32 = 1024;
 
 /// Keeps a list under a number of bytes.
-#[derive(Default)]
 struct ByBytes {
     held: usize,
+    most: usize,
 }
 
 struct Sized<T> {
@@ -35,7 +35,7 @@ impl<T> Limiter<H256, Sized<T>> for ByBytes {
     type LinkType = u32;
 
     fn is_over_the_limit(&self, _length: usize) -> bool {
-        self.held > MAX_CACHE_BYTES
+        self.held > self.most
     }
 
     fn on_insert(
@@ -84,11 +84,15 @@ pub(crate) struct ProofCache {
 }
 
 impl ProofCache {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let by_bytes = || ByBytes {
+            held: 0,
+            most: limits.proof_bytes,
+        };
         Self {
-            verified: Mutex::new(LruMap::new(ByBytes::default())),
-            unchecked: Mutex::new(LruMap::new(ByBytes::default())),
-            refused: Mutex::new(LruMap::new(ByLength::new(MAX_REFUSED))),
+            verified: Mutex::new(LruMap::new(by_bytes())),
+            unchecked: Mutex::new(LruMap::new(by_bytes())),
+            refused: Mutex::new(LruMap::new(ByLength::new(limits.refused))),
         }
     }
 
@@ -148,6 +152,23 @@ impl ProofCache {
     /// its true proof.
     pub(crate) fn refuse(&self, block: H256, data: &[u8]) {
         self.refused.lock().insert(name(block, data), ());
+    }
+
+    /// Bytes of verified proofs and of unchecked ones, and how many refusals are remembered.
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+        fn bytes<T>(proofs: &Proofs<T>) -> usize {
+            let proofs = proofs.lock();
+            let held = proofs.iter().map(|(_, entry)| entry.bytes).sum();
+            assert_eq!(
+                held,
+                proofs.limiter().held,
+                "the limiter counts what is held"
+            );
+            held
+        }
+        let refused = self.refused.lock().len();
+        (bytes(&self.verified), bytes(&self.unchecked), refused)
     }
 
     /// Whether these bytes were refused for this block before.

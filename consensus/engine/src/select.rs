@@ -1,42 +1,91 @@
-//! The best chain, as GRANDPA's voter asks for it: the one of most work.
+//! The best chain, as GRANDPA's voter asks for it: the one of most work, and how far up it votes may go.
 
 use std::{marker::PhantomData, sync::Arc};
 
 use sc_client_api::{AuxStore, Backend, utils::is_descendent_of};
-use sp_blockchain::{Backend as _, HeaderBackend};
+use sc_consensus_grandpa::{
+    BeforeBestBlockBy, ThreeQuartersOfTheUnfinalizedChain, VotingRule, VotingRulesBuilder,
+};
+use sp_blockchain::{Backend as _, HeaderBackend, HeaderMetadata};
 use sp_consensus::{Error as ConsensusError, SelectChain};
 use sp_core::{H256, U256};
 use sp_runtime::traits::{Block as BlockT, Header, NumberFor};
 
 use crate::store::{recorded_work, work_key};
 
-/// Chooses by accumulated work. Import has already marked the best block, so that is what is read here; only where a vote
-/// needs a branch that is not the best one are the leaves compared.
-pub struct MostWork<B, BE> {
-    backend: Arc<BE>,
-    _block: PhantomData<B>,
+/// Votes are at least so many blocks behind the best one, which may still lose to another of its height.
+const BEHIND_BEST: u32 = 1;
+
+/// How far up the chosen chain votes go: not to the newest block, and at most three quarters of what is not final.
+pub fn voting_rules<B, C>() -> impl VotingRule<B, C> + Clone + 'static
+where
+    B: BlockT,
+    C: HeaderBackend<B> + 'static,
+{
+    VotingRulesBuilder::new()
+        .add(BeforeBestBlockBy(NumberFor::<B>::from(BEHIND_BEST)))
+        .add(ThreeQuartersOfTheUnfinalizedChain)
+        .build()
 }
 
-impl<B, BE> Clone for MostWork<B, BE> {
-    fn clone(&self) -> Self {
-        Self::new(self.backend.clone())
+/// The block tree, as far as the choice needs it: the client's backend is one, and so is a table in a test.
+pub trait BlockTree<B: BlockT<Hash = H256>>: Send + Sync {
+    /// Where the headers are.
+    type Headers: HeaderBackend<B> + HeaderMetadata<B, Error = sp_blockchain::Error>;
+
+    /// The headers, and which of them are best and final.
+    fn headers(&self) -> &Self::Headers;
+
+    /// Blocks without children, on no branch that finality cut off.
+    fn leaves(&self) -> sp_blockchain::Result<Vec<H256>>;
+
+    /// A record of auxiliary storage.
+    fn record(&self, key: &[u8]) -> sp_blockchain::Result<Option<Vec<u8>>>;
+}
+
+impl<B: BlockT<Hash = H256>, BE: Backend<B>> BlockTree<B> for BE {
+    type Headers = BE::Blockchain;
+
+    fn headers(&self) -> &Self::Headers {
+        self.blockchain()
+    }
+
+    fn leaves(&self) -> sp_blockchain::Result<Vec<H256>> {
+        self.blockchain().leaves()
+    }
+
+    fn record(&self, key: &[u8]) -> sp_blockchain::Result<Option<Vec<u8>>> {
+        AuxStore::get_aux(self, key)
     }
 }
 
-impl<B, BE> MostWork<B, BE> {
-    /// Chooses among the blocks of `backend`.
-    pub fn new(backend: Arc<BE>) -> Self {
+/// Chooses by accumulated work. Import has already marked the best block, so that is what is read here; only where a vote
+/// needs a branch that is not the best one are the leaves compared.
+pub struct MostWork<B, T> {
+    tree: Arc<T>,
+    _block: PhantomData<B>,
+}
+
+impl<B, T> Clone for MostWork<B, T> {
+    fn clone(&self) -> Self {
+        Self::new(self.tree.clone())
+    }
+}
+
+impl<B, T> MostWork<B, T> {
+    /// Chooses among the blocks of `tree`.
+    pub fn new(tree: Arc<T>) -> Self {
         Self {
-            backend,
+            tree,
             _block: PhantomData,
         }
     }
 }
 
-impl<B: BlockT<Hash = H256>, BE: Backend<B>> MostWork<B, BE> {
+impl<B: BlockT<Hash = H256>, T: BlockTree<B>> MostWork<B, T> {
     fn header(&self, block: H256) -> Result<B::Header, ConsensusError> {
-        self.backend
-            .blockchain()
+        self.tree
+            .headers()
             .header(block)
             .map_err(lookup)?
             .ok_or_else(|| ConsensusError::ChainLookup(format!("block {block:?} is not known")))
@@ -47,11 +96,11 @@ impl<B: BlockT<Hash = H256>, BE: Backend<B>> MostWork<B, BE> {
     /// A round of votes often stands on a block that has left the best chain meanwhile. An error here would have the voter
     /// fall back to `base`, so that the round makes no progress on its own branch.
     fn heaviest_above(&self, base: H256) -> Result<H256, ConsensusError> {
-        let chain = self.backend.blockchain();
+        let chain = self.tree.headers();
         let best = chain.info().best_hash;
         let descends = is_descendent_of(chain, None);
         let mut heaviest = None;
-        for leaf in chain.leaves().map_err(lookup)? {
+        for leaf in self.tree.leaves().map_err(lookup)? {
             if leaf != base && !descends(&base, &leaf).map_err(lookup)? {
                 continue;
             }
@@ -66,7 +115,7 @@ impl<B: BlockT<Hash = H256>, BE: Backend<B>> MostWork<B, BE> {
 
     /// Work up to `block`; nothing for the few blocks without a record, which have no branch beside them.
     fn work(&self, block: H256) -> Result<U256, ConsensusError> {
-        match AuxStore::get_aux(&*self.backend, &work_key(block)).map_err(lookup)? {
+        match self.tree.record(&work_key(block)).map_err(lookup)? {
             Some(bytes) => Ok(recorded_work(block, &bytes)?),
             None => Ok(U256::zero()),
         }
@@ -89,13 +138,13 @@ fn lookup(error: sp_blockchain::Error) -> ConsensusError {
 }
 
 #[async_trait::async_trait]
-impl<B: BlockT<Hash = H256>, BE: Backend<B> + 'static> SelectChain<B> for MostWork<B, BE> {
+impl<B: BlockT<Hash = H256>, T: BlockTree<B> + 'static> SelectChain<B> for MostWork<B, T> {
     async fn leaves(&self) -> Result<Vec<H256>, ConsensusError> {
-        self.backend.blockchain().leaves().map_err(lookup)
+        self.tree.leaves().map_err(lookup)
     }
 
     async fn best_chain(&self) -> Result<B::Header, ConsensusError> {
-        self.header(self.backend.blockchain().info().best_hash)
+        self.header(self.tree.headers().info().best_hash)
     }
 
     async fn finality_target(
@@ -104,7 +153,7 @@ impl<B: BlockT<Hash = H256>, BE: Backend<B> + 'static> SelectChain<B> for MostWo
         max_number: Option<NumberFor<B>>,
     ) -> Result<H256, ConsensusError> {
         let number = *self.header(base)?.number();
-        let chain = self.backend.blockchain();
+        let chain = self.tree.headers();
         // The index by number follows the best chain.
         let on_best_chain = chain.hash(number).map_err(lookup)? == Some(base);
         let target = if on_best_chain {

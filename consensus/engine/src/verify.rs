@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_timer::Delay;
 use labora_consensus_api::seal_item;
 use parity_scale_codec::DecodeAll;
 use sc_consensus::{BlockImportParams, Verifier};
@@ -193,9 +192,7 @@ impl<B: BlockT<Hash = H256>> Verifier<B> for PouwVerifier<B> {
             Ok(evidence) => evidence,
             Err(error) if error.fault() == Fault::Sender => return Err(error.to_string()),
             Err(error) => {
-                // Not tokio's clock: the import queue is a blocking task, which outlives that clock when the node ends,
-                // and asking it then is a panic.
-                Delay::new(self.retry).await;
+                self.engine.sleep(self.retry).await;
                 Evidence::Undecided(error)
             }
         };

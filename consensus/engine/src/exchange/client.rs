@@ -3,7 +3,6 @@
 use std::{sync::Arc, sync::OnceLock, time::Duration};
 
 use futures::future::{Either, select};
-use futures_timer::Delay;
 use labora_pouw::Proof;
 use parity_scale_codec::Encode;
 use sc_network::{
@@ -104,7 +103,8 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     let asked = peers.len();
     let mut sender_failed = false;
     for peer in peers {
-        let without_proof = match in_time(source.ask(peer, &blocks)).await {
+        let limit = engine.sleep(ASK_TIMEOUT);
+        let without_proof = match in_time(source.ask(peer, &blocks), limit).await {
             Some(Ok(proofs)) => {
                 let mut proofs = proofs.into_iter();
                 match proofs.next().flatten() {
@@ -148,17 +148,19 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
 }
 
 /// Whom to ask: the sender, then the others, and not too many.
-pub(super) fn first_few(mut peers: Vec<PeerId>, sender: Option<PeerId>) -> Vec<PeerId> {
+pub(crate) fn first_few(mut peers: Vec<PeerId>, sender: Option<PeerId>) -> Vec<PeerId> {
     peers.retain(|peer| Some(*peer) != sender);
     peers.splice(0..0, sender);
     peers.truncate(MAX_PEERS_ASKED);
     peers
 }
 
-/// What `answer` resolves to within [`ASK_TIMEOUT`]. By a clock that does not end with the node's runtime: the import
-/// queue, which waits here, is a blocking task and outlives tokio's.
-pub(super) async fn in_time<T>(answer: impl Future<Output = T> + Unpin) -> Option<T> {
-    match select(answer, Delay::new(ASK_TIMEOUT)).await {
+/// What `answer` resolves to before `limit` does.
+pub(crate) async fn in_time<T>(
+    answer: impl Future<Output = T> + Unpin,
+    limit: impl Future<Output = ()> + Unpin,
+) -> Option<T> {
+    match select(answer, limit).await {
         Either::Left((answer, _)) => Some(answer),
         Either::Right(_) => None,
     }

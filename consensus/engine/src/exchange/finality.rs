@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures_timer::Delay;
 use parity_scale_codec::Encode;
 use sc_network::{IfDisconnected, ProtocolName, ReputationChange};
 use sc_network_sync::strategy::warp::{
@@ -11,7 +12,7 @@ use sc_network_types::PeerId;
 use sp_core::H256;
 use sp_runtime::traits::Block as BlockT;
 
-use super::client::{Bound, first_few, in_time};
+use super::client::{ASK_TIMEOUT, Bound, first_few, in_time};
 use crate::trust::{TrustedTarget, proves_nothing};
 
 /// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
@@ -88,14 +89,15 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
         let mut proved = None;
         for _ in 0..MAX_PARTS {
             let request = WarpProofRequest::<B> { begin }.encode();
-            let answer = in_time(bound.network.request(
+            let answer = bound.network.request(
                 peer,
                 self.protocol.clone(),
                 request,
                 None,
                 IfDisconnected::ImmediateError,
-            ))
-            .await;
+            );
+            // By a clock that does not end with the node's runtime, which the import queue outlives.
+            let answer = in_time(answer, Delay::new(ASK_TIMEOUT)).await;
             let bytes = match answer {
                 Some(Ok((bytes, _))) => bytes,
                 Some(Err(error)) => {
@@ -134,14 +136,23 @@ impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
         let Some(bound) = self.bound.get() else {
             return Finality::Unknown;
         };
-        let mut said = Finality::Unknown;
-        for peer in first_few(bound.peers(u32::MAX).await, sender) {
-            match self.ask(bound, peer, from).await {
-                Some(proved @ Finality::Proved(_)) => return proved,
-                Some(answer) => said = answer,
-                None => {}
-            }
-        }
-        said
+        let peers = first_few(bound.peers(u32::MAX).await, sender);
+        first_proved(peers, |peer| self.ask(bound, peer, from)).await
     }
+}
+
+/// What the first peer proves that proves anything; `ask` gives `None` for one that did not answer.
+pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
+    peers: Vec<PeerId>,
+    ask: impl Fn(PeerId) -> F,
+) -> Finality {
+    let mut said = Finality::Unknown;
+    for peer in peers {
+        match ask(peer).await {
+            Some(proved @ Finality::Proved(_)) => return proved,
+            Some(answer) => said = answer,
+            None => {}
+        }
+    }
+    said
 }

@@ -35,9 +35,18 @@ struct Place {
 impl Lookahead {
     /// Remembers nothing yet.
     pub fn new() -> Arc<Self> {
+        Self::of(MAX_REMEMBERED)
+    }
+
+    pub(crate) fn of(most: u32) -> Arc<Self> {
         Arc::new(Self {
-            blocks: Mutex::new(LruMap::new(ByLength::new(MAX_REMEMBERED))),
+            blocks: Mutex::new(LruMap::new(ByLength::new(most))),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.lock().len()
     }
 
     pub(crate) fn remember<B: BlockT<Hash = H256>>(&self, blocks: &[IncomingBlock<B>]) {

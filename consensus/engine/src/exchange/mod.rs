@@ -13,6 +13,12 @@ pub use finality::{Finality, FinalitySource, NetworkFinality, NoFinality};
 pub use lookahead::{Lookahead, PouwImportQueue};
 pub use server::ProofRequestHandler;
 
+#[cfg(test)]
+pub(crate) use {
+    client::{ASK_TIMEOUT, first_few, in_time},
+    finality::first_proved,
+};
+
 use labora_pouw::Proof;
 use parity_scale_codec::{Compact, Decode, DecodeAll, Encode};
 use sc_network::ProtocolName;
