@@ -9,14 +9,16 @@ use std::{sync::Arc, time::Duration};
 use labora_consensus_api::seal_item;
 use parity_scale_codec::DecodeAll;
 use sc_consensus::{BlockImportParams, Verifier};
+use sc_network_types::PeerId;
 use sp_core::H256;
 use sp_runtime::traits::{Block as BlockT, Header};
 
 use crate::{
     Sources,
+    chain::number_of,
     engine::{Engine, Verified},
     error::{EngineError, Fault},
-    exchange::{Finality, Lookahead, fetch_proof},
+    exchange::{Finality, Hints, Lookahead, fetch_proof},
     header::SealedHeader,
     import::{EVIDENCE_KEY, Evidence},
     store::encoded_proof,
@@ -71,8 +73,16 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         if let Some(vouched) = self.vouched(sealed)? {
             return Ok(vouched);
         }
-        match self.proved(sealed).await {
-            Err(missing @ EngineError::ProofMissing { .. }) => self.final_or(sealed, missing).await,
+        // They are told once only.
+        let hints = self.lookahead.hints(sealed.hash);
+        let sender = hints.sender;
+        match self.proved(sealed, hints).await {
+            Err(missing @ EngineError::ProofMissing { .. }) => {
+                match self.final_or(sealed, sender, missing).await {
+                    Err(missing) if self.is_cut_off(sealed)? => Err(blameless(missing)),
+                    decided => decided,
+                }
+            }
             proved => proved.map(Evidence::Work),
         }
     }
@@ -110,14 +120,15 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
     async fn final_or(
         &self,
         sealed: &SealedHeader<B::Header>,
+        sender: Option<PeerId>,
         missing: EngineError,
     ) -> Result<Evidence, EngineError> {
         if self.sources.verify == VerifyBlocks::All {
             return Err(missing);
         }
         let from = self.engine.chain().tips().finalised_hash;
-        let sender = self.lookahead.hints(sealed.hash).sender;
-        match self.sources.finality.newest(from, sender).await {
+        let newest = self.sources.finality.newest(from, sealed.number, sender);
+        match newest.await {
             Finality::Proved(target) => {
                 self.engine.trust(target);
                 match self.vouched(sealed)? {
@@ -127,18 +138,30 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             }
             Finality::NothingNewer => Err(missing),
             // Whoever sent the block may have dropped the proof with good reason.
-            Finality::Unknown => Err(match missing {
-                EngineError::ProofMissing { block, asked, .. } => EngineError::ProofMissing {
-                    block,
-                    asked,
-                    sender_failed: false,
-                },
-                other => other,
-            }),
+            Finality::Unknown => Err(blameless(missing)),
         }
     }
 
-    async fn proved(&self, sealed: &SealedHeader<B::Header>) -> Result<Verified, EngineError> {
+    /// Whether finality here went to another branch than the block's, as it may while its proof is asked for. Peers drop
+    /// the proofs of such a branch at once.
+    fn is_cut_off(&self, sealed: &SealedHeader<B::Header>) -> Result<bool, EngineError> {
+        let chain = self.engine.chain();
+        let tips = chain.tips();
+        let mut at = sealed.parent;
+        while let Some(header) = chain.sealed_header(at)? {
+            if number_of(&header) <= tips.finalised {
+                return Ok(at != tips.finalised_hash);
+            }
+            at = *header.parent_hash();
+        }
+        Err(EngineError::UnknownParent(at))
+    }
+
+    async fn proved(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        hints: Hints,
+    ) -> Result<Verified, EngineError> {
         if let Some(verified) = self.engine.proofs.verified(sealed.hash) {
             return Ok(verified);
         }
@@ -159,13 +182,19 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             let proof = labora_pouw::Proof::decode_all(&mut &bytes[..]).map_err(|_| damaged)?;
             return self.engine.check(sealed, Arc::new(proof)).await;
         }
-        fetch_proof(
-            &*self.sources.proofs,
-            &self.engine,
-            sealed,
-            self.lookahead.hints(sealed.hash),
-        )
-        .await
+        fetch_proof(&*self.sources.proofs, &self.engine, sealed, hints).await
+    }
+}
+
+/// A missing proof that is not held against whoever sent the block.
+fn blameless(error: EngineError) -> EngineError {
+    match error {
+        EngineError::ProofMissing { block, asked, .. } => EngineError::ProofMissing {
+            block,
+            asked,
+            sender_failed: false,
+        },
+        other => other,
     }
 }
 

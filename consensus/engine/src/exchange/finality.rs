@@ -32,11 +32,23 @@ pub enum Finality {
     Unknown,
 }
 
+impl Finality {
+    fn tells_more_than(self, other: Self) -> bool {
+        let rank = |said| match said {
+            Self::Unknown => None,
+            Self::NothingNewer => Some(0),
+            Self::Proved(target) => Some(target.number),
+        };
+        rank(self) > rank(other)
+    }
+}
+
 /// Who can say what is final.
 #[async_trait::async_trait]
 pub trait FinalitySource: Send + Sync {
-    /// Asks peers for the newest block that is final, `sender` first; `from` is the last block that is final here.
-    async fn newest(&self, from: H256, sender: Option<PeerId>) -> Finality;
+    /// Asks peers for a proof that finality has reached number `reach`, `sender` first; `from` is the last block that is
+    /// final here. Where `sender` does not answer and nobody else proves that, nothing is known: it may have a proof.
+    async fn newest(&self, from: H256, reach: u32, sender: Option<PeerId>) -> Finality;
 }
 
 /// A chain without finality: nobody can say.
@@ -44,7 +56,7 @@ pub struct NoFinality;
 
 #[async_trait::async_trait]
 impl FinalitySource for NoFinality {
-    async fn newest(&self, _: H256, _: Option<PeerId>) -> Finality {
+    async fn newest(&self, _: H256, _: u32, _: Option<PeerId>) -> Finality {
         Finality::Unknown
     }
 }
@@ -132,27 +144,77 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
 
 #[async_trait::async_trait]
 impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
-    async fn newest(&self, from: H256, sender: Option<PeerId>) -> Finality {
+    async fn newest(&self, from: H256, reach: u32, sender: Option<PeerId>) -> Finality {
         let Some(bound) = self.bound.get() else {
             return Finality::Unknown;
         };
         let peers = first_few(bound.peers(u32::MAX).await, sender);
-        first_proved(peers, |peer| self.ask(bound, peer, from)).await
+        first_proved(peers, reach, sender, |peer| self.ask(bound, peer, from)).await
     }
 }
 
-/// What the first peer proves that proves anything; `ask` gives `None` for one that did not answer.
+/// What the first peer proves that proves finality up to `reach`, else the most that any of them knows; `ask` gives `None`
+/// for one that did not answer.
 pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
     peers: Vec<PeerId>,
+    reach: u32,
+    sender: Option<PeerId>,
     ask: impl Fn(PeerId) -> F,
 ) -> Finality {
-    let mut said = Finality::Unknown;
+    let (mut said, mut sender_is_silent) = (Finality::Unknown, false);
     for peer in peers {
         match ask(peer).await {
-            Some(proved @ Finality::Proved(_)) => return proved,
-            Some(answer) => said = answer,
-            None => {}
+            Some(Finality::Proved(target)) if target.number >= reach => {
+                return Finality::Proved(target);
+            }
+            Some(answer) if answer.tells_more_than(said) => said = answer,
+            Some(_) => {}
+            None => sender_is_silent |= Some(peer) == sender,
         }
     }
-    said
+    if sender_is_silent {
+        Finality::Unknown
+    } else {
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up_to(number: u32) -> Option<Finality> {
+        let hash = H256::from_low_u64_be(number.into());
+        Some(Finality::Proved(TrustedTarget { number, hash }))
+    }
+
+    async fn said(answers: &[Option<Finality>]) -> Finality {
+        let peers: Vec<PeerId> = answers.iter().map(|_| PeerId::random()).collect();
+        let answer = |asked| answers[peers.iter().position(|peer| *peer == asked).unwrap()];
+        let sender = peers.first().copied();
+        first_proved(peers.clone(), 5, sender, |peer| {
+            std::future::ready(answer(peer))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_proof_that_does_not_reach_far_enough_does_not_end_the_search() {
+        let proof = up_to(6).unwrap();
+        assert_eq!(said(&[up_to(2), up_to(6), up_to(9)]).await, proof);
+        let lower = up_to(4).unwrap();
+        assert_eq!(
+            said(&[up_to(2), up_to(4), Some(Finality::NothingNewer)]).await,
+            lower
+        );
+    }
+
+    #[tokio::test]
+    async fn of_a_sender_that_does_not_answer_others_cannot_say_that_it_has_no_proof() {
+        let nothing = Finality::NothingNewer;
+        assert_eq!(said(&[None, Some(nothing)]).await, Finality::Unknown);
+        assert_eq!(said(&[None, up_to(4)]).await, Finality::Unknown);
+        assert_eq!(said(&[None, up_to(5)]).await, up_to(5).unwrap());
+        assert_eq!(said(&[Some(nothing), None]).await, nothing);
+    }
 }

@@ -11,9 +11,17 @@ use sp_core::U256;
 use super::{miner::*, mock::*};
 use crate::{Finality, TrustedTarget, VerifyBlocks, accumulated_work, store::encoded_proof};
 
-/// Blocks one upon the other that `node` has not seen.
+/// Blocks one upon the other, the same each time, that no node has seen.
 fn chain_of(length: usize) -> Vec<Mined> {
+    chain_beside(&[], length)
+}
+
+/// As [`chain_of`], and none of them among `others`.
+fn chain_beside(others: &[Mined], length: usize) -> Vec<Mined> {
     let elsewhere = Node::new();
+    for _ in others {
+        elsewhere.child(&elsewhere.chain.best());
+    }
     let mut blocks: Vec<Mined> = Vec::new();
     for _ in 0..length {
         let parent = blocks
@@ -59,7 +67,8 @@ async fn blocks_up_to_a_final_one_need_no_proof_and_are_asked_about_once() {
 
 #[tokio::test]
 async fn another_block_at_the_number_of_the_final_one_bans_its_sender() {
-    let (honest, forged) = (chain_of(3), chain_of(3));
+    let honest = chain_of(3);
+    let forged = chain_beside(&honest, 3);
     let node = Node::with_peers(peers_without_proofs(&honest[2]));
     // The forged branch gets as far as the block before the final one, and no further.
     for block in &forged[..2] {
@@ -79,9 +88,8 @@ async fn another_block_at_the_number_of_the_final_one_bans_its_sender() {
 async fn the_final_block_is_best_even_if_another_branch_has_more_work() {
     let honest = chain_of(2);
     let node = Node::with_peers(peers_without_proofs(&honest[1]));
-    let mut tip = node.chain.best();
-    for _ in 0..4 {
-        tip = node.grow(&tip).await.header;
+    for block in chain_beside(&honest, 4) {
+        node.hear_and_sync(&block).await.unwrap();
     }
     assert_eq!(node.chain.best().number, 4);
     for block in &honest {
@@ -108,6 +116,43 @@ async fn without_a_proof_of_finality_a_missing_proof_is_held_against_the_sender_
             "{said:?}: {result:?}"
         );
         assert!(!node.chain.has(blocks[0].hash()));
+    }
+}
+
+#[tokio::test]
+async fn whoever_sent_a_block_is_asked_for_its_proof_first_and_then_whether_it_is_final() {
+    let blocks = chain_of(1);
+    let sender = PeerId::random();
+    let peers = MockPeers::of(vec![
+        (PeerId::random(), MockPeers::holding(&[])),
+        (sender, MockPeers::holding(&[])),
+    ]);
+    let node = Node::with_peers(peers.clone());
+    node.lookahead
+        .remember(&[incoming(&blocks[0], Some(sender))]);
+    assert!(node.sync(&blocks[0].header).await.is_err());
+    assert_eq!(peers.asked_peers()[0], sender);
+    assert_eq!(*peers.finality_of.lock(), [Some(sender)]);
+}
+
+#[tokio::test]
+async fn a_missing_proof_is_not_held_against_the_sender_of_a_branch_that_finality_just_cut_off() {
+    let sender = PeerId::random();
+    let peers = MockPeers::of(vec![(sender, MockPeers::holding(&[]))]);
+    let node = Node::with_peers(peers);
+    let genesis = node.chain.best();
+    let (winner, loser) = (node.grow(&genesis).await, node.grow(&genesis).await);
+    let late = node.child(&loser.header);
+    for (finalised, banned) in [(&loser, true), (&winner, false)] {
+        node.chain
+            .set_finalised_with_state(finalised.header.clone(), EASY);
+        node.lookahead.remember(&[incoming(&late, Some(sender))]);
+        let result = node.sync(&late.header).await;
+        assert_eq!(
+            matches!(result, Err(SyncError::SenderBanned(_))),
+            banned,
+            "{result:?}"
+        );
     }
 }
 

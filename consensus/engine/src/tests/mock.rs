@@ -222,6 +222,8 @@ pub(super) struct MockPeers {
     /// What they say about finality, once that is set; nothing is final before.
     pub(super) finality: Mutex<Option<Finality>>,
     pub(super) asked_finality: AtomicU64,
+    /// Whom to ask about finality first.
+    pub(super) finality_of: Mutex<Vec<Option<PeerId>>>,
     pub(super) asked: Mutex<Vec<(PeerId, Vec<H256>)>>,
     pub(super) reported: Mutex<Vec<(PeerId, Offence)>>,
 }
@@ -286,7 +288,8 @@ impl ProofSource for MockPeers {
 
 #[async_trait::async_trait]
 impl FinalitySource for MockPeers {
-    async fn newest(&self, _: H256, _: Option<PeerId>) -> Finality {
+    async fn newest(&self, _: H256, _: u32, sender: Option<PeerId>) -> Finality {
+        self.finality_of.lock().push(sender);
         self.asked_finality.fetch_add(1, Ordering::Relaxed);
         self.finality.lock().unwrap_or(Finality::NothingNewer)
     }
