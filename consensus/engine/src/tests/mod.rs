@@ -8,4 +8,5 @@ mod mine;
 mod miner;
 mod mock;
 mod proofs_of_peers;
+mod simulation;
 mod wire;

@@ -1,0 +1,428 @@
+//! What all parts of one schedule share, and the network between its peers.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use finality_grandpa::{Message as Ballot, voter_set::VoterSet};
+use futures::channel::oneshot;
+use parking_lot::Mutex;
+use sc_network_types::PeerId;
+use sp_core::H256;
+
+use super::{
+    super::miner::Header,
+    blocks::Truth,
+    plan::{Mutant, Plan},
+    record::{CatchUp, Commit, Id, Justification, Vote},
+    runtime::{Ms, Rng, Timeline},
+    stats::Stats,
+};
+
+use crate::exchange::decode_request;
+
+/// What one peer sends to another.
+#[derive(Clone)]
+pub(super) enum Message {
+    /// A block announcement and its data, as sc-network-sync carries it.
+    Announce {
+        header: Header,
+        data: Vec<u8>,
+    },
+    /// Asks for the blocks above the number `above` up to `block`.
+    AskBlocks {
+        id: u64,
+        block: H256,
+        above: u32,
+    },
+    /// Asks for proofs: a request of `/pouw/proofs/1`.
+    AskProofs {
+        id: u64,
+        request: Vec<u8>,
+    },
+    /// Asks what is final.
+    AskFinality {
+        id: u64,
+        from: H256,
+        number: u32,
+    },
+    Answer {
+        id: u64,
+        answer: Answer,
+    },
+    Vote {
+        round: u64,
+        vote: Vote,
+    },
+    Commit {
+        round: u64,
+        commit: Commit,
+    },
+    CatchUp(CatchUp),
+    /// Where the sender stands: what sync and GRANDPA's gossip tell peers now and then.
+    Here {
+        round: u64,
+        finalised: u32,
+        best: H256,
+    },
+}
+
+#[derive(Clone)]
+pub(super) enum Answer {
+    Blocks(Vec<Header>),
+    Proofs(Vec<u8>),
+    /// The last block that is final, with what proves it.
+    Final(Option<Arc<Justification>>),
+    /// The connection broke.
+    Failed,
+}
+
+impl Message {
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Announce { header, data } => {
+                format!(
+                    "announces block {} {:?} with {} bytes",
+                    header.number,
+                    header.hash(),
+                    data.len()
+                )
+            }
+            Self::AskBlocks { block, above, .. } => format!("asks for {block:?}, above {above}"),
+            Self::AskProofs { request, .. } => {
+                format!("asks for proofs: {:?}", decode_request(request))
+            }
+            Self::AskFinality { number, .. } => format!("asks what is final above {number}"),
+            Self::Answer { answer, .. } => format!("answers {}", answer.shown()),
+            Self::Vote { round, vote } => {
+                format!("votes in round {round}: {}: {:?}", vote.id, vote.message)
+            }
+            Self::Commit { round, commit } => format!("commits round {round}: {commit:?}"),
+            Self::CatchUp(catch_up) => format!("sends round {}", catch_up.round_number),
+            Self::Here {
+                round,
+                finalised,
+                best,
+            } => {
+                format!("is in round {round}, has finalised {finalised}, its best is {best:?}")
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn shown(&self) -> String {
+        match self {
+            Self::Blocks(headers) => {
+                let blocks: Vec<_> = headers
+                    .iter()
+                    .map(|header| (header.number, header.hash()))
+                    .collect();
+                format!("with blocks {blocks:?}")
+            }
+            Self::Proofs(bytes) => format!("with {} bytes of proofs", bytes.len()),
+            Self::Final(proof) => format!(
+                "that final is {:?}",
+                proof.as_ref().map(|proof| proof.target())
+            ),
+            Self::Failed => "nothing".into(),
+        }
+    }
+}
+
+/// What happens at a time.
+pub(super) enum Event {
+    Wake(oneshot::Sender<()>),
+    /// A verification on another thread of a node is done, if the node still lives as it did.
+    Work {
+        node: usize,
+        life: u64,
+        work: Box<dyn FnOnce() + Send>,
+    },
+    Arrive {
+        from: usize,
+        to: usize,
+        message: Message,
+    },
+    Crash(usize),
+    Start(usize),
+    Mine,
+    Gossip(usize),
+    Adversary,
+    Divide(Vec<u8>),
+    Unite,
+}
+
+impl From<oneshot::Sender<()>> for Event {
+    fn from(wake: oneshot::Sender<()>) -> Self {
+        Self::Wake(wake)
+    }
+}
+
+/// The context.
+pub(super) struct Context {
+    pub(super) plan: Plan,
+    pub(super) timeline: Timeline<Event>,
+    pub(super) rng: Mutex<Rng>,
+    pub(super) truth: Mutex<Truth>,
+    pub(super) stats: Mutex<Stats>,
+    pub(super) ids: Vec<PeerId>,
+    /// Whether to print what happens, for whoever runs one schedule again.
+    shown: bool,
+    /// Rules that were broken.
+    broken: Mutex<Vec<String>>,
+    links: Mutex<Links>,
+    /// Nodes whose newest finality they cannot prove.
+    unprovable: Mutex<HashSet<usize>>,
+    /// All votes of the newest rounds.
+    votes: Mutex<BTreeMap<u64, Vec<Vote>>>,
+}
+
+struct Links {
+    sides: Option<Vec<u8>>,
+    healed: bool,
+    asked: u64,
+    /// Who does not speak with whom any more, and until when.
+    banned: HashMap<(usize, usize), Ms>,
+}
+
+/// How long a peer that did wrong is kept away.
+const BAN_MS: Ms = 8_000;
+
+impl Context {
+    pub(super) fn new(plan: Plan, rng: Rng) -> Arc<Self> {
+        let links = Links {
+            sides: None,
+            healed: false,
+            asked: 0,
+            banned: HashMap::new(),
+        };
+        Arc::new(Self {
+            ids: (0..plan.peers()).map(peer_id).collect(),
+            plan,
+            shown: std::env::var_os("LABORA_SIM_SEED").is_some(),
+            timeline: Timeline::new(),
+            rng: Mutex::new(rng),
+            truth: Mutex::new(Truth::new()),
+            stats: Mutex::default(),
+            broken: Mutex::default(),
+            links: Mutex::new(links),
+            unprovable: Mutex::default(),
+            votes: Mutex::default(),
+        })
+    }
+
+    /// Prints what happens, if somebody looks.
+    pub(super) fn show(&self, what: impl FnOnce() -> String) {
+        if self.shown {
+            println!("{:>8} {}", self.timeline.now(), what());
+        }
+    }
+
+    /// A rule was broken.
+    pub(super) fn broke(&self, what: String) {
+        let at = self.timeline.now();
+        self.show(|| format!("BROKEN: {what}"));
+        self.broken.lock().push(format!("at {at} ms: {what}"));
+    }
+
+    pub(super) fn broken(&self) -> Vec<String> {
+        self.broken.lock().clone()
+    }
+
+    pub(super) fn count(&self, what: impl FnOnce(&mut Stats)) {
+        what(&mut self.stats.lock());
+    }
+
+    pub(super) fn voters(&self) -> VoterSet<Id> {
+        VoterSet::new(self.plan.voters()).expect("there are honest voters")
+    }
+
+    /// An honest node votes.
+    pub(super) fn voted(&self, round: u64, vote: &Vote) {
+        self.count(|stats| stats.votes += 1);
+        self.show(|| {
+            format!(
+                "node {} votes in round {round}: {:?}",
+                vote.id, vote.message
+            )
+        });
+        let (target, number) = vote.target();
+        if self.truth.lock().work(*target).is_none() {
+            self.broke(format!(
+                "node {} votes for block {number}, {target:?}, which nobody mined",
+                vote.id
+            ));
+        }
+        let kind = std::mem::discriminant(&vote.message);
+        let votes = self.votes.lock();
+        let before =
+            votes.get(&round).into_iter().flatten().find(|before| {
+                before.id == vote.id && std::mem::discriminant(&before.message) == kind
+            });
+        if before.is_some_and(|before| before != vote) {
+            let id = vote.id;
+            self.broke(format!(
+                "node {id} votes twice in round {round}: {:?}, before {:?}",
+                vote.message,
+                before.map(|before| &before.message)
+            ));
+        }
+        drop(votes);
+        self.overheard(round, vote);
+    }
+
+    /// Any vote, for those who make use of others'.
+    pub(super) fn overheard(&self, round: u64, vote: &Vote) {
+        let mut votes = self.votes.lock();
+        let of_round = votes.entry(round).or_default();
+        if !of_round.contains(vote) {
+            of_round.push(vote.clone());
+        }
+    }
+
+    /// The votes of the newest round that has precommits.
+    pub(super) fn newest_votes(&self) -> Option<(u64, Vec<Vote>)> {
+        let votes = self.votes.lock();
+        let newest = votes.iter().rev().find(|(_, votes)| {
+            votes
+                .iter()
+                .any(|vote| matches!(vote.message, Ballot::Precommit(_)))
+        })?;
+        Some((*newest.0, newest.1.clone()))
+    }
+
+    /// Node `by` finds that `of` did wrong. Nobody honest must ever be found so.
+    pub(super) fn blame(&self, by: usize, of: usize, why: &str) {
+        self.count(|stats| stats.peers_banned += 1);
+        self.show(|| format!("node {by} hangs up on {of}: {why}"));
+        // It sent the block before it knew; the rule is that its sender goes, for it might as well be a forger.
+        let was_late = why.contains("which finality is proved of");
+        // It dropped the proof of what is final, and finality came by a commit that holds for nobody else.
+        let cannot_prove =
+            why.contains("none gave a valid proof") && self.unprovable.lock().contains(&of);
+        if self.is_honest(of) && (was_late || cannot_prove) {
+            self.count(|stats| stats.honest_peers_banned += 1);
+        } else if self.is_honest(of) {
+            self.broke(format!("node {by} hangs up on honest node {of}: {why}"));
+        }
+        self.ban(by, of);
+    }
+
+    /// Whether a node can prove to others what is final.
+    pub(super) fn can_prove(&self, node: usize, can: bool) {
+        let mut unprovable = self.unprovable.lock();
+        match can {
+            true => unprovable.remove(&node),
+            false => unprovable.insert(node),
+        };
+    }
+
+    /// A time drawn from a range.
+    pub(super) fn draw(&self, (first, last): (Ms, Ms)) -> Ms {
+        self.rng.lock().between(first, last)
+    }
+
+    pub(super) fn peer(&self, id: PeerId) -> usize {
+        let at = self.ids.iter().position(|known| *known == id);
+        at.expect("nobody else is there")
+    }
+
+    pub(super) fn is_honest(&self, peer: usize) -> bool {
+        peer < self.plan.nodes()
+    }
+
+    pub(super) fn divide(&self, sides: Option<Vec<u8>>) {
+        self.links.lock().sides = sides;
+    }
+
+    pub(super) fn heal(&self) {
+        let mut links = self.links.lock();
+        links.sides = match self.plan.mutant {
+            Mutant::NeverHeals => Some((0..self.plan.peers()).map(|peer| peer as u8 % 2).collect()),
+            _ => None,
+        };
+        links.healed = true;
+    }
+
+    /// Peer `by` hangs up on peer `of`.
+    pub(super) fn ban(&self, by: usize, of: usize) {
+        let until = self.timeline.now() + BAN_MS;
+        self.links.lock().banned.insert((by, of), until);
+    }
+
+    pub(super) fn speaks(&self, one: usize, other: usize) -> bool {
+        let (now, links) = (self.timeline.now(), self.links.lock());
+        let apart = links
+            .sides
+            .as_ref()
+            .is_some_and(|sides| sides[one] != sides[other]);
+        let until = |by, of| links.banned.get(&(by, of)).copied().unwrap_or(0);
+        !apart && until(one, other) <= now && until(other, one) <= now
+    }
+
+    /// Other peers that `peer` is connected with, in an order of chance.
+    pub(super) fn peers_of(&self, peer: usize) -> Vec<usize> {
+        let mut peers: Vec<usize> = (0..self.plan.peers())
+            .filter(|other| *other != peer && self.speaks(peer, *other))
+            .collect();
+        let mut rng = self.rng.lock();
+        for at in (1..peers.len()).rev() {
+            peers.swap(at, rng.below(at as u64 + 1) as usize);
+        }
+        peers
+    }
+
+    /// A number for a question.
+    pub(super) fn new_question(&self) -> u64 {
+        let mut links = self.links.lock();
+        links.asked += 1;
+        links.asked
+    }
+
+    /// Sends a message, which may arrive late, twice, after later ones, or never.
+    pub(super) fn send(&self, from: usize, to: usize, message: Message) {
+        let plan = &self.plan;
+        let stormy = !self.links.lock().healed;
+        let speaks = self.speaks(from, to);
+        let lost = !speaks || (stormy && self.rng.lock().chance(plan.dropped_percent));
+        if lost {
+            self.count(|stats| stats.dropped += 1);
+            return self.lose(from, to, message);
+        }
+        if stormy && self.rng.lock().chance(plan.doubled_percent) {
+            self.count(|stats| stats.doubled += 1);
+            self.deliver(from, to, message.clone());
+        }
+        self.deliver(from, to, message);
+    }
+
+    fn deliver(&self, from: usize, to: usize, message: Message) {
+        let delay = self.draw(self.plan.delay_ms);
+        self.timeline
+            .after(delay, Event::Arrive { from, to, message });
+    }
+
+    /// Who asked mostly learns that the connection broke; else it waits in vain.
+    fn lose(&self, from: usize, to: usize, message: Message) {
+        let id = match message {
+            Message::AskBlocks { id, .. }
+            | Message::AskProofs { id, .. }
+            | Message::AskFinality { id, .. } => id,
+            _ => return,
+        };
+        if self.rng.lock().chance(80) {
+            let answer = Answer::Failed;
+            let message = Message::Answer { id, answer };
+            self.deliver(to, from, message);
+        }
+    }
+}
+
+/// The same identity in every run: a multihash of a made-up Ed25519 key.
+fn peer_id(peer: usize) -> PeerId {
+    let mut bytes = vec![0, 36, 8, 1, 18, 32];
+    bytes.extend([peer as u8 + 1; 32]);
+    PeerId::from_bytes(&bytes).expect("an identity multihash of 36 bytes")
+}

@@ -1,0 +1,140 @@
+//! Deterministic simulation of fork choice, proof availability and finality.
+//!
+//! Nodes here are made of the parts that a real node is made of: the engine with its verifier, import, announcement
+//! validator, proof cache, relay and proof store, `MostWork` and the voting rules, and GRANDPA's own voter. Blocks have
+//! real proofs. Only what surrounds them is made up: the disk is a block tree in memory, sync is one question, GRANDPA's
+//! gossip is a few messages, and the network delays, drops, doubles, reorders and divides as the seed says, while nodes
+//! crash and up to a third of the stake votes for two things at once.
+//!
+//! A seed decides everything, so a schedule that fails once fails always:
+//!
+//! ```text
+//! LABORA_SIM_SEED=17 cargo test --release -p labora-consensus --lib simulation::schedules -- --nocapture
+//! ```
+//!
+//! `LABORA_SIM_SCHEDULES` sets how many schedules are run, `LABORA_SIM_FIRST` the first seed.
+
+mod adversary;
+mod blocks;
+mod chain;
+mod checker;
+mod client;
+mod context;
+mod desk;
+mod downloads;
+mod gossip;
+mod mutants;
+mod node;
+mod plan;
+mod record;
+mod runtime;
+mod stats;
+mod views;
+mod votes;
+mod world;
+
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+
+use plan::Mutant;
+use stats::Stats;
+use world::{Outcome, run};
+
+/// Schedules of a test run.
+const SCHEDULES: u64 = 10_000;
+
+fn from_environment(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} must be a number, not {value}")),
+    )
+}
+
+/// A schedule that ended badly.
+struct Failure {
+    seed: u64,
+    why: Vec<String>,
+}
+
+/// Runs a schedule; a panic is a broken rule too.
+fn checked(seed: u64, mutant: Mutant) -> Result<Stats, Failure> {
+    let why = match catch_unwind(AssertUnwindSafe(|| run(seed, mutant))) {
+        Ok(Outcome { stats, broken, .. }) if broken.is_empty() => return Ok(stats),
+        Ok(Outcome { broken, .. }) => broken,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied());
+            vec![format!("panic: {}", text.unwrap_or("of an unknown kind"))]
+        }
+    };
+    Err(Failure { seed, why })
+}
+
+/// Runs schedules on all cores. Which core runs which makes no difference to any of them.
+fn all(seeds: Range<u64>) -> (Stats, Vec<Failure>) {
+    let next = AtomicU64::new(seeds.start);
+    let total = Mutex::new((Stats::default(), Vec::new()));
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) {
+                        break;
+                    }
+                    match checked(seed, Mutant::None) {
+                        Ok(stats) => total.lock().0 += stats,
+                        Err(failure) => total.lock().1.push(failure),
+                    }
+                }
+            });
+        }
+    });
+    total.into_inner()
+}
+
+/// What to say of failures: the seeds, and how to run one of them again.
+fn told(failures: &[Failure]) -> String {
+    let mut text = format!("{} schedules broke a rule", failures.len());
+    for Failure { seed, why } in failures.iter().take(5) {
+        text += &format!("\nseed {seed}:\n  {}", why.join("\n  "));
+    }
+    if let Some(Failure { seed, .. }) = failures.first() {
+        text += &format!(
+            "\nto run it again: LABORA_SIM_SEED={seed} cargo test --release -p labora-consensus --lib \
+             simulation::schedules -- --nocapture"
+        );
+    }
+    text
+}
+
+#[test]
+fn schedules_are_safe_live_and_bounded() {
+    let began = Instant::now();
+    let seeds = match from_environment("LABORA_SIM_SEED") {
+        Some(seed) => {
+            println!("seed {seed}: {:#?}", world::plan(seed));
+            seed..seed + 1
+        }
+        None => {
+            let first = from_environment("LABORA_SIM_FIRST").unwrap_or(0);
+            first..first + from_environment("LABORA_SIM_SCHEDULES").unwrap_or(SCHEDULES)
+        }
+    };
+    let (stats, mut failures) = all(seeds);
+    failures.sort_by_key(|failure| failure.seed);
+    println!(
+        "{stats}{:>12}  seconds of this machine",
+        began.elapsed().as_secs()
+    );
+    assert!(failures.is_empty(), "{}", told(&failures));
+}
