@@ -12,7 +12,8 @@ use sp_core::H256;
 use super::{
     super::miner::{Header, flipped, unsealed},
     blocks::{Genuine, START_MS, Stamp},
-    context::{Answer, Context, Message},
+    context::Context,
+    messages::{Answer, Message},
     node::Node,
     plan::Mutant,
     record::{Commit, Id},

@@ -1,7 +1,10 @@
 //! The rules, held against what every honest node did, after each event. What is true is taken from the blocks that
 //! were really mined, never from what nodes have written.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use sp_core::{H256, U256};
 
@@ -10,7 +13,6 @@ use super::{
     chain::{Change, SimChain},
     context::Context,
     node::{Life, Node},
-    plan::Mutant,
 };
 use crate::{Chain, accumulated_work, store::encoded_proof};
 
@@ -67,7 +69,7 @@ impl Checker {
         let trusted = node.life.as_ref().and_then(|life| life.engine.trusted());
         let vouched = trusted.is_some_and(|target| number <= target.number);
         let Some(work) = self.work(block) else {
-            if vouched || self.context.plan.mutant == Mutant::UnverifiedVotes {
+            if vouched {
                 self.context
                     .count(|stats| stats.forgeries_imported_below_a_trusted_target += 1);
             } else {
@@ -96,6 +98,12 @@ impl Checker {
             self.broke(
                 at,
                 format!("work fell from {before} to {work} at block {number}"),
+            );
+        }
+        if is_target && !is_best {
+            self.broke(
+                at,
+                format!("block {number} is proved final, and not the best one"),
             );
         }
         if !is_best && work > before && best_before == self.last_final[at].1 {
@@ -175,6 +183,7 @@ impl Checker {
         }
         let off_best = !on_one_chain(chain, block, best_before);
         self.last_final[at] = (last, block);
+        self.context.final_height.fetch_max(last, Ordering::Relaxed);
         self.context.count(|stats| {
             stats.finalisations += 1;
             stats.blocks_finalised += newly.len() as u64;

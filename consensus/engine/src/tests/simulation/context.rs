@@ -1,164 +1,25 @@
 //! What all parts of one schedule share, and the network between its peers.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use finality_grandpa::{Message as Ballot, voter_set::VoterSet};
-use futures::channel::oneshot;
 use parking_lot::Mutex;
 use sc_network_types::PeerId;
-use sp_core::H256;
 
 use super::{
-    super::miner::Header,
     blocks::Truth,
+    messages::{Answer, Event, Message},
     plan::{Mutant, Plan},
-    record::{CatchUp, Commit, Id, Justification, Vote},
+    record::{Id, Vote},
     runtime::{Ms, Rng, Timeline},
     stats::Stats,
 };
-
-use crate::exchange::decode_request;
-
-/// What one peer sends to another.
-#[derive(Clone)]
-pub(super) enum Message {
-    /// A block announcement and its data, as sc-network-sync carries it.
-    Announce {
-        header: Header,
-        data: Vec<u8>,
-    },
-    /// Asks for the blocks above the number `above` up to `block`.
-    AskBlocks {
-        id: u64,
-        block: H256,
-        above: u32,
-    },
-    /// Asks for proofs: a request of `/pouw/proofs/1`.
-    AskProofs {
-        id: u64,
-        request: Vec<u8>,
-    },
-    /// Asks what is final.
-    AskFinality {
-        id: u64,
-        from: H256,
-        number: u32,
-    },
-    Answer {
-        id: u64,
-        answer: Answer,
-    },
-    Vote {
-        round: u64,
-        vote: Vote,
-    },
-    Commit {
-        round: u64,
-        commit: Commit,
-    },
-    CatchUp(CatchUp),
-    /// Where the sender stands: what sync and GRANDPA's gossip tell peers now and then.
-    Here {
-        round: u64,
-        finalised: u32,
-        best: H256,
-    },
-}
-
-#[derive(Clone)]
-pub(super) enum Answer {
-    Blocks(Vec<Header>),
-    Proofs(Vec<u8>),
-    /// The last block that is final, with what proves it.
-    Final(Option<Arc<Justification>>),
-    /// The connection broke.
-    Failed,
-}
-
-impl Message {
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Self::Announce { header, data } => {
-                format!(
-                    "announces block {} {:?} with {} bytes",
-                    header.number,
-                    header.hash(),
-                    data.len()
-                )
-            }
-            Self::AskBlocks { block, above, .. } => format!("asks for {block:?}, above {above}"),
-            Self::AskProofs { request, .. } => {
-                format!("asks for proofs: {:?}", decode_request(request))
-            }
-            Self::AskFinality { number, .. } => format!("asks what is final above {number}"),
-            Self::Answer { answer, .. } => format!("answers {}", answer.shown()),
-            Self::Vote { round, vote } => {
-                format!("votes in round {round}: {}: {:?}", vote.id, vote.message)
-            }
-            Self::Commit { round, commit } => format!("commits round {round}: {commit:?}"),
-            Self::CatchUp(catch_up) => format!("sends round {}", catch_up.round_number),
-            Self::Here {
-                round,
-                finalised,
-                best,
-            } => {
-                format!("is in round {round}, has finalised {finalised}, its best is {best:?}")
-            }
-        }
-    }
-}
-
-impl Answer {
-    fn shown(&self) -> String {
-        match self {
-            Self::Blocks(headers) => {
-                let blocks: Vec<_> = headers
-                    .iter()
-                    .map(|header| (header.number, header.hash()))
-                    .collect();
-                format!("with blocks {blocks:?}")
-            }
-            Self::Proofs(bytes) => format!("with {} bytes of proofs", bytes.len()),
-            Self::Final(proof) => format!(
-                "that final is {:?}",
-                proof.as_ref().map(|proof| proof.target())
-            ),
-            Self::Failed => "nothing".into(),
-        }
-    }
-}
-
-/// What happens at a time.
-pub(super) enum Event {
-    Wake(oneshot::Sender<()>),
-    /// A verification on another thread of a node is done, if the node still lives as it did.
-    Work {
-        node: usize,
-        life: u64,
-        work: Box<dyn FnOnce() + Send>,
-    },
-    Arrive {
-        from: usize,
-        to: usize,
-        message: Message,
-    },
-    Crash(usize),
-    Start(usize),
-    Mine,
-    Gossip(usize),
-    Adversary,
-    Divide(Vec<u8>),
-    Unite,
-}
-
-impl From<oneshot::Sender<()>> for Event {
-    fn from(wake: oneshot::Sender<()>) -> Self {
-        Self::Wake(wake)
-    }
-}
 
 /// The context.
 pub(super) struct Context {
@@ -173,8 +34,8 @@ pub(super) struct Context {
     /// Rules that were broken.
     broken: Mutex<Vec<String>>,
     links: Mutex<Links>,
-    /// Nodes whose newest finality they cannot prove.
-    unprovable: Mutex<HashSet<usize>>,
+    /// The highest number that is final anywhere.
+    pub(super) final_height: AtomicU32,
     /// All votes of the newest rounds.
     votes: Mutex<BTreeMap<u64, Vec<Vote>>>,
 }
@@ -208,7 +69,7 @@ impl Context {
             stats: Mutex::default(),
             broken: Mutex::default(),
             links: Mutex::new(links),
-            unprovable: Mutex::default(),
+            final_height: AtomicU32::new(0),
             votes: Mutex::default(),
         })
     }
@@ -249,7 +110,11 @@ impl Context {
             )
         });
         let (target, number) = vote.target();
-        if self.truth.lock().work(*target).is_none() {
+        let is_forged = self.truth.lock().work(*target).is_none();
+        if is_forged && number <= self.final_height.load(Ordering::Relaxed) {
+            // Below a block that finality was proved of, blocks come in without work until that one is reached.
+            self.count(|stats| stats.votes_for_forgeries_below_a_trusted_target += 1);
+        } else if is_forged {
             self.broke(format!(
                 "node {} votes for block {number}, {target:?}, which nobody mined",
                 vote.id
@@ -299,24 +164,14 @@ impl Context {
         self.show(|| format!("node {by} hangs up on {of}: {why}"));
         // It sent the block before it knew; the rule is that its sender goes, for it might as well be a forger.
         let was_late = why.contains("which finality is proved of");
-        // It dropped the proof of what is final, and finality came by a commit that holds for nobody else.
-        let cannot_prove =
-            why.contains("none gave a valid proof") && self.unprovable.lock().contains(&of);
-        if self.is_honest(of) && (was_late || cannot_prove) {
+        // It has no proof of a block that was vouched for, or cannot prove the finality for which it dropped it.
+        let has_no_proof = why.contains("none gave a valid proof");
+        if self.is_honest(of) && (was_late || has_no_proof) {
             self.count(|stats| stats.honest_peers_banned += 1);
         } else if self.is_honest(of) {
             self.broke(format!("node {by} hangs up on honest node {of}: {why}"));
         }
         self.ban(by, of);
-    }
-
-    /// Whether a node can prove to others what is final.
-    pub(super) fn can_prove(&self, node: usize, can: bool) {
-        let mut unprovable = self.unprovable.lock();
-        match can {
-            true => unprovable.remove(&node),
-            false => unprovable.insert(node),
-        };
     }
 
     /// A time drawn from a range.

@@ -12,7 +12,8 @@ use sp_core::H256;
 use super::{
     super::miner::Header,
     chain::SimChain,
-    context::{Answer, Context, Message},
+    context::Context,
+    messages::{Answer, Message},
     record::Record,
 };
 use crate::{

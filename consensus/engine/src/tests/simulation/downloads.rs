@@ -154,9 +154,7 @@ pub(super) async fn import_queue(
                 _ => break,
             }
             let params = match context.plan.mutant {
-                Mutant::UnverifiedBlocks | Mutant::UnverifiedVotes if me == 0 => {
-                    Ok(unverified(&header))
-                }
+                Mutant::UnverifiedBlocks if me == 0 => Ok(unverified(&header)),
                 _ => verifier.verify(Params::from_sync(&header)).await,
             };
             let params = match params {

@@ -17,7 +17,8 @@ use sp_core::H256;
 
 use super::{
     chain::SimChain,
-    context::{Context, Message},
+    context::Context,
+    messages::Message,
     record::{CatchUp, Commit, Id, Record, Vote, VoterError},
 };
 

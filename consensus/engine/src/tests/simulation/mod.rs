@@ -23,12 +23,14 @@ mod context;
 mod desk;
 mod downloads;
 mod gossip;
+mod messages;
 mod mutants;
 mod node;
 mod plan;
 mod record;
 mod runtime;
 mod stats;
+mod upstream;
 mod views;
 mod votes;
 mod world;
@@ -105,7 +107,7 @@ fn all(seeds: Range<u64>) -> (Stats, Vec<Failure>) {
 /// What to say of failures: the seeds, and how to run one of them again.
 fn told(failures: &[Failure]) -> String {
     let mut text = format!("{} schedules broke a rule", failures.len());
-    for Failure { seed, why } in failures.iter().take(5) {
+    for Failure { seed, why } in failures.iter().take(20) {
         text += &format!("\nseed {seed}:\n  {}", why.join("\n  "));
     }
     if let Some(Failure { seed, .. }) = failures.first() {

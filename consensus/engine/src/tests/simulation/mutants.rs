@@ -41,7 +41,7 @@ fn a_node_that_verifies_nothing_is_found() {
 
 #[test]
 fn a_vote_for_a_block_without_work_is_found() {
-    is_found(Mutant::UnverifiedVotes, "which nobody mined");
+    is_found(Mutant::UnknownVotes, "which nobody mined");
 }
 
 #[test]

@@ -33,8 +33,8 @@ pub(super) enum Mutant {
     HalfEquivocates,
     /// One node takes every block for proved.
     UnverifiedBlocks,
-    /// The same, and that is what it votes for: the checker lets the import of such blocks pass.
-    UnverifiedVotes,
+    /// One node votes for a block that it does not have.
+    UnknownVotes,
     /// The longest chain is the best one.
     LongestChain,
     /// Nodes forget over a crash what they voted.

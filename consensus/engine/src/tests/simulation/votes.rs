@@ -26,15 +26,16 @@ use sp_consensus::SelectChain;
 use sp_core::H256;
 
 use super::{
-    super::miner::Block,
+    super::miner::{Block, Header},
     chain::SimChain,
     context::Context,
     gossip::Gossip,
+    messages::Event,
     plan::Mutant,
     record::{Cast, Commit, Completed, Id, Justification, Record, Vote, VoterError, Votes},
     runtime::Ms,
 };
-use crate::{MostWork, voting_rules};
+use crate::{BlockTree, MostWork, voting_rules};
 
 /// The environment.
 pub(super) struct Voting {
@@ -67,8 +68,27 @@ impl Voting {
     }
 }
 
+/// Of the branches on top of `base` a vote follows the one of most work, unless finality moved the best block by itself.
+fn check_choice(context: &Context, chain: &SimChain, base: H256, target: &Header) {
+    let truth = context.truth.lock();
+    let Some(chosen) = truth.work(target.hash()) else {
+        return;
+    };
+    let descends = is_descendent_of(chain, None);
+    let heavier = chain.leaves().into_iter().flatten().find(|leaf| {
+        truth.work(*leaf) > Some(chosen) && descends(&base, leaf).is_ok_and(|descends| descends)
+    });
+    let moved = chain.best().hash() == target.hash();
+    if let Some(leaf) = heavier.filter(|_| !moved) {
+        context.broke(format!(
+            "a vote on {base:?} follows {target:?}, lighter than {leaf:?}"
+        ));
+    }
+}
+
 /// What `sc-consensus-grandpa` makes of a selection and voting rules.
 async fn best_chain_containing(
+    context: Arc<Context>,
     base: H256,
     chain: Arc<SimChain>,
 ) -> Result<Option<(H256, u32)>, VoterError> {
@@ -80,6 +100,7 @@ async fn best_chain_containing(
         Ok(target) => chain.expect_header(target)?,
         Err(_) => base_header.clone(),
     };
+    check_choice(&context, &chain, base, &target);
     let Ok(mut best) = select.best_chain().await else {
         return Ok(None);
     };
@@ -126,7 +147,10 @@ impl Environment<H256, u32> for Voting {
     type Error = VoterError;
 
     fn best_chain_containing(&self, base: H256) -> Self::BestChain {
-        best_chain_containing(base, self.chain.clone()).boxed()
+        if self.context.plan.mutant == Mutant::UnknownVotes && self.me == 0 {
+            return std::future::ready(Ok(Some((H256::repeat_byte(9), 1)))).boxed();
+        }
+        best_chain_containing(self.context.clone(), base, self.chain.clone()).boxed()
     }
 
     fn round_data(&self, round: u64) -> RoundData<Id, Self::Timer, Self::In, Self::Out> {
@@ -217,13 +241,11 @@ impl Environment<H256, u32> for Voting {
         let justification = Arc::new(Justification::new(commit.clone(), &self.chain));
         if justification.holds(&self.context.voters()) {
             self.record.lock().justification = Some(justification);
-            self.context.can_prove(self.me, true);
         } else {
             // An equivocating voter's precommits are part of every commit. Where they lie on two branches, no commit of
             // that round holds for others.
             self.context
                 .count(|stats| stats.commits_that_hold_for_nobody_else += 1);
-            self.context.can_prove(self.me, false);
         }
         self.gossip.finalised(round, commit);
         Ok(())
@@ -241,6 +263,9 @@ impl Environment<H256, u32> for Voting {
 /// Longest that a voter is left alone. A voter that refused a catch-up does not ask to be woken by the next message;
 /// `sc-consensus-grandpa` polls it with all that its network does, and so never sees it sleep.
 const POLL_MS: Ms = 1_500;
+
+/// After which a node whose voter ended is started again.
+const RESTART_MS: Ms = 1_000;
 
 /// The voter as a task.
 pub(super) async fn vote(voting: Voting, voters: VoterSet<Id>) {
@@ -284,7 +309,15 @@ pub(super) async fn vote(voting: Voting, voters: VoterSet<Id>) {
         }
         voter.poll_unpin(cx)
     });
-    if let Err(error) = ended.await {
-        context.broke(format!("the voter of node {me} failed: {error}"));
+    match ended.await {
+        Ok(()) => context.broke(format!("the voter of node {me} ended")),
+        Err(VoterError::Grandpa(_)) => {
+            // A vote of whoever equivocates on a branch beside the round's base ends the voter, and the node with it;
+            // its operator starts it again.
+            context.count(|stats| stats.voters_ended_by_votes_beside_their_base += 1);
+            context.timeline.after(0, Event::Crash(me));
+            context.timeline.after(RESTART_MS, Event::Start(me));
+        }
+        Err(error) => context.broke(format!("the voter of node {me} failed: {error}")),
     }
 }
