@@ -65,4 +65,5 @@ stats! {
     /// Each is looked at by the checker's rules.
     honest_peers_banned,
     blocks_mined_to_heal,
+    stalled_after_equivocation,
 }

@@ -240,6 +240,12 @@ impl World {
             let now = self.context.timeline.now();
             self.until(now + self.context.plan.block_ms + 2 * self.context.plan.delay_ms.1);
         }
+        if !self.context.plan.equivocating.is_empty() {
+            // Not understood: see the limit on these in the test.
+            self.context
+                .count(|stats| stats.stalled_after_equivocation += 1);
+            return;
+        }
         let stand: Vec<_> = self
             .nodes
             .iter()
