@@ -226,8 +226,8 @@ fn who_votes_twice_in_a_round_loses_the_stake_which_is_burned_and_counted() {
     run_to(&mut chain, ERA);
     assert_eq!(
         burned(&mut chain) - before,
-        GENESIS_STAKE,
-        "one of two validators: all of its stake"
+        GENESIS_STAKE / 20 * 19,
+        "one of two validators: all of its stake, a twentieth to the author whose block has the report"
     );
     chain.executor.execute_with(|| assert_eq!(staked(&bob), 0));
 }
