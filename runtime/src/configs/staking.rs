@@ -201,7 +201,8 @@ impl pallet_nomination_pools::Config for Runtime {
     type BalanceToU256 = Widen;
     type U256ToBalance = Widen;
     type StakeAdapter = DelegateStake<Self, Staking, DelegatedStaking>;
-    type MaxUnbondingPools = ConstU32<4>;
+    // More than the eras of any terms, so that a slash still finds whom it concerns.
+    type MaxUnbondingPools = ConstU32<{ pallet_eras::MAX_UNBONDING_ERAS + 8 }>;
     type MaxMetadataLen = ConstU32<256>;
     type AdminOrigin = EnsureRoot<AccountId>;
     type BlockNumberProvider = System;

@@ -29,7 +29,8 @@ mod tests;
 pub use pallet::*;
 pub use purse::{Payout, Return, Settle};
 pub use terms::{
-    BondingDuration, SessionLength, SessionsPerEra, SlashDeferDuration, Terms, TermsError,
+    BondingDuration, MAX_UNBONDING_ERAS, SessionLength, SessionsPerEra, SlashDeferDuration, Terms,
+    TermsError,
 };
 
 use frame_support::{
@@ -117,7 +118,7 @@ pub mod pallet {
     pub enum Error<T> {
         /// A session needs at least two blocks, an era a session, and unbonding an era.
         TooShort,
-        /// An era has at most 100 sessions, a session at most a million blocks, unbonding takes at most 1,000 eras.
+        /// An era has at most 100 sessions, a session at most a million blocks, unbonding takes at most 120 eras.
         TooLong,
         /// Bonds would be free before a false result can no longer be challenged.
         EndsBeforeChallenge,

@@ -9,6 +9,9 @@ use sp_staking::{EraIndex, SessionIndex};
 
 use crate::{Config, CurrentTerms};
 
+/// Most eras for which a bond can stay locked: pools keep a record for each.
+pub const MAX_UNBONDING_ERAS: u32 = 120;
+
 /// The clock of stake. All lengths count blocks; difficulty keeps blocks near the clock.
 #[derive(
     Clone,
@@ -30,7 +33,7 @@ pub struct Terms {
     pub session_blocks: u32,
     /// Sessions of an era, 1 to 100.
     pub sessions_per_era: u32,
-    /// Eras for which a bond stays locked after its owner asked for it, 1 to 1,000.
+    /// Eras for which a bond stays locked after its owner asked for it, 1 to [`MAX_UNBONDING_ERAS`].
     pub unbonding_eras: u32,
     /// Blocks for which the result of a job can be challenged.
     pub challenge_window_blocks: u32,
@@ -73,7 +76,7 @@ impl TermsError {
                 "a session needs at least two blocks, an era a session, and unbonding an era"
             }
             Self::TooLong => {
-                "a session has at most 1,000,000 blocks, an era 100 sessions, and unbonding 1,000 eras"
+                "a session has at most 1,000,000 blocks, an era 100 sessions, and unbonding 120 eras"
             }
             Self::EndsBeforeChallenge => {
                 "bonds would be free before results can no longer be challenged; raise unbondingEras or lower \
@@ -88,7 +91,7 @@ impl TermsError {
 }
 
 impl Terms {
-    /// Blocks for which a bond stays locked. Cannot overflow within the bounds of [`Terms::check`]: 10^6 · 10^2 · 10^3.
+    /// Blocks for which a bond stays locked. Cannot overflow within the bounds of [`Terms::check`]: 10^6 · 10^2 · 120.
     pub fn unbonding_blocks(&self) -> u64 {
         u64::from(self.session_blocks)
             * u64::from(self.sessions_per_era)
@@ -102,7 +105,7 @@ impl Terms {
         }
         if self.session_blocks > 1_000_000
             || self.sessions_per_era > 100
-            || self.unbonding_eras > 1_000
+            || self.unbonding_eras > MAX_UNBONDING_ERAS
         {
             return Err(TermsError::TooLong);
         }

@@ -63,6 +63,13 @@ fn bonds_outlast_challenges_and_weak_subjectivity() {
         ),
         (
             Terms {
+                unbonding_eras: MAX_UNBONDING_ERAS + 1,
+                ..terms()
+            },
+            TermsError::TooLong,
+        ),
+        (
+            Terms {
                 sessions_per_era: 101,
                 ..terms()
             },
@@ -75,7 +82,7 @@ fn bonds_outlast_challenges_and_weak_subjectivity() {
     let longest = Terms {
         session_blocks: 1_000_000,
         sessions_per_era: 100,
-        unbonding_eras: 1_000,
+        unbonding_eras: MAX_UNBONDING_ERAS,
         challenge_window_blocks: u32::MAX,
         weak_subjectivity_blocks: u32::MAX,
     };
