@@ -78,7 +78,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     task_manager,
                     import_queue,
                     ..
-                } = service::new_partial(&config, cli.verify)?;
+                } = service::new_partial(&config, cli.verify, false)?;
                 Ok((command.run(client, import_queue), task_manager))
             })?;
         }
@@ -89,7 +89,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     client,
                     task_manager,
                     ..
-                } = service::new_partial(&config, cli.verify)?;
+                } = service::new_partial(&config, cli.verify, false)?;
                 Ok((command.run(client, config.database), task_manager))
             })?;
         }
@@ -100,7 +100,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     client,
                     task_manager,
                     ..
-                } = service::new_partial(&config, cli.verify)?;
+                } = service::new_partial(&config, cli.verify, false)?;
                 Ok((command.run(client, config.chain_spec), task_manager))
             })?;
         }
@@ -124,7 +124,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     task_manager,
                     backend,
                     ..
-                } = service::new_partial(&config, cli.verify)?;
+                } = service::new_partial(&config, cli.verify, false)?;
                 let votes = Box::new(|client, _, blocks| {
                     sc_consensus_grandpa::revert(client, blocks)?;
                     Ok(())

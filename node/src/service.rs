@@ -59,8 +59,12 @@ pub type Partial = PartialComponents<
     Other,
 >;
 
-/// Opens the database and builds what needs no network.
-pub fn new_partial(config: &Configuration, verify: VerifyBlocks) -> Result<Partial, ServiceError> {
+/// Opens the database and builds what needs no network; `is_author` says whether the node will make blocks.
+pub fn new_partial(
+    config: &Configuration,
+    verify: VerifyBlocks,
+    is_author: bool,
+) -> Result<Partial, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -93,7 +97,9 @@ pub fn new_partial(config: &Configuration, verify: VerifyBlocks) -> Result<Parti
         sc_transaction_pool::Builder::new(
             task_manager.spawn_essential_handle(),
             client.clone(),
-            config.role.is_authority().into(),
+            // Whether to keep what is not passed on to others, such as the report of a double vote. The SDK asks whether
+            // this node validates, for on its own chains validators make blocks.
+            (is_author || config.role.is_authority()).into(),
         )
         .with_options(config.transaction_pool.clone())
         .with_prometheus(config.prometheus_registry())
@@ -162,7 +168,7 @@ pub async fn new_full(
                 peers_proofs,
                 mut telemetry,
             },
-    } = new_partial(&config, options.verify)?;
+    } = new_partial(&config, options.verify, options.author.is_some())?;
     let registry = config.prometheus_registry().cloned();
     let spawner = task_manager.spawn_handle();
 

@@ -11,7 +11,14 @@ use labora_tests::{
 async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_forced_change() -> Outcome
 {
     let mut network = Network::new().await?;
-    let miner = network.miner("miner", "//Eve").await?;
+    // A forced change is in no proof of finality, so whoever comes later wants the proof of each block from somebody.
+    let mut options = network.options();
+    options.author = "//Eve";
+    options
+        .more
+        .retain(|flag| flag != "--proofs" && flag != "0");
+    options.more.extend(["--proofs".into(), "archive".into()]);
+    let miner = network.start("miner", &options).await?;
     let mut validators = network.validators(4).await?;
     wait_for_final(miner.rpc(), 3).await?;
     validators.pop().ok_or("a fourth")?.kill()?;
