@@ -154,7 +154,7 @@ async fn a_node_that_stays_frozen_is_left_for_the_next_and_a_tile_meanwhile_is_l
     let submit = miner.submit(None);
     node.script.send_modify(|script| script.is_frozen = true);
     miner.wait(Option::is_none).await;
-    assert_eq!(send(&submit, &template).await, Verdict::TooLate);
+    assert_eq!(send(&submit, &template).await, Verdict::Dropped);
     assert_eq!(miner.tally.figures(), [0, 0, 0, 0, 1]);
     miner.number(2).await;
     assert!(node.submitted.lock().is_empty(), "nothing stale was sent");
@@ -168,7 +168,7 @@ async fn a_node_that_ends_stops_the_mining_and_one_that_comes_back_goes_on() {
     let submit = miner.submit(None);
     let address = node.end().await;
     miner.wait(Option::is_none).await;
-    assert_eq!(send(&submit, &template).await, Verdict::TooLate);
+    assert_eq!(send(&submit, &template).await, Verdict::Dropped);
     assert_eq!(miner.tally.figures(), [0, 0, 0, 0, 1]);
     let mut back = script();
     back.work = work(3, 5);
@@ -223,7 +223,7 @@ async fn a_tile_that_is_on_its_way_when_the_node_ends_is_lost_and_not_waited_for
     let sending = tokio::spawn(async move { send(&submit, &template).await });
     // Sent while the node was still believed alive, or never: both end with the connection.
     miner.wait(Option::is_none).await;
-    assert_eq!(sending.await.expect("no panic"), Verdict::TooLate);
+    assert_eq!(sending.await.expect("no panic"), Verdict::Dropped);
     assert_eq!(miner.tally.figures(), [0, 0, 0, 0, 1]);
     assert!(submitted.lock().len() <= 1);
 }
