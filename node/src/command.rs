@@ -1,6 +1,11 @@
 //! From the command line to the thing that was asked for.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use labora_runtime::opaque::Block;
 use sc_cli::SubstrateCli;
@@ -151,16 +156,32 @@ fn run_node(cli: &Cli) -> sc_cli::Result<()> {
     settings::adjust(runner.config_mut(), cli)?;
     let options = mining::Options::new(cli, runner.config())?;
     let folder = runner.config().database.path().map(Path::to_owned);
-    runner
-        .run_node_until_exit(|config| async move {
-            service::new_full(config, options)
-                .await
-                .map_err(sc_cli::Error::Service)
-        })
-        .map_err(|error| match folder {
-            Some(folder) => name_folder(error, &folder),
-            None => error,
-        })
+    let database = Arc::new(OnceLock::new());
+    let held = database.clone();
+    let result = runner.run_node_until_exit(|config| async move {
+        service::new_full(config, options, &held)
+            .await
+            .map_err(sc_cli::Error::Service)
+    });
+    if let Some(database) = Arc::into_inner(database).and_then(OnceLock::into_inner) {
+        close(database);
+    }
+    result.map_err(|error| match folder {
+        Some(folder) => name_folder(error, &folder),
+        None => error,
+    })
+}
+
+/// Longest wait for whoever still holds the database when all tasks have ended.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Closes the database, on this thread. Were the last holder some other thread, RocksDB might still be closing when the
+/// process ends and takes RocksDB's own locks away, which aborts it.
+fn close(database: Arc<service::FullBackend>) {
+    let deadline = Instant::now() + CLOSING;
+    while Arc::strong_count(&database) > 1 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Names the folder of a database that cannot be opened, which the SDK's own errors do not.

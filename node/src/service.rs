@@ -1,7 +1,7 @@
 //! How a node is put together: the SDK's parts, with our import queue, announcements, proof exchange and mining in their
 //! places. What mines and serves products beside it is started in [`crate::mining`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use labora_consensus::{
@@ -147,10 +147,11 @@ pub fn new_partial(
     })
 }
 
-/// Starts a node; it runs until the task manager is dropped.
+/// Starts a node; it runs until the task manager is dropped. `database` is given what is to be closed after that.
 pub async fn new_full(
     config: Configuration,
     options: mining::Options,
+    database: &OnceLock<Arc<FullBackend>>,
 ) -> Result<TaskManager, ServiceError> {
     let PartialComponents {
         client,
@@ -169,6 +170,8 @@ pub async fn new_full(
                 mut telemetry,
             },
     } = new_partial(&config, options.verify, options.author.is_some())?;
+    // Set once, here; a second start in one process would be another cell's.
+    let _ = database.set(backend.clone());
     let registry = config.prometheus_registry().cloned();
     let spawner = task_manager.spawn_handle();
 
