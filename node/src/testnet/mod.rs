@@ -2,7 +2,7 @@
 //!
 //! [`members`] are who takes part, with their keys; [`folder`] is where a network lives; [`supervisor`] starts its processes,
 //! looks after them ([`process`]), asks them how they are ([`watch`]), counts ([`tally`]), and shows it ([`show`]).
-//! [`write`] needs none of these: it writes the network and ends.
+//! [`write`](mod@write) needs none of these: it writes the network and ends.
 
 mod console;
 mod error;
