@@ -94,14 +94,16 @@ pub fn new_partial(
         Selection::new(backend.clone()),
         telemetry,
     )?;
-    let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
-        backend.clone(),
-        link.shared_authority_set().clone(),
-        Vec::new(),
-    );
-    let provider = TrustingProvider::new(Arc::new(proofs), engine.clone());
+    let proofs: Arc<dyn WarpSyncProvider<Block>> =
+        Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+            backend.clone(),
+            link.shared_authority_set().clone(),
+            Vec::new(),
+        ));
     let genesis = client.info().genesis_hash;
-    let source = NetworkFinality::new(genesis, config.chain_spec.fork_id(), provider.clone());
+    // The verifier, which asks it, tells the engine what was proved; warp sync, which is the SDK's, does not.
+    let source = NetworkFinality::new(genesis, config.chain_spec.fork_id(), proofs.clone());
+    let provider = TrustingProvider::new(proofs, engine.clone());
     let import = PouwBlockImport::new(grandpa.clone(), engine.clone());
     let finality = Finality {
         link,

@@ -50,14 +50,8 @@ pub struct Other {
 }
 
 /// Parts that do not run yet.
-pub type Partial = PartialComponents<
-    FullClient,
-    FullBackend,
-    finality::Selection,
-    PouwImportQueue<Block>,
-    Pool,
-    Other,
->;
+pub type Partial =
+    PartialComponents<FullClient, FullBackend, (), PouwImportQueue<Block>, Pool, Other>;
 
 /// Opens the database and builds what needs no network; `is_author` says whether the node will make blocks.
 pub fn new_partial(
@@ -131,11 +125,12 @@ pub fn new_partial(
 
     Ok(PartialComponents {
         client,
-        select_chain: finality::Selection::new(backend.clone()),
         backend,
         task_manager,
         import_queue,
         keystore_container,
+        // GRANDPA, which alone asks, has its own.
+        select_chain: (),
         transaction_pool,
         other: Other {
             engine,
@@ -159,7 +154,7 @@ pub async fn new_full(
         mut task_manager,
         import_queue,
         keystore_container,
-        select_chain: _,
+        select_chain: (),
         transaction_pool,
         other:
             Other {

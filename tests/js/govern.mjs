@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
+import { include } from './include.mjs';
 
 const LIMIT_MS = 300_000;
 /** Blocks between the note of a stall and the change that it forces. */
@@ -39,22 +40,13 @@ function until(api, what, condition) {
 }
 
 /** Makes `call` as root; resolves when it is in a best block. */
-function asRoot(api, root, call) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`not in a block after ${LIMIT_MS} ms`)), LIMIT_MS);
-    const finish = (settle, value) => { clearTimeout(timer); settle(value); };
-    api.tx.sudo
-      .sudoUncheckedWeight(call, { refTime: 0, proofSize: 0 })
-      .signAndSend(root, ({ status, events, dispatchError }) => {
-        if (status.isInvalid || status.isDropped || status.isUsurped) finish(reject, new Error(`the pool says ${status.type}`));
-        if (!status.isInBlock) return;
-        const done = events.find(({ event }) => event.method === 'Sudid');
-        if (dispatchError || !done) finish(reject, new Error(`sudo failed: ${dispatchError}`));
-        else if (done.event.data[0].isErr) finish(reject, new Error(`the call failed: ${done.event.data[0].asErr}`));
-        else finish(resolve, status.asInBlock);
-      })
-      .catch((error) => finish(reject, error));
-  });
+async function asRoot(api, root, call) {
+  const sudo = api.tx.sudo.sudoUncheckedWeight(call, { refTime: 0, proofSize: 0 });
+  const { block, events } = await include(api, sudo, root, { limitMs: LIMIT_MS });
+  const done = events.find(({ event }) => event.method === 'Sudid');
+  assert(done, 'sudo tells what became of the call');
+  assert(!done.event.data[0].isErr, `the call failed: ${done.event.data[0]}`);
+  return block;
 }
 
 async function upgrade(api, root, [file]) {

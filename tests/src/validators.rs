@@ -50,6 +50,16 @@ impl Network {
         options
     }
 
+    /// The same, of a node whose only way to the others leads through this address.
+    pub fn only_through(&self, address: String) -> NodeOptions {
+        let mut options = self.options();
+        options.bootnodes.clear();
+        options
+            .more
+            .extend(["--reserved-only".into(), "--reserved-nodes".into(), address]);
+        options
+    }
+
     /// Starts a node.
     pub async fn start(&mut self, name: &str, options: &NodeOptions) -> Outcome<Node> {
         let node = Node::start(&self.machine, &self.base(name), options).await?;

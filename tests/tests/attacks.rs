@@ -35,14 +35,8 @@ async fn a_validator_that_runs_twice_votes_twice_and_is_slashed() -> Outcome {
     // Dave's key on a second machine, which hears of blocks later than the first, and votes in the same rounds.
     let (link, through) = Proxy::to_node(&miner.address().await?).await?;
     link.set(Link::Slow(Duration::from_millis(300)));
-    let mut options = NodeOptions {
-        bootnodes: vec![],
-        ..network.options().following()
-    };
+    let mut options = network.only_through(through).following();
     options.more.extend(VALIDATORS[3].arguments());
-    options
-        .more
-        .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
     let twice = network.start("twice", &options).await?;
     let slashed = wait_for("the slash", 2 * SOON, || async {
         let burned = burned(&miner).await?;
@@ -65,14 +59,10 @@ async fn a_private_fork_with_more_work_from_below_the_final_block_is_refused() -
     let miner = network.miner("miner", "//Eve").await?;
     let validators = network.validators(4).await?;
     let (link, through) = Proxy::to_node(&miner.address().await?).await?;
-    let mut options = NodeOptions {
+    let options = NodeOptions {
         author: "//Ferdie",
-        bootnodes: vec![],
-        ..network.options()
+        ..network.only_through(through)
     };
-    options
-        .more
-        .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
     let private = network.start("private", &options).await?;
     wait_to_catch_up(private.rpc(), miner.rpc()).await?;
     link.set(Link::Cut);

@@ -117,13 +117,9 @@ async fn a_minority_that_was_cut_off_gives_up_its_branch_when_the_link_is_mended
     let (link, through) = Proxy::to_node(&majority.address().await?).await?;
     let mut options = NodeOptions {
         author: "//Ferdie",
-        bootnodes: vec![],
-        ..network.options()
+        ..network.only_through(through)
     };
     options.more.extend(VALIDATORS[3].arguments());
-    options
-        .more
-        .extend(["--reserved-only".into(), "--reserved-nodes".into(), through]);
     let minority = network.start("minority", &options).await?;
     wait_to_catch_up(minority.rpc(), majority.rpc()).await?;
 

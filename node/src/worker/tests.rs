@@ -64,13 +64,17 @@ impl Gate {
     }
 }
 
+/// What a device says of itself that fills with the smallest products.
+fn info_of_smallest(device: &CpuDevice) -> DeviceInfo {
+    DeviceInfo {
+        filler: Shape::new(32, 32, 256).expect("the smallest shape"),
+        ..device.info()
+    }
+}
+
 impl Device for Gated {
     fn info(&self) -> DeviceInfo {
-        let filler = Shape::new(32, 32, 256).expect("the smallest shape");
-        DeviceInfo {
-            filler,
-            ..self.device.info()
-        }
+        info_of_smallest(&self.device)
     }
 
     fn run(&self, job: Job, cancel: &Cancel) -> Result<Pending, DeviceError> {

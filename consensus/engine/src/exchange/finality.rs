@@ -12,7 +12,10 @@ use sc_network_types::PeerId;
 use sp_core::H256;
 use sp_runtime::traits::Block as BlockT;
 
-use super::client::{ASK_TIMEOUT, Bound, first_few, in_time};
+use super::{
+    client::{ASK_TIMEOUT, Bound, first_few, in_time},
+    on_chain,
+};
 use crate::trust::{TrustedTarget, proves_nothing};
 
 /// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
@@ -61,13 +64,8 @@ impl FinalitySource for NoFinality {
     }
 }
 
-/// The name of the SDK's protocol for warp proofs.
-fn protocol_name(genesis: H256, fork_id: Option<&str>) -> ProtocolName {
-    match fork_id {
-        Some(fork) => format!("/{genesis:x}/{fork}/sync/warp").into(),
-        None => format!("/{genesis:x}/sync/warp").into(),
-    }
-}
+/// The SDK's protocol for warp proofs, on its chain.
+const PROTOCOL: &str = "sync/warp";
 
 /// The network as a source of finality, once it is bound to it.
 pub struct NetworkFinality<B: BlockT<Hash = H256>> {
@@ -84,7 +82,7 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
         provider: Arc<dyn WarpSyncProvider<B>>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            protocol: protocol_name(genesis, fork_id),
+            protocol: on_chain(genesis, fork_id, PROTOCOL),
             provider,
             bound: OnceLock::new(),
         })

@@ -54,9 +54,14 @@ pub enum WireError {
 
 /// The protocol's name on the wire.
 pub fn protocol_name(genesis: H256, fork_id: Option<&str>) -> ProtocolName {
+    on_chain(genesis, fork_id, "pouw/proofs/1")
+}
+
+/// The name of a protocol that is spoken on one chain alone.
+fn on_chain(genesis: H256, fork_id: Option<&str>, protocol: &str) -> ProtocolName {
     match fork_id {
-        Some(fork) => format!("/{genesis:x}/{fork}/pouw/proofs/1").into(),
-        None => format!("/{genesis:x}/pouw/proofs/1").into(),
+        Some(fork) => format!("/{genesis:x}/{fork}/{protocol}").into(),
+        None => format!("/{genesis:x}/{protocol}").into(),
     }
 }
 

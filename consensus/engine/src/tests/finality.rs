@@ -11,27 +11,6 @@ use sp_core::U256;
 use super::{miner::*, mock::*};
 use crate::{Finality, TrustedTarget, VerifyBlocks, accumulated_work, store::encoded_proof};
 
-/// Blocks one upon the other, the same each time, that no node has seen.
-fn chain_of(length: usize) -> Vec<Mined> {
-    chain_beside(&[], length)
-}
-
-/// As [`chain_of`], and none of them among `others`.
-fn chain_beside(others: &[Mined], length: usize) -> Vec<Mined> {
-    let elsewhere = Node::new();
-    for _ in others {
-        elsewhere.child(&elsewhere.chain.best());
-    }
-    let mut blocks: Vec<Mined> = Vec::new();
-    for _ in 0..length {
-        let parent = blocks
-            .last()
-            .map_or(elsewhere.chain.best(), |block| block.header.clone());
-        blocks.push(elsewhere.child(&parent));
-    }
-    blocks
-}
-
 /// Peers that hold no proof and say that `target` is final.
 fn peers_without_proofs(target: &Mined) -> Arc<MockPeers> {
     let peers = MockPeers::of(vec![(PeerId::random(), MockPeers::holding(&[]))]);

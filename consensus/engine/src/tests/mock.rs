@@ -1,4 +1,4 @@
-//! A chain that is a table, an import that only writes into it, peers that are lists, and the node made of them.
+//! A chain that is a table, an import that only writes into it, and the node made of them and of peers that are lists.
 
 use std::{
     collections::HashMap,
@@ -8,22 +8,20 @@ use std::{
     },
 };
 
-use labora_pouw::Proof;
 use parking_lot::Mutex;
 use sc_consensus::{
     BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult,
     ImportedAux, IncomingBlock, Verifier as _, import_queue::RuntimeOrigin,
 };
-use sc_network_types::PeerId;
 use sp_consensus::{BlockOrigin, Error as ConsensusError};
 use sp_core::{H256, U256};
 use sp_runtime::{Digest, traits::Header as _};
 
 use super::miner::{Block, EASY, Header, Mined, NOW_MS, mine, time_at, unsealed};
+pub(super) use super::peers::{Answer, MockPeers};
 use crate::{
-    Chain, Engine, Finality, FinalitySource, PouwBlockImport, PouwVerifier, ProofSource,
-    SealedHeader, Sources, Tips, VerifyBlocks,
-    exchange::{AskError, Lookahead, Offence},
+    Chain, Engine, PouwBlockImport, PouwVerifier, SealedHeader, Sources, Tips, VerifyBlocks,
+    exchange::Lookahead,
 };
 
 /// The table.
@@ -204,97 +202,6 @@ impl BlockImport<Block> for MockClient {
     }
 }
 
-/// What a peer answers.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    /// These proofs, and `None` for every other block.
-    Proofs(HashMap<H256, Proof>),
-    /// Nothing, in time.
-    Silence,
-    /// Bytes that do not decode.
-    Malformed,
-}
-
-/// Peers and what they did.
-#[derive(Default)]
-pub(super) struct MockPeers {
-    peers: Vec<(PeerId, Answer)>,
-    /// What they say about finality, once that is set; nothing is final before.
-    pub(super) finality: Mutex<Option<Finality>>,
-    pub(super) asked_finality: AtomicU64,
-    /// Whom to ask about finality first.
-    pub(super) finality_of: Mutex<Vec<Option<PeerId>>>,
-    pub(super) asked: Mutex<Vec<(PeerId, Vec<H256>)>>,
-    pub(super) reported: Mutex<Vec<(PeerId, Offence)>>,
-}
-
-impl MockPeers {
-    pub(super) fn none() -> Arc<Self> {
-        Arc::default()
-    }
-
-    pub(super) fn of(peers: Vec<(PeerId, Answer)>) -> Arc<Self> {
-        Arc::new(Self {
-            peers,
-            ..Default::default()
-        })
-    }
-
-    pub(super) fn holding(blocks: &[&Mined]) -> Answer {
-        Answer::Proofs(
-            blocks
-                .iter()
-                .map(|block| (block.hash(), block.proof.clone()))
-                .collect(),
-        )
-    }
-
-    pub(super) fn asked_peers(&self) -> Vec<PeerId> {
-        self.asked.lock().iter().map(|(peer, _)| *peer).collect()
-    }
-}
-
-#[async_trait::async_trait]
-impl ProofSource for MockPeers {
-    async fn peers(&self, _: u32) -> Vec<PeerId> {
-        self.peers.iter().map(|(peer, _)| *peer).collect()
-    }
-
-    async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
-        self.asked.lock().push((peer, blocks.to_vec()));
-        match self
-            .peers
-            .iter()
-            .find(|(known, _)| *known == peer)
-            .map(|(_, answer)| answer)
-        {
-            Some(Answer::Proofs(proofs)) => Ok(blocks
-                .iter()
-                .map(|block| proofs.get(block).cloned())
-                .collect()),
-            Some(Answer::Malformed) => Err(crate::exchange::WireError::Answer {
-                got: 3,
-                asked: blocks.len(),
-            }
-            .into()),
-            Some(Answer::Silence) | None => Err(AskError::NoNetwork),
-        }
-    }
-
-    fn report(&self, peer: PeerId, offence: Offence) {
-        self.reported.lock().push((peer, offence));
-    }
-}
-
-#[async_trait::async_trait]
-impl FinalitySource for MockPeers {
-    async fn newest(&self, _: H256, _: u32, sender: Option<PeerId>) -> Finality {
-        self.finality_of.lock().push(sender);
-        self.asked_finality.fetch_add(1, Ordering::Relaxed);
-        self.finality.lock().unwrap_or(Finality::NothingNewer)
-    }
-}
-
 /// One node: chain, engine, import and verifier.
 pub(super) struct Node {
     pub(super) chain: Arc<MockChain>,
@@ -415,4 +322,25 @@ pub(super) fn incoming(block: &Mined, sender: Option<RuntimeOrigin>) -> Incoming
         import_existing: false,
         state: None,
     }
+}
+
+/// Blocks one upon the other, the same each time, that no node has seen.
+pub(super) fn chain_of(length: usize) -> Vec<Mined> {
+    chain_beside(&[], length)
+}
+
+/// As [`chain_of`], and none of them among `others`.
+pub(super) fn chain_beside(others: &[Mined], length: usize) -> Vec<Mined> {
+    let elsewhere = Node::new();
+    for _ in others {
+        elsewhere.child(&elsewhere.chain.best());
+    }
+    let mut blocks: Vec<Mined> = Vec::new();
+    for _ in 0..length {
+        let parent = blocks
+            .last()
+            .map_or(elsewhere.chain.best(), |block| block.header.clone());
+        blocks.push(elsewhere.child(&parent));
+    }
+    blocks
 }

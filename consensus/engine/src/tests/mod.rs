@@ -7,6 +7,7 @@ mod imports;
 mod mine;
 mod miner;
 mod mock;
+mod peers;
 mod proofs_of_peers;
 mod simulation;
 mod wire;

@@ -11,14 +11,7 @@ use crate::exchange::Offence;
 fn late_node(
     peers: impl FnOnce(&[Mined]) -> Vec<(PeerId, Answer)>,
 ) -> (Node, Arc<MockPeers>, Vec<Mined>) {
-    let elsewhere = Node::new();
-    let mut blocks: Vec<Mined> = Vec::new();
-    for _ in 0..3 {
-        let parent = blocks
-            .last()
-            .map_or(elsewhere.chain.best(), |block| block.header.clone());
-        blocks.push(elsewhere.child(&parent));
-    }
+    let blocks = chain_of(3);
     let peers = MockPeers::of(peers(&blocks));
     (Node::with_peers(peers.clone()), peers, blocks)
 }
