@@ -19,7 +19,8 @@ use crate::{
     chain::number_of,
     engine::{Engine, Verified},
     error::EngineError,
-    store::{WorkRecord, accumulated_work, proof_key, record, work_key},
+    store::{WorkRecord, accumulated_work, proof_key, record, vouched_key, work_key},
+    trust::TrustedTarget,
 };
 
 /// Under this name the verifier hands its findings to the import.
@@ -35,8 +36,8 @@ pub(crate) enum Evidence {
     Vouched {
         /// The block.
         block: H256,
-        /// It is the very block that finality was proved of, so its branch is the best one whatever its work.
-        is_target: bool,
+        /// The one that finality was proved of. If it is the block itself, its branch is the best one whatever its work.
+        by: TrustedTarget,
     },
     /// The block that finality was proved of, with its whole state.
     State(H256),
@@ -91,15 +92,14 @@ impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
                 }
                 Ok(true)
             }
-            Ok(Evidence::Vouched {
-                block: vouched,
-                is_target,
-            }) => {
+            Ok(Evidence::Vouched { block: vouched, by }) => {
                 if vouched != hash {
                     return Err(EngineError::Unverified(hash));
                 }
                 let difficulty = self.engine.difficulty_after(*block.header.parent_hash())?;
-                Ok(self.weigh(block, hash, difficulty)? || is_target)
+                let is_best = self.weigh(block, hash, difficulty)?;
+                block.auxiliary.push((vouched_key(hash), Some(record(&by))));
+                Ok(is_best || by.hash == hash)
             }
             Ok(Evidence::Work(verified)) => {
                 if verified.block() != hash {

@@ -9,7 +9,7 @@
 //! * [`PouwBlockImport`]: work and proof into the block's own import operation, and fork choice by work;
 //! * [`announce_imported`]: every imported block on to other peers, with its proof;
 //! * [`ProofRequestHandler`], [`NetworkProofs`]: the request protocol for proofs;
-//! * [`MostWork`]: the best chain, for whoever votes on finality;
+//! * [`MostWork`], [`voting_rules`]: the best chain, and how far up it votes go;
 //! * [`block_proof`], [`drop_proofs_on_finality`]: the store;
 //! * [`start_authoring`]: templates for miners, and what they find.
 //!
@@ -38,6 +38,7 @@ mod select;
 mod store;
 mod trust;
 mod verify;
+mod votes;
 
 #[cfg(test)]
 mod tests;
@@ -58,10 +59,11 @@ pub use import::PouwBlockImport;
 pub use machine::{Clock, system_clock};
 pub use prune::{KeepProofs, MAX_DROPPED_AT_ONCE, drop_proofs, drop_proofs_on_finality};
 pub use relay::{Announce, announce_imported};
-pub use select::{BlockTree, MostWork, voting_rules};
+pub use select::{BlockTree, MostWork};
 pub use store::{WorkRecord, accumulated_work, block_proof, block_work};
 pub use trust::{TrustedTarget, TrustingProvider};
 pub use verify::{PouwVerifier, VerifyBlocks};
+pub use votes::voting_rules;
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Dropping proofs that finality has made worthless, some depth below the finalised block.
+//! Dropping proofs that finality has made worthless, some depth below the finalised block, and with them the notes of
+//! who vouched for a block without one.
 
 use std::{future::Future, sync::Arc};
 
@@ -9,7 +10,11 @@ use sp_blockchain::HeaderBackend;
 use sp_core::H256;
 use sp_runtime::traits::{Block as BlockT, NumberFor};
 
-use crate::{chain::number_of, error::EngineError, store::proof_key};
+use crate::{
+    chain::number_of,
+    error::EngineError,
+    store::{proof_key, vouched_key},
+};
 
 /// Number of the first block whose proof may still be stored.
 const FIRST_KEPT_KEY: &[u8] = b"pouw:first-kept";
@@ -50,7 +55,7 @@ where
     let mut keys = Vec::new();
     for number in first..end {
         if let Some(hash) = client.hash(NumberFor::<B>::from(number))? {
-            keys.push(proof_key(hash));
+            keys.extend([proof_key(hash), vouched_key(hash)]);
         }
     }
     let delete: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
@@ -77,7 +82,7 @@ where
             let stale: Vec<_> = notice
                 .stale_blocks
                 .iter()
-                .map(|block| proof_key(block.hash))
+                .flat_map(|block| [proof_key(block.hash), vouched_key(block.hash)])
                 .collect();
             let stale: Vec<&[u8]> = stale.iter().map(Vec::as_slice).collect();
             let dropped = client

@@ -1,32 +1,14 @@
-//! The best chain, as GRANDPA's voter asks for it: the one of most work, and how far up it votes may go.
+//! The best chain, as GRANDPA's voter asks for it: the one of most work.
 
 use std::{marker::PhantomData, sync::Arc};
 
 use sc_client_api::{AuxStore, Backend, utils::is_descendent_of};
-use sc_consensus_grandpa::{
-    BeforeBestBlockBy, ThreeQuartersOfTheUnfinalizedChain, VotingRule, VotingRulesBuilder,
-};
 use sp_blockchain::{Backend as _, HeaderBackend, HeaderMetadata};
 use sp_consensus::{Error as ConsensusError, SelectChain};
 use sp_core::{H256, U256};
 use sp_runtime::traits::{Block as BlockT, Header, NumberFor};
 
 use crate::store::{recorded_work, work_key};
-
-/// Votes are at least so many blocks behind the best one, which may still lose to another of its height.
-const BEHIND_BEST: u32 = 1;
-
-/// How far up the chosen chain votes go: not to the newest block, and at most three quarters of what is not final.
-pub fn voting_rules<B, C>() -> impl VotingRule<B, C> + Clone + 'static
-where
-    B: BlockT,
-    C: HeaderBackend<B> + 'static,
-{
-    VotingRulesBuilder::new()
-        .add(BeforeBestBlockBy(NumberFor::<B>::from(BEHIND_BEST)))
-        .add(ThreeQuartersOfTheUnfinalizedChain)
-        .build()
-}
 
 /// The block tree, as far as the choice needs it: the client's backend is one, and so is a table in a test.
 pub trait BlockTree<B: BlockT<Hash = H256>>: Send + Sync {

@@ -8,10 +8,11 @@ use sc_client_api::AuxStore;
 use sp_core::{H256, U256};
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{chain::Chain, error::EngineError};
+use crate::{chain::Chain, error::EngineError, trust::TrustedTarget};
 
 const WORK_PREFIX: &[u8] = b"pouw:work:";
 const PROOF_PREFIX: &[u8] = b"pouw:proof:";
+const VOUCHED_PREFIX: &[u8] = b"pouw:vouched:";
 const VERSION: u8 = 1;
 
 /// What a block adds to the chain's work, and the sum up to it, in multiply-accumulates.
@@ -29,6 +30,11 @@ pub(crate) fn work_key(block: H256) -> Vec<u8> {
 
 pub(crate) fn proof_key(block: H256) -> Vec<u8> {
     [PROOF_PREFIX, block.as_bytes()].concat()
+}
+
+/// Of a block that was imported without a proof: the block by which finality vouched for it.
+pub(crate) fn vouched_key(block: H256) -> Vec<u8> {
+    [VOUCHED_PREFIX, block.as_bytes()].concat()
 }
 
 /// A record as it is stored: the version, then the value.
@@ -75,6 +81,17 @@ pub fn accumulated_work<B: BlockT<Hash = H256>>(
 /// The sum in a stored record.
 pub(crate) fn recorded_work(block: H256, bytes: &[u8]) -> Result<U256, EngineError> {
     Ok(decode::<WorkRecord>("work", block, bytes)?.work)
+}
+
+/// The block for whose sake `block` was imported without a proof; `None` where its own was verified.
+pub(crate) fn vouched_by<C: AuxStore>(
+    client: &C,
+    block: H256,
+) -> Result<Option<TrustedTarget>, EngineError> {
+    let Some(bytes) = client.get_aux(&vouched_key(block))? else {
+        return Ok(None);
+    };
+    decode("trusted target", block, &bytes).map(Some)
 }
 
 /// The SCALE bytes of a block's stored proof, as announcements and answers carry them.

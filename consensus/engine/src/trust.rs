@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use parity_scale_codec::Encode;
+use parity_scale_codec::{Decode, Encode};
 use sc_network_sync::strategy::warp::{
     EncodedProof, VerificationResult, Verifier, WarpSyncProvider,
 };
@@ -18,7 +18,7 @@ use sp_runtime::traits::{Block as BlockT, Header};
 use crate::{chain::number_of, engine::Engine};
 
 /// A block that finality vouches for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
 pub struct TrustedTarget {
     /// Its number.
     pub number: u32,

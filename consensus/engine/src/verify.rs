@@ -112,7 +112,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         }
         Ok(Some(Evidence::Vouched {
             block: sealed.hash,
-            is_target: sealed.number == target.number,
+            by: target,
         }))
     }
 

@@ -1,10 +1,7 @@
 //! The rules, held against what every honest node did, after each event. What is true is taken from the blocks that
 //! were really mined, never from what nodes have written.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sp_core::{H256, U256};
 
@@ -183,7 +180,6 @@ impl Checker {
         }
         let off_best = !on_one_chain(chain, block, best_before);
         self.last_final[at] = (last, block);
-        self.context.final_height.fetch_max(last, Ordering::Relaxed);
         self.context.count(|stats| {
             stats.finalisations += 1;
             stats.blocks_finalised += newly.len() as u64;

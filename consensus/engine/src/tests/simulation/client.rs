@@ -13,7 +13,7 @@ use super::{
     context::Context,
     plan::Mutant,
 };
-use crate::store::proof_key;
+use crate::store::{proof_key, vouched_key};
 
 /// The client.
 #[derive(Clone)]
@@ -63,6 +63,9 @@ impl BlockImport<Block> for SimClient {
         match self.context.plan.mutant {
             Mutant::LongestChain => is_new_best = header.number > self.chain.best().number,
             Mutant::WithheldProofs => block.auxiliary.retain(|(key, _)| *key != proof_key(hash)),
+            Mutant::ForgottenVouchers => {
+                block.auxiliary.retain(|(key, _)| *key != vouched_key(hash));
+            }
             _ => {}
         }
         self.chain

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
 };
 
 use finality_grandpa::{Message as Ballot, voter_set::VoterSet};
@@ -34,8 +31,6 @@ pub(super) struct Context {
     /// Rules that were broken.
     broken: Mutex<Vec<String>>,
     links: Mutex<Links>,
-    /// The highest number that is final anywhere.
-    pub(super) final_height: AtomicU32,
     /// All votes of the newest rounds.
     votes: Mutex<BTreeMap<u64, Vec<Vote>>>,
 }
@@ -69,7 +64,6 @@ impl Context {
             stats: Mutex::default(),
             broken: Mutex::default(),
             links: Mutex::new(links),
-            final_height: AtomicU32::new(0),
             votes: Mutex::default(),
         })
     }
@@ -110,11 +104,7 @@ impl Context {
             )
         });
         let (target, number) = vote.target();
-        let is_forged = self.truth.lock().work(*target).is_none();
-        if is_forged && number <= self.final_height.load(Ordering::Relaxed) {
-            // Below a block that finality was proved of, blocks come in without work until that one is reached.
-            self.count(|stats| stats.votes_for_forgeries_below_a_trusted_target += 1);
-        } else if is_forged {
+        if self.truth.lock().work(*target).is_none() {
             self.broke(format!(
                 "node {} votes for block {number}, {target:?}, which nobody mined",
                 vote.id

@@ -21,7 +21,7 @@ use super::{
     plan::Mutant,
 };
 use crate::{
-    PouwBlockImport, PouwVerifier, SealedHeader,
+    PouwBlockImport, PouwVerifier, SealedHeader, TrustedTarget,
     exchange::Lookahead,
     import::{EVIDENCE_KEY, Evidence},
 };
@@ -177,10 +177,13 @@ pub(super) async fn import_queue(
 fn unverified(header: &Header) -> BlockImportParams<Block> {
     let sealed = SealedHeader::open(header).unwrap();
     let block = sealed.hash;
-    let is_target = false;
+    let by = TrustedTarget {
+        number: u32::MAX,
+        hash: H256::zero(),
+    };
     with_evidence(
         &sealed,
         BlockOrigin::NetworkBroadcast,
-        Evidence::Vouched { block, is_target },
+        Evidence::Vouched { block, by },
     )
 }

@@ -41,6 +41,8 @@ pub(super) enum Mutant {
     ForgottenVotes,
     /// Proofs are dropped as soon as their blocks are stored.
     WithheldProofs,
+    /// That a block was imported without a proof is not written down.
+    ForgottenVouchers,
     /// The proof cache has no bound.
     BoundlessCache,
     /// The network stays in two halves.

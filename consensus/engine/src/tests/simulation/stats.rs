@@ -50,7 +50,6 @@ stats! {
     /// Headers that nobody mined, imported below a block that was proved final and not known yet.
     forgeries_imported_below_a_trusted_target,
     blocks_stored_beside_a_forged_best_one,
-    votes_for_forgeries_below_a_trusted_target,
     voters_ended_by_votes_beside_their_base,
     /// Proofs of branches that finality cut off just before a crash.
     stale_proofs_left_by_crashes,
