@@ -11,6 +11,7 @@ pub mod http;
 pub mod js;
 pub mod log;
 pub mod machine;
+pub mod memory;
 pub mod miner;
 pub mod node;
 pub mod proxy;

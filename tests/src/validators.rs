@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::{
     Machine, Node, NodeOptions, Outcome,
     rpc::Rpc,
-    spec::{self, VALIDATORS},
+    spec::{self, VALIDATORS, Work},
     wait_for,
 };
 
@@ -26,9 +26,14 @@ pub struct Network {
 impl Network {
     /// The chain, without nodes.
     pub async fn new() -> Outcome<Self> {
+        Self::with(spec::NETWORK).await
+    }
+
+    /// The same with other figures of work.
+    pub async fn with(work: Work) -> Outcome<Self> {
         let machine = Machine::take().await;
         let folder = tempfile::tempdir()?;
-        let spec = spec::write_with_validators(folder.path(), spec::NETWORK)?;
+        let spec = spec::write_with_validators(folder.path(), work)?;
         Ok(Self {
             machine,
             folder,
@@ -96,7 +101,12 @@ impl Network {
 
 /// Waits until a block is final.
 pub async fn wait_for_final(rpc: &Rpc, number: u64) -> Outcome {
-    wait_for(&format!("final block {number}"), SOON, || async move {
+    wait_for_final_within(rpc, number, SOON).await
+}
+
+/// The same for so long.
+pub async fn wait_for_final_within(rpc: &Rpc, number: u64, limit: Duration) -> Outcome {
+    wait_for(&format!("final block {number}"), limit, || async move {
         Ok((rpc.finalised_number().await? >= number).then_some(()))
     })
     .await
@@ -104,7 +114,12 @@ pub async fn wait_for_final(rpc: &Rpc, number: u64) -> Outcome {
 
 /// Waits until the best chain has a block.
 pub async fn wait_for_best(rpc: &Rpc, number: u64) -> Outcome {
-    wait_for(&format!("block {number}"), SOON, || async move {
+    wait_for_best_within(rpc, number, SOON).await
+}
+
+/// The same for so long.
+pub async fn wait_for_best_within(rpc: &Rpc, number: u64, limit: Duration) -> Outcome {
+    wait_for(&format!("block {number}"), limit, || async move {
         Ok((rpc.best_number().await? >= number).then_some(()))
     })
     .await

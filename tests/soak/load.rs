@@ -1,0 +1,106 @@
+//! Full blocks for long: memory goes into caches, and no further.
+
+use std::time::{Duration, Instant};
+
+use labora_tests::{
+    Machine, Node, NodeOptions, Outcome, memory,
+    node::Mining,
+    rpc::number_of,
+    spec::{self, VALIDATORS, Work},
+    validators::wait_for_final_within,
+};
+
+use crate::{blocks, mib, transfers::Transfers};
+
+/// Transfers sent for each block.
+const TRANSFERS: u32 = 100;
+
+/// Time for a hundred transfers to arrive one by one before the next block is begun.
+const WORK: Work = Work {
+    initial_difficulty: 1 << 20,
+    target_block_time_ms: 400,
+    half_life_ms: 60_000,
+};
+
+/// Longest from one block to the next.
+const BLOCK_LIMIT: Duration = Duration::from_secs(60);
+
+/// Until the last block is final.
+const FINAL_LIMIT: Duration = Duration::from_secs(120);
+
+/// What the second half of the blocks may add: the caches are full by then.
+const MOST_GROWTH: u64 = 64 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_blocks_do_not_make_memory_grow_past_the_caches() -> Outcome {
+    let blocks = blocks(2_000)?;
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let options = NodeOptions {
+        mining: Mining::With("cpu:1"),
+        more: VALIDATORS[0].arguments().into(),
+        ..NodeOptions::of_spec(&spec::write(folder.path(), WORK)?)
+    };
+    let node = Node::start(&machine, &folder.path().join("node"), &options).await?;
+    let marks = [blocks / 4, blocks / 2, blocks];
+    let resident = grow(&node, &marks).await?;
+    wait_for_final_within(node.rpc(), blocks, FINAL_LIMIT).await?;
+    println!(
+        "after the last is final: {}",
+        mib(memory::resident(node.pid())?)
+    );
+    let growth = resident[2].saturating_sub(resident[1]);
+    assert!(
+        growth <= MOST_GROWTH,
+        "the second half of {blocks} blocks added {}",
+        mib(growth)
+    );
+    node.log().assert_no_panic()?;
+    assert!(node.stop().await?.success());
+    Ok(())
+}
+
+/// Has blocks made up to the last of `marks`, each with its transfers; gives the memory at each mark.
+async fn grow(node: &Node, marks: &[u64]) -> Outcome<Vec<u64>> {
+    let (rpc, began) = (node.rpc(), Instant::now());
+    let mut transfers = Transfers::of_chain(rpc).await?;
+    let mut news = rpc
+        .subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads")
+        .await?;
+    let (mut resident, mut carried) = (Vec::new(), 0);
+    println!("blocks  transfers each  resident  seconds");
+    while let Some(next) = marks.get(resident.len()) {
+        let head = tokio::time::timeout(BLOCK_LIMIT, news.next())
+            .await
+            .map_err(|_| format!("no block in {BLOCK_LIMIT:?}"))?
+            .ok_or("the subscription to blocks ended")??;
+        let number = number_of(&head)?;
+        carried += carried_by(node, number).await?;
+        if number >= *next {
+            let now = memory::resident(node.pid())?;
+            println!(
+                "{number:>6}  {:>14.1}  {:>8}  {:>7}",
+                carried as f64 / number as f64,
+                mib(now),
+                began.elapsed().as_secs()
+            );
+            resident.push(now);
+        }
+        transfers.submit(rpc, TRANSFERS).await?;
+    }
+    let blocks = marks[marks.len() - 1];
+    assert!(
+        carried >= blocks * u64::from(TRANSFERS) * 9 / 10,
+        "{blocks} blocks carried {carried} transfers only"
+    );
+    Ok(resident)
+}
+
+/// Transactions of a block. Two extrinsics are inherents: the time, and the parent's header.
+async fn carried_by(node: &Node, number: u64) -> Outcome<u64> {
+    let rpc = node.rpc();
+    let hash = rpc.hash_at(number).await?.ok_or("a block is missing")?;
+    let block: serde_json::Value = rpc.call("chain_getBlock", &[hash.into()]).await?;
+    let extrinsics = block["block"]["extrinsics"].as_array().ok_or("no body")?;
+    Ok(extrinsics.len().saturating_sub(2) as u64)
+}
