@@ -1,7 +1,7 @@
 # `make` alone lists the targets; each sets up what it needs. The work is done by scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench doc cuda gpu-check weights clean
+.PHONY: help run test soak check bench doc cuda gpu-check weights clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,6 +11,9 @@ run: ## Build, then mine a chain with a real network's products (ONCE=1 ends aft
 
 test: ## Build, then run every test
 	@bash scripts/test.sh
+
+soak: ## Half an hour of blocks: finality that stalls for 5,000 of them, and 2,000 full ones
+	@bash scripts/soak.sh
 
 check: ## Formatting, clippy, docs and, where installed, cargo-deny
 	@bash scripts/check.sh
