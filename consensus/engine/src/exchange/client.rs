@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, sync::OnceLock, time::Duration};
 
-use futures::future::{Either, select};
+use futures::{
+    StreamExt,
+    future::{Either, select},
+    stream::FuturesUnordered,
+};
 use labora_pouw::Proof;
 use parity_scale_codec::Encode;
 use sc_network::{
-    IfDisconnected, ProtocolName, ReputationChange, request_responses::RequestFailure,
-    service::traits::NetworkService,
+    IfDisconnected, OutboundFailure, ProtocolName, ReputationChange,
+    request_responses::RequestFailure, service::traits::NetworkService,
 };
 use sc_network_sync::SyncingService;
 use sc_network_types::PeerId;
@@ -26,6 +30,10 @@ const MAX_PEERS_ASKED: usize = 4;
 
 /// How long one peer may take: a full answer of 4 MiB at 2.3 Mbit/s.
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A peer that has not answered by then is still waited for, but another is asked beside it: blocks are imported one after
+/// the other, and one peer that says nothing must not hold them all up.
+const ASK_ANOTHER: Duration = Duration::from_secs(2);
 
 /// What a peer did wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,12 +62,29 @@ pub enum AskError {
     /// The answer does not decode.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// The answer is longer than any may be, and was not read.
+    #[error("the answer is no answer: {0}")]
+    Unreadable(String),
     /// The request failed on the way.
     #[error(transparent)]
-    Network(#[from] RequestFailure),
+    Network(RequestFailure),
     /// The network is not up yet.
     #[error("the network is not up yet")]
     NoNetwork,
+}
+
+impl From<RequestFailure> for AskError {
+    fn from(failure: RequestFailure) -> Self {
+        match failure {
+            // How the network says that a peer broke the framing or the bound; a line that breaks is of another kind.
+            RequestFailure::Network(OutboundFailure::Io(error))
+                if error.kind() == std::io::ErrorKind::InvalidInput =>
+            {
+                Self::Unreadable(error.to_string())
+            }
+            failure => Self::Network(failure),
+        }
+    }
 }
 
 /// Peers that can be asked for proofs.
@@ -84,7 +109,8 @@ pub struct Hints {
     pub next: Vec<H256>,
 }
 
-/// Gets and verifies the proof of a block: the sender is asked first, then others, one after the other.
+/// Gets and verifies the proof of a block: the sender is asked first, then others, the next one once the last has answered
+/// without it or let [`ASK_ANOTHER`] pass.
 pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     source: &dyn ProofSource,
     engine: &Engine<B>,
@@ -99,52 +125,86 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
             .filter(|next| !engine.proofs.holds(*next)),
     );
     blocks.truncate(MAX_HASHES);
-    let peers = first_few(source.peers(sealed.number).await, hints.sender);
-    let asked = peers.len();
-    let mut sender_failed = false;
-    for peer in peers {
-        let limit = engine.sleep(ASK_TIMEOUT);
-        let without_proof = match in_time(source.ask(peer, &blocks), limit).await {
-            Some(Ok(proofs)) => {
-                let mut proofs = proofs.into_iter();
-                match proofs.next().flatten() {
-                    None => true,
-                    Some(proof) => match engine.check(sealed, Arc::new(proof)).await {
-                        Ok(verified) => {
-                            for (block, proof) in blocks.iter().skip(1).zip(proofs) {
-                                if let Some(proof) = proof {
-                                    engine.proofs.keep_unchecked(*block, Arc::new(proof));
-                                }
-                            }
-                            return Ok(verified);
-                        }
-                        Err(EngineError::Proof(error)) => {
-                            tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer gave a wrong proof");
-                            source.report(peer, Offence::WrongProof);
-                            true
-                        }
-                        Err(error) => return Err(error),
-                    },
-                }
-            }
-            Some(Err(AskError::Wire(error))) => {
-                tracing::debug!(%peer, %error, "Peer gave a malformed answer");
-                source.report(peer, Offence::MalformedAnswer);
-                true
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer did not answer");
-                false
-            }
-            None => false,
+    let blocks = &blocks[..];
+    let (mut asked, mut sender_failed) = (Vec::new(), false);
+    let mut answers = FuturesUnordered::new();
+    loop {
+        // Peers may have come since the last one was asked.
+        let peers = first_few(source.peers(sealed.number).await, hints.sender);
+        let next = peers.into_iter().find(|peer| !asked.contains(peer));
+        if let Some(peer) = next.filter(|_| asked.len() < MAX_PEERS_ASKED) {
+            asked.push(peer);
+            let limit = engine.sleep(ASK_TIMEOUT);
+            answers.push(async move { (peer, in_time(source.ask(peer, blocks), limit).await) });
+        }
+        let (peer, answer) = match in_time(answers.next(), engine.sleep(ASK_ANOTHER)).await {
+            Some(Some((peer, Some(answer)))) => (peer, answer),
+            // This one had its time, or there is time to ask another.
+            Some(Some((_, None))) | None => continue,
+            // Nobody is left.
+            Some(None) => break,
         };
-        sender_failed |= without_proof && Some(peer) == hints.sender;
+        match judge(source, engine, sealed, peer, answer).await? {
+            Judgement::Proved(verified, more) => {
+                for (block, proof) in blocks.iter().skip(1).zip(more) {
+                    if let Some(proof) = proof {
+                        engine.proofs.keep_unchecked(*block, Arc::new(proof));
+                    }
+                }
+                return Ok(verified);
+            }
+            Judgement::WithoutProof => sender_failed |= Some(peer) == hints.sender,
+            Judgement::Unanswered => {}
+        }
     }
     Err(EngineError::ProofMissing {
         block: sealed.hash,
-        asked,
+        asked: asked.len(),
         sender_failed,
     })
+}
+
+/// What an answer is worth.
+enum Judgement {
+    /// The block's proof, and those of the blocks that were asked for with it.
+    Proved(Verified, Vec<Option<Proof>>),
+    /// The peer has no valid proof of the block.
+    WithoutProof,
+    /// The network failed.
+    Unanswered,
+}
+
+async fn judge<B: BlockT<Hash = H256>>(
+    source: &dyn ProofSource,
+    engine: &Engine<B>,
+    sealed: &SealedHeader<B::Header>,
+    peer: PeerId,
+    answer: Result<Vec<Option<Proof>>, AskError>,
+) -> Result<Judgement, EngineError> {
+    let mut proofs = match answer {
+        Ok(proofs) => proofs.into_iter(),
+        Err(error @ (AskError::Wire(_) | AskError::Unreadable(_))) => {
+            tracing::debug!(%peer, %error, "Peer gave a malformed answer");
+            source.report(peer, Offence::MalformedAnswer);
+            return Ok(Judgement::WithoutProof);
+        }
+        Err(error) => {
+            tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer did not answer");
+            return Ok(Judgement::Unanswered);
+        }
+    };
+    let Some(proof) = proofs.next().flatten() else {
+        return Ok(Judgement::WithoutProof);
+    };
+    match engine.check(sealed, Arc::new(proof)).await {
+        Ok(verified) => Ok(Judgement::Proved(verified, proofs.collect())),
+        Err(EngineError::Proof(error)) => {
+            tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer gave a wrong proof");
+            source.report(peer, Offence::WrongProof);
+            Ok(Judgement::WithoutProof)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Whom to ask: the sender, then the others, and not too many.

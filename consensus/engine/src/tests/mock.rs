@@ -6,8 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use futures::future::{FutureExt, pending};
+use futures_timer::Delay;
 use parking_lot::Mutex;
 use sc_consensus::{
     BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult,
@@ -21,7 +24,8 @@ use super::miner::{Block, EASY, Header, Mined, NOW_MS, mine, time_at, unsealed};
 pub(super) use super::peers::{Answer, MockPeers};
 use crate::{
     Chain, Engine, PouwBlockImport, PouwVerifier, SealedHeader, Sources, Tips, VerifyBlocks,
-    exchange::Lookahead,
+    exchange::{ASK_TIMEOUT, Lookahead},
+    machine::Machine,
 };
 
 /// The table.
@@ -222,8 +226,24 @@ impl Node {
     }
 
     pub(super) fn verifying(peers: Arc<MockPeers>, verify: VerifyBlocks) -> Self {
+        Self::on(Machine::real(Arc::new(|| NOW_MS)), peers, verify)
+    }
+
+    /// A node for which what a peer may take at most never ends, and every shorter time at once.
+    pub(super) fn in_no_time(peers: Arc<MockPeers>) -> Self {
+        let machine = Machine {
+            sleep: Arc::new(|pause| match pause < ASK_TIMEOUT {
+                true => Delay::new(Duration::from_millis(1)).boxed(),
+                false => pending().boxed(),
+            }),
+            ..Machine::real(Arc::new(|| NOW_MS))
+        };
+        Self::on(machine, peers, VerifyBlocks::Unfinalised)
+    }
+
+    fn on(machine: Machine, peers: Arc<MockPeers>, verify: VerifyBlocks) -> Self {
         let chain = MockChain::new();
-        let engine = Engine::new(chain.clone(), Arc::new(|| NOW_MS));
+        let engine = Engine::on(machine, chain.clone());
         let import = PouwBlockImport::new(MockClient(chain.clone()), engine.clone());
         let lookahead = Lookahead::new();
         let sources = Sources {

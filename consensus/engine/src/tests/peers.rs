@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Proofs(HashMap<H256, Proof>),
     /// Nothing, in time.
     Silence,
+    /// Nothing, and the request stays open.
+    Never,
     /// Bytes that do not decode.
     Malformed,
 }
@@ -92,6 +94,7 @@ impl ProofSource for MockPeers {
                 asked: blocks.len(),
             }
             .into()),
+            Some(Answer::Never) => futures::future::pending().await,
             Some(Answer::Silence) | None => Err(AskError::NoNetwork),
         }
     }

@@ -1,11 +1,12 @@
 //! Proofs of blocks that nobody announced: who is asked, who is believed, who is blamed.
 
-use std::sync::Arc;
+use std::{io::ErrorKind, sync::Arc};
 
+use sc_network::{OutboundFailure, RequestFailure};
 use sc_network_types::PeerId;
 
 use super::{miner::*, mock::*};
-use crate::exchange::Offence;
+use crate::exchange::{AskError, Offence};
 
 /// A node with these peers, and a chain of blocks that it has not seen.
 fn late_node(
@@ -98,6 +99,29 @@ async fn a_missing_proof_keeps_the_block_out_and_bans_nobody_who_may_be_honest()
         "{error:?}"
     );
     assert!(!node.chain.has(blocks[0].hash()));
+}
+
+#[tokio::test]
+async fn another_peer_is_asked_beside_one_that_says_nothing() {
+    let (silent, honest) = (PeerId::random(), PeerId::random());
+    let blocks = chain_of(1);
+    let peers = MockPeers::of(vec![(silent, Answer::Never), (honest, all(&blocks))]);
+    let node = Node::in_no_time(peers.clone());
+    node.sync(&blocks[0].header).await.unwrap();
+    assert_eq!(node.chain.best().hash(), blocks[0].hash());
+    assert_eq!(peers.asked_peers(), [silent, honest]);
+}
+
+#[test]
+fn an_answer_that_the_network_would_not_read_is_the_peers_fault() {
+    let failed = |kind: ErrorKind| {
+        let error = Arc::new(std::io::Error::from(kind));
+        AskError::from(RequestFailure::Network(OutboundFailure::Io(error)))
+    };
+    let unreadable = failed(ErrorKind::InvalidInput);
+    assert!(matches!(unreadable, AskError::Unreadable(_)));
+    let broken = failed(ErrorKind::ConnectionReset);
+    assert!(matches!(broken, AskError::Network(_)));
 }
 
 #[tokio::test]

@@ -28,9 +28,9 @@ use super::{
     votes::{Voting, vote},
 };
 use crate::{
-    Engine, KeepProofs, PouwAnnounceValidator, PouwBlockImport, PouwVerifier, SealedHeader,
-    Sources, VerifyBlocks, announce_imported, drop_proofs_on_finality, exchange::Lookahead,
-    import::Evidence, machine::Machine,
+    Engine, EngineError, KeepProofs, PouwAnnounceValidator, PouwBlockImport, PouwVerifier,
+    SealedHeader, Sources, VerifyBlocks, announce_imported, drop_proofs_on_finality,
+    exchange::Lookahead, import::Evidence, machine::Machine,
 };
 
 /// A node: what is on its disk, and its life if it has one.
@@ -170,10 +170,13 @@ impl Life {
         tasks.spawn(self.desk.me, async move {
             let sealed = SealedHeader::open(&block.block.header).unwrap();
             let proof = Arc::new(block.block.proof.clone());
-            let verified = engine.check(&sealed, proof).await.unwrap();
+            // A fork may have become final meanwhile, and the parent's state is gone then; or before the import below.
+            let verified = match engine.check(&sealed, proof).await {
+                Err(EngineError::Chain(sp_blockchain::Error::UnknownBlock(_))) => return,
+                verified => verified.unwrap(),
+            };
             let evidence = Evidence::Work(verified);
             let params = with_evidence(&sealed, BlockOrigin::Own, evidence);
-            // A fork may have become final meanwhile.
             let _ = import.import_block(params).await;
         });
     }
