@@ -5,6 +5,7 @@
 
 mod load;
 mod stall;
+#[path = "../sdk/transfers.rs"]
 mod transfers;
 
 use labora_tests::{Outcome, spec::Work};

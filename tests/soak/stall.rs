@@ -23,10 +23,11 @@ const MOST_GROWTH: u64 = 1_536 << 20;
 async fn finality_that_stalls_for_thousands_of_blocks_catches_up() -> Outcome {
     let blocks = blocks(5_000)?;
     let mut network = Network::with(FAST).await?;
-    let miner = network.miner("miner", "//Eve").await?;
+    let mut miner = network.miner("miner", "//Eve").await?;
     let mut validators = network.validators(4).await?;
     wait_for_final(miner.rpc(), 3).await?;
-    for gone in validators.split_off(2) {
+    for mut gone in validators.split_off(2) {
+        gone.hush();
         gone.kill()?;
     }
     let stalled = miner.rpc().best_number().await?;
@@ -53,6 +54,8 @@ async fn finality_that_stalls_for_thousands_of_blocks_catches_up() -> Outcome {
         let growth = memory::resident(node.pid())?.saturating_sub(before);
         assert!(growth <= MOST_GROWTH, "a node has grown by {}", mib(growth));
     }
+    miner.hush();
+    validators.iter_mut().for_each(Node::hush);
     Ok(())
 }
 
@@ -90,6 +93,7 @@ async fn come_late(network: &mut Network, miner: &Node) -> Outcome {
         1_000.0 * took / height as f64,
         mib(memory::resident(late.pid())?)
     );
+    late.hush();
     late.log().assert_no_panic()
 }
 

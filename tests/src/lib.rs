@@ -9,6 +9,7 @@ pub mod clock;
 pub mod gemm;
 pub mod http;
 pub mod js;
+pub mod lag;
 pub mod log;
 pub mod machine;
 pub mod memory;

@@ -154,6 +154,7 @@ pub struct Node {
     log: Log,
     rpc: Rpc,
     rpc_address: SocketAddr,
+    shows_log: bool,
 }
 
 impl Node {
@@ -169,17 +170,26 @@ impl Node {
     }
 
     async fn launch(
-        _turn: &Machine,
+        turn: &Machine,
         base: &Path,
         arguments: &[String],
         environment: &[(String, String)],
     ) -> Outcome<Self> {
+        let mut command = Command::new(binary::labora()?);
+        command.args(arguments).envs(environment.iter().cloned());
+        Self::start_program(turn, base, command).await
+    }
+
+    /// Starts another program that says and answers what the SDK makes a node say and answer, and puts its log into `base`.
+    pub async fn start_program(
+        _turn: &Machine,
+        base: &Path,
+        mut command: Command,
+    ) -> Outcome<Self> {
         std::fs::create_dir_all(base)?;
         let log = Log::at(free_log_path(base));
         let file = File::create(log.path())?;
-        let child = Command::new(binary::labora()?)
-            .args(arguments)
-            .envs(environment.iter().cloned())
+        let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -217,6 +227,7 @@ impl Node {
             log,
             rpc,
             rpc_address,
+            shows_log: true,
         })
     }
 
@@ -286,6 +297,11 @@ impl Node {
         Ok(())
     }
 
+    /// Keeps the end of its log to itself: for those whose output people read, once all went well.
+    pub fn hush(&mut self) {
+        self.shows_log = false;
+    }
+
     /// SIGTERM, as a service manager or `docker stop` sends it; waits for the end.
     pub async fn stop(self) -> Outcome<ExitStatus> {
         self.signal("TERM").await
@@ -318,7 +334,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        end(&mut self.child, &self.log);
+        end(&mut self.child, self.shows_log.then_some(&self.log));
     }
 }
 
@@ -339,16 +355,18 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            end(child, &self.log);
+            end(child, Some(&self.log));
         }
     }
 }
 
 /// Ends a process for good. The test runner keeps what is printed here to itself unless the test fails.
-fn end(child: &mut Child, log: &Log) {
+fn end(child: &mut Child, log: Option<&Log>) {
     let _ = child.kill();
     let _ = child.wait();
-    println!("---- end of {}\n{}", log.path().display(), log.tail());
+    if let Some(log) = log {
+        println!("---- end of {}\n{}", log.path().display(), log.tail());
+    }
 }
 
 /// A name in `base` for the log of one more start.

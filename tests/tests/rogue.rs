@@ -1,0 +1,194 @@
+//! What a node does about a hostile peer: one that withholds proofs, sends too much, floods, asks for too much.
+//!
+//! The peer links the SDK's network layer, which the rest of this crate does without: see `rogue/peer.rs`. Each test begins
+//! with the same peer's blocks being taken while it is honest (`Scene::control`).
+
+mod rogue {
+    pub mod chain;
+    pub mod peer;
+    pub mod scene;
+}
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use labora_pouw::Proof;
+use labora_tests::{Outcome, seed::Random};
+use parity_scale_codec::Encode;
+use rogue::{
+    chain::Chain,
+    peer::{Manners, Peer},
+    scene::{NOTICE_LIMIT, Scene},
+};
+
+/// Within which an honest block must be on the node's best chain after the miner had it, whatever the peer does. Nodes
+/// share two cores with a miner here; undisturbed it takes a twentieth of a second.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// Honest blocks that a test waits for.
+const BLOCKS: usize = 8;
+
+/// Above any answer or announcement that a node takes.
+const TOO_MUCH: usize = 48 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_knows_a_hostile_peer_only_takes_nothing_from_it_and_follows_a_miner_once_it_meets_one()
+-> Outcome {
+    let mut scene = Scene::new(0x524F_4701).await?;
+    let memory = scene.memory()?;
+    too_much_is_dropped(&mut scene).await?;
+    let _silent = nothing_is_taken_without_proof(&mut scene).await?;
+    // The proofs of those very blocks come from somebody else, while the silent peer is still waited for.
+    scene.meet_miner().await?;
+    scene.honest_blocks(BLOCKS, IN_TIME).await?;
+    memory.assert_bounded()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_hostile_peers_every_block_of_a_miner_comes_in_time() -> Outcome {
+    let mut scene = Scene::new(0x524F_4702).await?;
+    scene.meet_miner().await?;
+    scene.honest_blocks(1, IN_TIME).await?;
+    let memory = scene.memory()?;
+    wrong_proofs_are_met(&scene).await?;
+    requests_are_rationed(&mut scene).await?;
+    memory.assert_bounded()
+}
+
+/// An announcement with more than a proof, one with more than the network takes, and such an answer.
+async fn too_much_is_dropped(scene: &mut Scene) -> Outcome {
+    let known = scene.node.rpc().best_number().await?;
+    let chain = scene.unknown_blocks().await?;
+    for bytes in [Proof::MAX_ENCODED_LEN + 1, TOO_MUCH] {
+        let peer = scene.peer(chain.clone(), Manners::Denial).await?;
+        assert!(peer.announce(&chain.best().header, vec![0; bytes]).await);
+        peer.until_hung_up_on(NOTICE_LIMIT).await?;
+    }
+    let peer = scene.peer(chain, Manners::Bytes(vec![0; TOO_MUCH])).await?;
+    scene
+        .blamed(&peer, "Malformed answer to a request for proofs")
+        .await?;
+    peer.until_hung_up_on(NOTICE_LIMIT).await?;
+    assert_eq!(scene.node.rpc().best_number().await?, known);
+    Ok(())
+}
+
+/// Real blocks of peers that say that they have no proofs, or say nothing; gives the one that says nothing.
+async fn nothing_is_taken_without_proof(scene: &mut Scene) -> Outcome<Peer> {
+    let known = scene.node.rpc().best_number().await?;
+    let chain = scene.unknown_blocks().await?;
+    let denying = scene.peer(chain.clone(), Manners::Denial).await?;
+    denying
+        .until(
+            "requests for proofs, again and again",
+            NOTICE_LIMIT,
+            |seen| seen.proofs > 2,
+        )
+        .await?;
+    assert_eq!(scene.node.rpc().best_number().await?, known);
+    drop(denying);
+
+    let silent = scene.peer(chain.clone(), Manners::Silence).await?;
+    // A block that is announced without its proof is asked about as well.
+    assert!(silent.announce(&chain.best().header, Vec::new()).await);
+    silent
+        .until("a request for proofs", NOTICE_LIMIT, |seen| seen.proofs > 0)
+        .await?;
+    assert_eq!(scene.node.rpc().best_number().await?, known);
+    Ok(silent)
+}
+
+/// Hostile peers at a time in a flood; each comes back under another name once the node has hung up.
+const LANES: usize = 6;
+
+/// Announcements that each sends at once.
+const BURST: u64 = 64;
+
+/// Announces made-up blocks beside the newest real one with proofs that are real ones of other blocks, or spoiled ones,
+/// under one name after the other, for ever; counts how often the node has hung up.
+async fn flood(scene: &Scene, mut random: Random, hung_up: &AtomicUsize) -> Outcome {
+    let mut chain = Chain::of(scene.miner.rpc()).await?;
+    loop {
+        chain.follow(scene.miner.rpc()).await?;
+        let mut key = [0; 32];
+        key.copy_from_slice(&random.bytes(32));
+        let peer = Peer::welcome(key, &scene.address, chain.clone(), Manners::Honest).await?;
+        for at in 0..BURST {
+            let block = chain.best();
+            let mut proof = block.proof.clone().ok_or("a mined block without proof")?;
+            if at % 2 == 1 {
+                let place = random.between(0, proof.len() as u64 - 1) as usize;
+                proof[place] ^= 1;
+            }
+            if !peer
+                .announce(&block.forged_header(random.bits()), proof)
+                .await
+            {
+                break;
+            }
+        }
+        peer.until_hung_up_on(NOTICE_LIMIT).await?;
+        hung_up.fetch_add(1, Ordering::Relaxed);
+        if hung_up.load(Ordering::Relaxed) == 1 {
+            scene.blamed(&peer, "Bad block announcement").await?;
+        }
+    }
+}
+
+async fn wrong_proofs_are_met(scene: &Scene) -> Outcome {
+    let hung_up = AtomicUsize::new(0);
+    let random = Random::of_test(0x524F_4714);
+    let lanes = (0..LANES).map(|lane| flood(scene, random.part(&format!("lane {lane}")), &hung_up));
+    tokio::select! {
+        ended = join_all(lanes) => return Err(format!("the flood ended: {ended:?}").into()),
+        honest = scene.honest_blocks(3 * BLOCKS, IN_TIME) => honest?,
+    }
+    let hung_up = hung_up.into_inner();
+    println!("{hung_up} peers were hung up on");
+    assert!(hung_up > LANES, "the flood must have been met: {hung_up}");
+    Ok(())
+}
+
+/// What the server's limits come to: four full answers at once, eight MiB a second, and one answer beyond.
+fn most_bytes_in(time: Duration) -> usize {
+    (20 << 20) + (8 << 20) * (time.as_millis() as usize + 1_000) / 1_000
+}
+
+/// Garbage, and then as many requests for proofs as the connection carries.
+async fn requests_are_rationed(scene: &mut Scene) -> Outcome {
+    let chain = Chain::of(scene.node.rpc()).await?;
+    let hashes = chain.newest(16);
+    let peer = scene.peer(chain, Manners::Honest).await?;
+
+    let mut random = Random::of_test(0x524F_4715);
+    for _ in 0..200 {
+        let garbage = random.string(2_048);
+        assert!(peer.ask_for_proofs(garbage).await.is_err());
+    }
+    scene.blamed(&peer, "Malformed request for proofs").await?;
+
+    let (begin, taken, refused) = (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let lanes = (0..2 * LANES).map(|_| async {
+        loop {
+            match peer.ask_for_proofs(hashes.encode()).await {
+                Ok(bytes) => taken.fetch_add(bytes.len(), Ordering::Relaxed),
+                Err(_) => refused.fetch_add(1, Ordering::Relaxed),
+            };
+        }
+    });
+    tokio::select! {
+        _ = join_all(lanes) => {}
+        honest = scene.honest_blocks(BLOCKS, IN_TIME) => honest?,
+    }
+    let (taken, refused) = (taken.into_inner(), refused.into_inner());
+    println!(
+        "{taken} bytes in {:?}, and {refused} refusals",
+        begin.elapsed()
+    );
+    assert!(taken > 0 && refused > 0);
+    assert!(taken < most_bytes_in(begin.elapsed()));
+    Ok(())
+}
