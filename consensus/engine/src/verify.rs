@@ -18,7 +18,7 @@ use crate::{
     chain::number_of,
     engine::{Engine, Verified},
     error::{EngineError, Fault},
-    exchange::{Finality, Hints, Lookahead, fetch_proof},
+    exchange::{Finality, Hints, Lookahead, MAX_HASHES, fetch_proof},
     header::SealedHeader,
     import::{EVIDENCE_KEY, Evidence},
     store::encoded_proof,
@@ -76,6 +76,9 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         // They are told once only.
         let hints = self.lookahead.hints(sealed.hash);
         let sender = hints.sender;
+        if let Some(vouched) = self.final_first(sealed, &hints).await? {
+            return Ok(vouched);
+        }
         match self.proved(sealed, hints).await {
             Err(missing @ EngineError::ProofMissing { .. }) => {
                 match self.final_or(sealed, sender, missing).await {
@@ -114,6 +117,33 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             block: sealed.hash,
             by: target,
         }))
+    }
+
+    /// Whether peers prove a block final that has a full batch behind it. Such a block is history more often than not, and
+    /// one proof of finality spares the node the proofs of work of all of it, should a peer still have them.
+    async fn final_first(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        hints: &Hints,
+    ) -> Result<Option<Evidence>, EngineError> {
+        if self.sources.verify == VerifyBlocks::All
+            || hints.next.len() + 1 < MAX_HASHES
+            || self.engine.proofs.holds(sealed.hash)
+        {
+            return Ok(None);
+        }
+        let from = self.engine.chain().tips().finalised_hash;
+        let newest = self
+            .sources
+            .finality
+            .newest(from, sealed.number, hints.sender);
+        match newest.await {
+            Finality::Proved(target) => {
+                self.engine.trust(target);
+                self.vouched(sealed)
+            }
+            Finality::NothingNewer | Finality::Unknown => Ok(None),
+        }
     }
 
     /// Nobody has the proof: the block may be final, and its proof dropped. If it is not, `missing` stands.

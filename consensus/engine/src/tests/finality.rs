@@ -9,7 +9,10 @@ use sc_network_types::PeerId;
 use sp_core::U256;
 
 use super::{miner::*, mock::*};
-use crate::{Finality, TrustedTarget, VerifyBlocks, accumulated_work, store::encoded_proof};
+use crate::{
+    Finality, TrustedTarget, VerifyBlocks, accumulated_work, exchange::MAX_HASHES,
+    store::encoded_proof,
+};
 
 /// Peers that hold no proof and say that `target` is final.
 fn peers_without_proofs(target: &Mined) -> Arc<MockPeers> {
@@ -42,6 +45,42 @@ async fn blocks_up_to_a_final_one_need_no_proof_and_are_asked_about_once() {
     ));
     node.hear_and_sync(&blocks[3]).await.unwrap();
     assert_eq!(node.chain.best().hash(), blocks[3].hash());
+}
+
+/// A node that was sent a full batch of blocks, whose peers hold all their proofs and say this of finality.
+fn node_with_batch(say: impl FnOnce(&[Mined]) -> Finality) -> (Node, Arc<MockPeers>, Vec<Mined>) {
+    let blocks = chain_of(MAX_HASHES);
+    let proofs = MockPeers::holding(&blocks.iter().collect::<Vec<_>>());
+    let peers = MockPeers::of(vec![(PeerId::random(), proofs)]);
+    *peers.finality.lock() = Some(say(&blocks));
+    let node = Node::with_peers(peers.clone());
+    let batch: Vec<_> = blocks.iter().map(|block| incoming(block, None)).collect();
+    node.lookahead.remember(&batch);
+    (node, peers, blocks)
+}
+
+#[tokio::test]
+async fn of_a_full_batch_no_proof_is_asked_for_if_it_is_final() {
+    let (node, peers, blocks) = node_with_batch(|blocks| {
+        Finality::Proved(TrustedTarget::of::<Block>(&blocks[MAX_HASHES - 1].header))
+    });
+    for block in &blocks {
+        node.sync(&block.header).await.unwrap();
+    }
+    assert_eq!(node.chain.best().hash(), blocks[MAX_HASHES - 1].hash());
+    assert!(peers.asked.lock().is_empty());
+    assert_eq!(peers.asked_finality.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_full_batch_that_is_not_final_needs_its_proofs_and_is_asked_about_once() {
+    let (node, peers, blocks) = node_with_batch(|_| Finality::NothingNewer);
+    for block in &blocks {
+        node.sync(&block.header).await.unwrap();
+        assert!(encoded_proof(&*node.chain, block.hash()).unwrap().is_some());
+    }
+    assert_eq!(peers.asked.lock().len(), 1, "all proofs in one request");
+    assert_eq!(peers.asked_finality.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
