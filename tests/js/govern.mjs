@@ -3,9 +3,9 @@
 // Usage: node govern.mjs ws://127.0.0.1:PORT upgrade FILE.wasm
 //        node govern.mjs ws://127.0.0.1:PORT recover STASH...
 //
-// `upgrade` sets the chain's code, and waits for the block that has it. `recover` takes the stake of validators that are
-// gone for good out of the elections, waits until the chain has elected others, and notes that finality has stalled, so
-// that the change is forced. Exit status 1, with the reason on stderr, if anything is not as it must be.
+// `upgrade` sets the chain's code, and waits for the block that has it. `recover` goes by docs/runbook.md: takes validators
+// that are gone for good out of the elections, has others elected soon, waits until the lost ones are out of the next session,
+// and notes that finality has stalled, so that the change is forced. Exit status 1, with the reason on stderr, if anything is not as it must be.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { include } from './include.mjs';
 
 const LIMIT_MS = 300_000;
 /** Blocks between the note of a stall and the change that it forces. */
-const DELAY = 2;
+const DELAY = 10;
 
 /** Resolves once `condition` gives a value for the state of a best block. */
 function until(api, what, condition) {
@@ -65,13 +65,15 @@ async function upgrade(api, root, [file]) {
 async function recover(api, root, gone) {
   assert(gone.length > 0, 'name the stashes that are gone');
   for (const stash of gone) {
-    const spans = await api.query.staking.slashingSpans(stash);
-    const count = spans.isSome ? spans.unwrap().prior.length + 1 : 0;
-    await asRoot(api, root, api.tx.staking.forceUnstake(stash, count));
+    const call = api.tx.sudo.sudoAs(stash, api.tx.staking.chill());
+    const { events } = await include(api, call, root, { limitMs: LIMIT_MS });
+    const done = events.find(({ event }) => event.method === 'SudoAsDone');
+    assert(done && !done.event.data[0].isErr, `${stash} is not out of the elections`);
   }
-  await until(api, 'an election without them', async (at) => {
-    const validators = (await at.query.session.validators()).map(String);
-    return validators.length > 0 && gone.every((stash) => !validators.includes(stash));
+  await asRoot(api, root, api.tx.staking.forceNewEra());
+  await until(api, 'the next session to be without them', async (at) => {
+    const next = (await at.query.session.queuedKeys()).map(([stash]) => stash.toString());
+    return next.length > 0 && gone.every((stash) => !next.includes(stash));
   });
   const finalised = (await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead())).number.toNumber();
   await asRoot(api, root, api.tx.grandpa.noteStalled(DELAY, finalised));

@@ -4,6 +4,7 @@ use labora_tests::{
     Node, NodeOptions, Outcome, clock,
     node::Freeze,
     proxy::{Link, Proxy},
+    rpc::bytes_of,
     spec::VALIDATORS,
     validators::{
         Network, SOON, assert_one_final_chain, storage, wait_for_best, wait_for_final,
@@ -11,6 +12,8 @@ use labora_tests::{
     },
     wait_for,
 };
+use parity_scale_codec::Decode;
+use sp_core::U256;
 use std::time::Duration;
 
 /// `Rewards::Burned`: what was burned so far.
@@ -22,6 +25,14 @@ async fn burned(node: &Node) -> Outcome<u128> {
         Ok(bytes) => u128::from_le_bytes(bytes),
         Err(_) => 0,
     })
+}
+
+/// Work up to a node's best block.
+async fn work(node: &Node) -> Outcome<U256> {
+    let best = node.rpc().best_hash().await?;
+    let arguments = ["PouwApi_accumulated_work".into(), "0x".into(), best.into()];
+    let encoded: String = node.rpc().call("state_call", &arguments).await?;
+    Ok(U256::decode(&mut &bytes_of(&encoded)?[..])?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,16 +80,21 @@ async fn a_private_fork_with_more_work_from_below_the_final_block_is_refused() -
     let cut_at = wait_to_be_alone(private.rpc()).await?;
     wait_for_final(miner.rpc(), cut_at + 5).await?;
 
-    // The public miner rests, and the private chain gets ahead.
+    // The public miner rests until the link is up again, and the private chain gets ahead.
     miner.freeze(Freeze::Stop)?;
     let public = validators[0].rpc().best_number().await?;
     wait_for_best(private.rpc(), public + 10).await?;
     let fork = private.rpc().hash_at(cut_at + 5).await?;
-    miner.freeze(Freeze::GoOn)?;
-    let kept = miner.rpc().hash_at(cut_at + 5).await?;
+    let kept = validators[0].rpc().hash_at(cut_at + 5).await?;
     assert_ne!(fork, kept);
+    let (public, ahead) = (work(&validators[0]).await?, work(&private).await?);
+    assert!(
+        ahead > public,
+        "{ahead:?} of the fork are not above {public:?}"
+    );
 
     link.set(Link::Up);
+    miner.freeze(Freeze::GoOn)?;
     // The private miner learns what is final, and gives in.
     wait_for("the private miner to follow", SOON, || async {
         Ok((private.rpc().hash_at(cut_at + 5).await? == kept).then_some(()))

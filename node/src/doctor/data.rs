@@ -6,6 +6,7 @@ use labora_runtime::opaque::Block;
 use sc_client_api::Backend as _;
 use sc_client_db::{Backend, BlocksPruning, DatabaseSettings, DatabaseSource};
 use sp_blockchain::HeaderBackend;
+use sp_core::{Pair as _, ed25519};
 
 use super::{Finding, Subject};
 use crate::command::is_locked;
@@ -15,8 +16,8 @@ const CANONICALISATION_DELAY: u64 = 4_096;
 /// Unfinalised blocks from which on their states weigh on memory.
 const MANY_UNFINALISED: u32 = 5_000;
 
-/// Whether the database can be read, and where its chain stands.
-pub(super) fn database(subject: &Subject<'_>) -> Finding {
+/// Whether the database can be read, and where its chain stands. Without room on the disk it cannot even where it is whole.
+pub(super) fn database(subject: &Subject<'_>, has_room: bool) -> Finding {
     let path = subject.chain.join("db").join("full");
     if subject.is_temporary() || !path.join("CURRENT").exists() {
         return Finding::good("database", "none yet: the first start makes it");
@@ -48,6 +49,11 @@ pub(super) fn database(subject: &Subject<'_>) -> Finding {
             }
             Finding::good("database", found)
         }
+        Err(error) if !has_room && !is_locked(&error.to_string()) => Finding::warning(
+            "database",
+            "cannot be opened while the disk is full",
+            "make room first, as said of the disk, and look again; delete nothing in it",
+        ),
         Err(error) => unreadable(&path, &error.to_string()),
     }
 }
@@ -76,9 +82,14 @@ pub(super) fn keys(subject: &Subject<'_>) -> Vec<Finding> {
             out.push(network_key(&file, run.validator && !subject.is_local()));
         }
         let folder = run.keystore_params.keystore_path.clone();
+        let keystore_params = &run.keystore_params;
+        let has_password = keystore_params.password_interactive
+            || keystore_params.password.is_some()
+            || keystore_params.password_filename.is_some();
         out.push(keystore(
             &folder.unwrap_or_else(|| subject.chain.join("keystore")),
             run.validator && run.get_keyring().is_none(),
+            has_password,
         ));
     }
     out
@@ -134,7 +145,9 @@ pub(super) fn network_key(file: &Path, is_needed: bool) -> Finding {
 }
 
 /// The keys that a node signs with; `votes` says that one to vote with is needed.
-pub(super) fn keystore(folder: &Path, votes: bool) -> Finding {
+///
+/// With a password a key cannot be held against its name.
+pub(super) fn keystore(folder: &Path, votes: bool, has_password: bool) -> Finding {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries.flatten().collect::<Vec<_>>(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -157,6 +170,9 @@ pub(super) fn keystore(folder: &Path, votes: bool) -> Finding {
             if finding.health != super::Health::Good {
                 return finding;
             }
+            if let Some(wrong) = wrong_vote_key(&entry.path(), &name, has_password) {
+                return wrong;
+            }
         }
     }
     if votes && to_vote_with == 0 {
@@ -175,6 +191,36 @@ pub(super) fn keystore(folder: &Path, votes: bool) -> Finding {
             keys => format!("{keys} keys"),
         },
     )
+}
+
+/// Why a file in the keystore whose name is that of a key to vote with (the type, then the public key) does not hold it.
+fn wrong_vote_key(file: &Path, name: &[u8], has_password: bool) -> Option<Finding> {
+    let public = name.strip_prefix(&sp_consensus_grandpa::KEY_TYPE.0)?;
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            return Some(Finding::bad(
+                "keystore",
+                format!("{} cannot be read: {error}", file.display()),
+                "give it to the user that runs the node",
+            ));
+        }
+    };
+    // A phrase or a seed in JSON, as the SDK's keystore writes it.
+    let phrase: Option<String> = serde_json::from_str(&text).ok();
+    let pair = phrase.and_then(|phrase| ed25519::Pair::from_string(&phrase, None).ok());
+    let is_its_own = pair.is_some_and(|pair| pair.public().0 == *public);
+    if is_its_own || has_password {
+        return None;
+    }
+    Some(Finding::bad(
+        "keystore",
+        format!(
+            "{} does not hold the ed25519 key that its name says",
+            file.display()
+        ),
+        "delete it, and put the key in again with `labora key insert --key-type gran --scheme ed25519`",
+    ))
 }
 
 /// A secret must not be readable by others.

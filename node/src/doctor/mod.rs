@@ -140,7 +140,8 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
     let clock = runtime.block_on(machine::clock());
     let mut findings = vec![clock, machine::disk(&subject)];
     findings.extend(runtime.block_on(network::look(&subject)));
-    findings.push(data::database(&subject));
+    let has_room = findings[1].health != Health::Bad;
+    findings.push(data::database(&subject, has_room));
     findings.extend(data::keys(&subject));
     findings.push(machine::devices(&subject));
 

@@ -35,6 +35,8 @@ const MAX_ANSWER: u32 = 1 << 20;
 const MAX_BOOTNODES: usize = 32;
 /// Blocks that a chain may be late before it is worth a word.
 const MANY_BLOCKS: u64 = 20;
+/// Blocks that finality may be behind before it is worth a word; as the alert has it.
+const MANY_NOT_FINAL: u32 = 30;
 
 /// Looks at ports, then at the node that answers on one of them, or else at the nodes it would begin with.
 pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
@@ -44,6 +46,7 @@ pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
         Some(node) => {
             out.push(peers(&node.health));
             out.push(progress(&node, system_clock()()));
+            out.push(finality(&node));
         }
         None => out.push(bootnodes(subject).await),
     }
@@ -60,6 +63,7 @@ pub(super) struct Running {
     pub health: NodeHealth,
     pub info: Info,
     pub best: Header,
+    pub finalised: u32,
 }
 
 /// Answer of `system_health`.
@@ -85,7 +89,14 @@ impl Running {
     }
 
     async fn questions(client: &HttpClient) -> Result<Self, jsonrpsee::core::ClientError> {
+        let finalised: sp_core::H256 = client
+            .request("chain_getFinalizedHead", rpc_params![])
+            .await?;
+        let finalised: Header = client
+            .request("chain_getHeader", rpc_params![finalised])
+            .await?;
         Ok(Running {
+            finalised: finalised.number,
             health: client.request("system_health", rpc_params![]).await?,
             info: client.request("pouw_info", rpc_params![]).await?,
             best: client.request("chain_getHeader", rpc_params![]).await?,
@@ -236,6 +247,21 @@ pub(super) fn progress(node: &Running, now_ms: u64) -> Finding {
         );
     }
     Finding::good(what, found)
+}
+
+/// How far finality is behind the newest block.
+pub(super) fn finality(node: &Running) -> Finding {
+    let what = "finality";
+    let behind = node.best.number.saturating_sub(node.finalised);
+    let found = format!("block {}, {behind} behind", node.finalised);
+    if behind <= MANY_NOT_FINAL || node.health.is_syncing {
+        return Finding::good(what, found);
+    }
+    Finding::warning(
+        what,
+        found,
+        "see with grandpa_roundState whose votes are missing, and docs/runbook.md; on this node alone, see its peers",
+    )
 }
 
 /// Whether any node to begin with answers.

@@ -9,7 +9,7 @@ use sp_runtime::{Digest, traits::Header as _};
 use super::{
     data::{keystore, network_key, unreadable},
     machine::{Clock, chrony, clock_of, disk_at},
-    network::{Need, NodeHealth, Running, peers, port, progress},
+    network::{Need, NodeHealth, Running, finality, peers, port, progress},
     *,
 };
 use crate::rpc::types::{Info, Limits};
@@ -107,6 +107,7 @@ fn node(timestamp_ms: u64) -> Running {
             share_macs: None,
             limits: Limits::of_protocol(),
         },
+        finalised: 5,
         best: Header::new(7, a, b, c, digest),
     }
 }
@@ -143,20 +144,48 @@ fn a_network_key_must_be_one_and_be_a_secret() {
 #[test]
 fn keys_are_counted_and_must_be_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert!(keystore(folder.path(), false).found.starts_with("no keys"));
+    assert!(
+        keystore(folder.path(), false, false)
+            .found
+            .starts_with("no keys")
+    );
     fs::write(folder.path().join("README"), "not a key").expect("written");
     let other = folder.path().join(format!("61757261{}", "ab".repeat(32)));
     fs::write(&other, "\"//Alice\"").expect("written");
     permit(&other, 0o600);
-    let mute = keystore(folder.path(), true);
+    let mute = keystore(folder.path(), true, false);
     assert_eq!(mute.health, Health::Bad);
     assert!(mute.remedy.contains("author_rotateKeysWithOwner"));
-    let key = folder.path().join(format!("6772616e{}", "ab".repeat(32)));
+    let alice = sp_keyring::Ed25519Keyring::Alice.public();
+    let key = folder
+        .path()
+        .join(format!("6772616e{}", hex::encode(alice)));
+    for wrong in ["\"//Bob\"", "\"bad phrase\"", "//Alice"] {
+        fs::write(&key, wrong).expect("written");
+        permit(&key, 0o600);
+        assert_eq!(
+            keystore(folder.path(), true, false).health,
+            Health::Bad,
+            "{wrong}"
+        );
+    }
+    assert_eq!(
+        keystore(folder.path(), true, true).health,
+        Health::Good,
+        "not to be known"
+    );
     fs::write(&key, "\"//Alice\"").expect("written");
-    permit(&key, 0o600);
-    assert_eq!(keystore(folder.path(), true).found, "2 keys");
+    assert_eq!(keystore(folder.path(), true, false).found, "2 keys");
     permit(&key, 0o640);
-    assert_eq!(keystore(folder.path(), true).health, Health::Bad);
+    assert_eq!(keystore(folder.path(), true, false).health, Health::Bad);
+}
+
+#[test]
+fn finality_that_is_far_behind_is_worth_a_word() {
+    let mut node = node(0);
+    assert_eq!(finality(&node).health, Health::Good);
+    node.best.number = node.finalised + 31;
+    assert_eq!(finality(&node).health, Health::Warning);
 }
 
 #[test]

@@ -117,10 +117,8 @@ pub(super) fn bootnodes(peers: &[Peer]) -> String {
             format!("--bootnodes /dns/HOST-OF-{name}/tcp/{PORT}/p2p/{id}")
         })
         .collect();
-    out.push_str(&format!(
-        "#LABORA_BOOTNODES={}\nLABORA_BOOTNODES=\n",
-        words.join(" ")
-    ));
+    // Once only: systemd takes the last of several, and none for nothing.
+    out.push_str(&format!("#LABORA_BOOTNODES={}\n", words.join(" ")));
     out
 }
 
@@ -174,7 +172,7 @@ Finality needs more than two thirds of the validators at work: {needed} of {coun
 1. `useradd --system --home-dir {DATA} --shell /usr/sbin/nologin labora && install -d -o labora -g labora -m 700 {DATA}`
 2. {keys}
 3. Copy `NAME/labora.service` to `/etc/systemd/system/`, then `systemctl daemon-reload && systemctl enable --now labora`.
-4. `labora doctor --chain /etc/labora/chain.json --base-path {DATA}` as the user labora, and `journalctl -u labora -f`.
+4. `sudo -u labora labora doctor --chain /etc/labora/chain.json --base-path {DATA}`, and `journalctl -u labora -f`.
 
 One validator's keys are on one machine, ever: two that vote with one key are slashed. Do not copy `data/` of a validator that
 has run.

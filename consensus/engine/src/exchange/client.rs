@@ -1,6 +1,10 @@
 //! Asking peers for proofs.
 
-use std::{sync::Arc, sync::OnceLock, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::{
     StreamExt,
@@ -51,7 +55,7 @@ impl Offence {
                 ReputationChange::new(-(1 << 28), "Malformed answer to a request for proofs")
             }
             // A proof is kept only where it was verified, so nobody honest holds a wrong one.
-            Self::WrongProof => ReputationChange::new(-(1 << 28), "Wrong proof of work"),
+            Self::WrongProof => ReputationChange::new_fatal("Wrong proof of work"),
         }
     }
 }
@@ -241,11 +245,12 @@ impl<B: BlockT<Hash = H256>> Bound<B> {
         let Ok(mut peers) = self.sync.peers_info().await else {
             return Vec::new();
         };
-        // Those that are furthest ahead surely have the block; a peer's number is that of its last announcement, so
-        // those behind stay in the list.
-        peers.sort_by_key(|(_, info)| {
+        // A peer's number is that of its last announcement, so those behind stay in the list. Beyond that the order is one
+        // of chance: whoever claims to be far ahead is not asked before the others.
+        let chance = RandomState::new();
+        peers.sort_by_cached_key(|(peer, info)| {
             let best: u32 = info.best_number.saturated_into();
-            (best < number, std::cmp::Reverse(best))
+            (best < number, chance.hash_one(peer.to_bytes()))
         });
         peers.into_iter().map(|(peer, _)| peer).collect()
     }

@@ -241,7 +241,7 @@ impl World {
             self.until(now + self.context.plan.block_ms + 2 * self.context.plan.delay_ms.1);
         }
         if !self.context.plan.equivocating.is_empty() {
-            // Not understood: see the limit on these in the test.
+            // Votes of whoever equivocated and then fell silent leave a round undecided: the test bounds how many.
             self.context
                 .count(|stats| stats.stalled_after_equivocation += 1);
             return;
