@@ -8,6 +8,8 @@ echo "check: formatting"
 cargo fmt --all --check
 echo "check: clippy, warnings are errors"
 cargo clippy --release --workspace --all-targets -- -D warnings
+# `--all-targets` leaves out what `cargo test` leaves out.
+cargo clippy --release --workspace --test soak -- -D warnings
 echo "check: docs, warnings are errors"
 bash scripts/doc.sh
 if command -v cargo-deny >/dev/null; then

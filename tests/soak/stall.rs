@@ -82,7 +82,7 @@ async fn mine_on(miner: &Node, validator: &Node, from: u64, blocks: u64) -> Outc
 
 /// A new node imports all of it, each block with its proof, while the chain goes on.
 async fn come_late(network: &mut Network, miner: &Node) -> Outcome {
-    let late = network
+    let mut late = network
         .start("late", &network.options().following())
         .await?;
     let (began, height) = (Instant::now(), miner.rpc().best_number().await?);

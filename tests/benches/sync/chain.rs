@@ -149,7 +149,8 @@ fn voter(spec: &Path) -> NodeOptions {
     options
 }
 
-/// A node with the whole chain that keeps the proofs that a node keeps by default.
+/// A node with the whole chain that keeps the proofs that a node keeps by default. It is started twice: the SDK tells peers of
+/// the best block as it was at the start until one is announced, and on a chain that rests none is.
 async fn follower(
     machine: &Machine,
     folder: &Path,
@@ -160,7 +161,7 @@ async fn follower(
     let options = NodeOptions::of_spec(spec)
         .following()
         .bootnode(from.address().await?);
-    let node = Node::start(machine, &folder.join(name), &options).await?;
+    let mut node = Node::start(machine, &folder.join(name), &options).await?;
     let best = from.rpc().best_hash().await?;
     let finalised = from.rpc().finalised_number().await?;
     wait_for(
@@ -173,7 +174,11 @@ async fn follower(
         },
     )
     .await?;
-    Ok(node)
+    node.hush();
+    if !node.stop().await?.success() {
+        return Err(format!("{name} did not end well").into());
+    }
+    Node::start(machine, &folder.join(name), &options).await
 }
 
 /// Looks at twenty blocks: transfers in one, and bytes of its proof.

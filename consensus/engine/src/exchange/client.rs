@@ -114,7 +114,7 @@ pub struct Hints {
 }
 
 /// Gets and verifies the proof of a block: the sender is asked first, then others, the next one once the last has answered
-/// without it or let [`ASK_ANOTHER`] pass.
+/// without it or let two seconds pass.
 pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     source: &dyn ProofSource,
     engine: &Engine<B>,
