@@ -15,11 +15,12 @@ use crate::{blocks, mib, transfers::Transfers};
 /// Transfers sent for each block.
 const TRANSFERS: u64 = 100;
 
-/// Time for a hundred transfers to arrive before the next block is begun.
+/// Time for a hundred transfers to arrive and to be taken into the template, which is renewed at most once a second for them. The
+/// difficulty starts at what a core does in that time, lest the chain begin with a burst of empty blocks.
 const WORK: Work = Work {
-    initial_difficulty: 1 << 20,
-    target_block_time_ms: 700,
-    half_life_ms: 60_000,
+    initial_difficulty: 100_000_000_000,
+    target_block_time_ms: 1_500,
+    half_life_ms: 15_000,
 };
 
 /// Longest from one block to the next.
