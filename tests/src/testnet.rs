@@ -165,22 +165,25 @@ pub struct Member {
 }
 
 impl Member {
-    /// State and parent, as the system has them: the fields after the name, which is in parentheses.
-    fn stat(&self) -> Option<(String, u32)> {
+    /// A field of what the system says of it, counted from its state, which follows the name in parentheses.
+    fn stat(&self, field: usize) -> Option<String> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
         let (_, rest) = text.rsplit_once(')')?;
-        let mut fields = rest.split_ascii_whitespace();
-        Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+        Some(rest.split_ascii_whitespace().nth(field)?.to_owned())
     }
 
     fn parent(&self) -> Option<u32> {
-        Some(self.stat()?.1)
+        self.stat(1)?.parse().ok()
     }
 
-    /// Whether it does anything still; one whose end nobody has asked for yet does not.
+    /// Whether it does or holds anything still. One whose end nobody has asked for yet does not; but while other threads of
+    /// it end, its files, a database's lock among them, are still its own.
     pub fn is_alive(&self) -> bool {
-        self.stat()
-            .is_some_and(|(state, _)| state != "Z" && state != "X")
+        match self.stat(0).as_deref() {
+            None | Some("X") => false,
+            Some("Z") => self.stat(17).is_some_and(|threads| threads != "1"),
+            Some(_) => true,
+        }
     }
 
     /// Sends it a signal.
