@@ -110,3 +110,10 @@ async fn submit(rpc: &Rpc, transfer: String) -> Outcome {
         _ => Ok(()),
     }
 }
+
+/// Transactions in a block. Two extrinsics are inherents: the time, and the parent's header.
+pub async fn carried_by(rpc: &Rpc, block: &str) -> Outcome<u64> {
+    let block: serde_json::Value = rpc.call("chain_getBlock", &[block.into()]).await?;
+    let extrinsics = block["block"]["extrinsics"].as_array().ok_or("no body")?;
+    Ok(extrinsics.len().saturating_sub(2) as u64)
+}

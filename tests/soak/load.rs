@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome, memory,
     node::Mining,
-    rpc::number_of,
+    rpc::next_number,
     spec::{self, VALIDATORS, Work},
     validators::wait_for_final_within,
 };
 
-use crate::{blocks, mib, transfers::Transfers};
+use crate::{
+    blocks, mib,
+    transfers::{self, Transfers},
+};
 
 /// Transfers sent for each block.
 const TRANSFERS: u64 = 100;
@@ -42,7 +45,7 @@ async fn full_blocks_do_not_make_memory_grow_past_the_caches() -> Outcome {
         more: VALIDATORS[0].arguments().into(),
         ..NodeOptions::of_spec(&spec::write(folder.path(), WORK)?)
     };
-    let mut node = Node::start(&machine, &folder.path().join("node"), &options).await?;
+    let node = Node::start(&machine, &folder.path().join("node"), &options).await?;
     let marks = [blocks / 4, blocks / 2, blocks];
     let resident = grow(&node, &marks).await?;
     wait_for_final_within(node.rpc(), blocks, FINAL_LIMIT).await?;
@@ -57,27 +60,20 @@ async fn full_blocks_do_not_make_memory_grow_past_the_caches() -> Outcome {
         mib(growth)
     );
     node.log().assert_no_panic()?;
-    node.hush();
-    assert!(node.stop().await?.success());
-    Ok(())
+    node.stop_well().await
 }
 
 /// Has blocks made up to the last of `marks`, each with its transfers; gives the memory at each mark.
 async fn grow(node: &Node, marks: &[u64]) -> Outcome<Vec<u64>> {
     let (rpc, began) = (node.rpc(), Instant::now());
     let mut transfers = Transfers::of_chain(rpc).await?;
-    let mut news = rpc
-        .subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads")
-        .await?;
+    let mut news = rpc.heads().await?;
     let (mut resident, mut carried) = (Vec::new(), 0);
     println!("blocks  transfers each  resident  seconds");
     while let Some(next) = marks.get(resident.len()) {
-        let head = tokio::time::timeout(BLOCK_LIMIT, news.next())
-            .await
-            .map_err(|_| format!("no block in {BLOCK_LIMIT:?}"))?
-            .ok_or("the subscription to blocks ended")??;
-        let number = number_of(&head)?;
-        carried += carried_by(node, number).await?;
+        let number = next_number(&mut news, BLOCK_LIMIT).await?;
+        let hash = rpc.hash_at(number).await?.ok_or("a block is missing")?;
+        carried += transfers::carried_by(rpc, &hash).await?;
         if number >= *next {
             let now = memory::resident(node.pid())?;
             println!(
@@ -99,13 +95,4 @@ async fn grow(node: &Node, marks: &[u64]) -> Outcome<Vec<u64>> {
         "{blocks} blocks carried {carried} transfers only"
     );
     Ok(resident)
-}
-
-/// Transactions of a block. Two extrinsics are inherents: the time, and the parent's header.
-async fn carried_by(node: &Node, number: u64) -> Outcome<u64> {
-    let rpc = node.rpc();
-    let hash = rpc.hash_at(number).await?.ok_or("a block is missing")?;
-    let block: serde_json::Value = rpc.call("chain_getBlock", &[hash.into()]).await?;
-    let extrinsics = block["block"]["extrinsics"].as_array().ok_or("no body")?;
-    Ok(extrinsics.len().saturating_sub(2) as u64)
 }

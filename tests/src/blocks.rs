@@ -7,7 +7,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jsonrpsee::core::client::Subscription;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -28,9 +27,7 @@ pub struct Recorder {
 impl Recorder {
     /// Starts to listen.
     pub async fn of(rpc: &Rpc) -> Outcome<Self> {
-        let mut news: Subscription<Value> = rpc
-            .subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads")
-            .await?;
+        let mut news = rpc.heads().await?;
         let seen = Arc::new(Mutex::new(Headers::new()));
         let notes = seen.clone();
         let task = tokio::spawn(async move {

@@ -19,9 +19,7 @@ pub struct Mined {
 impl Mined {
     /// Listens to a miner from now on.
     pub async fn by(miner: &Rpc) -> Outcome<Self> {
-        let mut news = miner
-            .subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads")
-            .await?;
+        let mut news = miner.heads().await?;
         let (notes, heard) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Some(Ok(header)) = news.next().await {

@@ -307,6 +307,16 @@ impl Node {
         self.signal("TERM").await
     }
 
+    /// As [`stop`](Self::stop); fails unless the node ends well, and keeps its log to itself.
+    pub async fn stop_well(mut self) -> Outcome {
+        self.hush();
+        let log = self.log.path().to_owned();
+        match self.stop().await? {
+            status if status.success() => Ok(()),
+            status => Err(format!("the node of {} ended with {status}", log.display()).into()),
+        }
+    }
+
     /// Sends a signal and waits for the end.
     pub async fn signal(mut self, name: &str) -> Outcome<ExitStatus> {
         let sent = Command::new("kill")

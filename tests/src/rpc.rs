@@ -92,6 +92,12 @@ impl Rpc {
         Ok(self.client.subscribe(method, positional(&[])?, end).await?)
     }
 
+    /// Headers of new best blocks.
+    pub async fn heads(&self) -> Outcome<Subscription<Value>> {
+        self.subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads")
+            .await
+    }
+
     /// Number of the best block.
     pub async fn best_number(&self) -> Outcome<u64> {
         let header: Value = self.call("chain_getHeader", &[]).await?;
@@ -127,6 +133,15 @@ impl Rpc {
             .as_u64()
             .ok_or("system_health names no peers")?)
     }
+}
+
+/// Number of the next of new best blocks, which must come within `limit`.
+pub async fn next_number(heads: &mut Subscription<Value>, limit: Duration) -> Outcome<u64> {
+    let head = tokio::time::timeout(limit, heads.next())
+        .await
+        .map_err(|_| format!("no block in {limit:?}"))?
+        .ok_or("the subscription to blocks ended")??;
+    number_of(&head)
 }
 
 /// The number in a header.

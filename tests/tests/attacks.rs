@@ -4,7 +4,6 @@ use labora_tests::{
     Node, NodeOptions, Outcome, clock,
     node::Freeze,
     proxy::{Link, Proxy},
-    rpc::bytes_of,
     spec::VALIDATORS,
     validators::{
         Network, SOON, assert_one_final_chain, storage, wait_for_best, wait_for_final,
@@ -12,7 +11,7 @@ use labora_tests::{
     },
     wait_for,
 };
-use parity_scale_codec::Decode;
+use serde_json::Value;
 use sp_core::U256;
 use std::time::Duration;
 
@@ -29,10 +28,9 @@ async fn burned(node: &Node) -> Outcome<u128> {
 
 /// Work up to a node's best block.
 async fn work(node: &Node) -> Outcome<U256> {
-    let best = node.rpc().best_hash().await?;
-    let arguments = ["PouwApi_accumulated_work".into(), "0x".into(), best.into()];
-    let encoded: String = node.rpc().call("state_call", &arguments).await?;
-    Ok(U256::decode(&mut &bytes_of(&encoded)?[..])?)
+    let info: Value = node.rpc().call("pouw_info", &[]).await?;
+    let work = info["accumulatedWork"].as_str().ok_or("no work is named")?;
+    Ok(U256::from_dec_str(work)?)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,11 @@ pub enum KeepProofs {
     Finalised(u32),
 }
 
+/// What of a block is worth nothing any more.
+fn records_of(block: H256) -> [Vec<u8>; 2] {
+    [proof_key(block), vouched_key(block)]
+}
+
 /// Drops the proofs of blocks that lie `keep` or more below the finalised block `finalised`, at most
 /// [`MAX_DROPPED_AT_ONCE`] of them. Returns how many were dropped; call again to go on.
 pub fn drop_proofs<B, C>(client: &C, finalised: u32, keep: u32) -> Result<u32, EngineError>
@@ -55,7 +60,7 @@ where
     let mut keys = Vec::new();
     for number in first..end {
         if let Some(hash) = client.hash(NumberFor::<B>::from(number))? {
-            keys.extend([proof_key(hash), vouched_key(hash)]);
+            keys.extend(records_of(hash));
         }
     }
     let delete: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
@@ -82,7 +87,7 @@ where
             let stale: Vec<_> = notice
                 .stale_blocks
                 .iter()
-                .flat_map(|block| [proof_key(block.hash), vouched_key(block.hash)])
+                .flat_map(|block| records_of(block.hash))
                 .collect();
             let stale: Vec<&[u8]> = stale.iter().map(Vec::as_slice).collect();
             let dropped = client

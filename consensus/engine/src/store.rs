@@ -57,6 +57,17 @@ fn decode<T: Decode>(what: &'static str, block: H256, bytes: &[u8]) -> Result<T,
     T::decode_all(&mut body(what, block, bytes)?).map_err(|_| EngineError::Record { what, block })
 }
 
+/// A client's record of a block, if it has one.
+fn stored<C: AuxStore, T: Decode>(
+    client: &C,
+    what: &'static str,
+    block: H256,
+    key: &[u8],
+) -> Result<Option<T>, EngineError> {
+    let bytes = client.get_aux(key)?;
+    bytes.map(|bytes| decode(what, block, &bytes)).transpose()
+}
+
 /// Work up to `block`. Genesis counts nothing. A block that came with its whole state, without the chain below it, has no
 /// record; its state knows the sum, and that is asked while it is the last finalised one, which it is until it has
 /// children. For any other block a missing record is an error, never zero.
@@ -88,10 +99,7 @@ pub(crate) fn vouched_by<C: AuxStore>(
     client: &C,
     block: H256,
 ) -> Result<Option<TrustedTarget>, EngineError> {
-    let Some(bytes) = client.get_aux(&vouched_key(block))? else {
-        return Ok(None);
-    };
-    decode("trusted target", block, &bytes).map(Some)
+    stored(client, "trusted target", block, &vouched_key(block))
 }
 
 /// The SCALE bytes of a block's stored proof, as announcements and answers carry them.
@@ -107,17 +115,11 @@ pub(crate) fn encoded_proof<B: BlockT<Hash = H256>>(
 
 /// The proof of an imported block; `None` for genesis, unknown blocks, and blocks whose proof was dropped after finality.
 pub fn block_proof<C: AuxStore>(client: &C, block: H256) -> Result<Option<Proof>, EngineError> {
-    let Some(bytes) = client.get_aux(&proof_key(block))? else {
-        return Ok(None);
-    };
-    decode("proof", block, &bytes).map(Some)
+    stored(client, "proof", block, &proof_key(block))
 }
 
 /// Difficulty and accumulated work of an imported block; `None` for genesis, for unknown blocks, and for those below a
 /// state that was downloaded.
 pub fn block_work<C: AuxStore>(client: &C, block: H256) -> Result<Option<WorkRecord>, EngineError> {
-    let Some(bytes) = client.get_aux(&work_key(block))? else {
-        return Ok(None);
-    };
-    decode("work", block, &bytes).map(Some)
+    stored(client, "work", block, &work_key(block))
 }

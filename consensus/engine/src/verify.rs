@@ -119,6 +119,25 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         }))
     }
 
+    /// What peers say of finality, and the evidence of it where they prove the block final. Who verifies all asks nobody.
+    async fn ask_if_final(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+        sender: Option<PeerId>,
+    ) -> Result<(Finality, Option<Evidence>), EngineError> {
+        if self.sources.verify == VerifyBlocks::All {
+            return Ok((Finality::NothingNewer, None));
+        }
+        let from = self.engine.chain().tips().finalised_hash;
+        let newest = self.sources.finality.newest(from, sealed.number, sender);
+        let said = newest.await;
+        let Finality::Proved(target) = said else {
+            return Ok((said, None));
+        };
+        self.engine.trust(target);
+        Ok((said, self.vouched(sealed)?))
+    }
+
     /// Whether peers prove a block final that has a full batch behind it. Such a block is history more often than not, and
     /// one proof of finality spares the node the proofs of work of all of it, should a peer still have them.
     async fn final_first(
@@ -126,24 +145,11 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         sealed: &SealedHeader<B::Header>,
         hints: &Hints,
     ) -> Result<Option<Evidence>, EngineError> {
-        if self.sources.verify == VerifyBlocks::All
-            || hints.next.len() + 1 < MAX_HASHES
-            || self.engine.proofs.holds(sealed.hash)
-        {
+        if hints.next.len() + 1 < MAX_HASHES || self.engine.proofs.holds(sealed.hash) {
             return Ok(None);
         }
-        let from = self.engine.chain().tips().finalised_hash;
-        let newest = self
-            .sources
-            .finality
-            .newest(from, sealed.number, hints.sender);
-        match newest.await {
-            Finality::Proved(target) => {
-                self.engine.trust(target);
-                self.vouched(sealed)
-            }
-            Finality::NothingNewer | Finality::Unknown => Ok(None),
-        }
+        let (_, vouched) = self.ask_if_final(sealed, hints.sender).await?;
+        Ok(vouched)
     }
 
     /// Nobody has the proof: the block may be final, and its proof dropped. If it is not, `missing` stands.
@@ -153,22 +159,11 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         sender: Option<PeerId>,
         missing: EngineError,
     ) -> Result<Evidence, EngineError> {
-        if self.sources.verify == VerifyBlocks::All {
-            return Err(missing);
-        }
-        let from = self.engine.chain().tips().finalised_hash;
-        let newest = self.sources.finality.newest(from, sealed.number, sender);
-        match newest.await {
-            Finality::Proved(target) => {
-                self.engine.trust(target);
-                match self.vouched(sealed)? {
-                    Some(vouched) => Ok(vouched),
-                    None => Err(missing),
-                }
-            }
-            Finality::NothingNewer => Err(missing),
+        match self.ask_if_final(sealed, sender).await? {
+            (_, Some(vouched)) => Ok(vouched),
             // Whoever sent the block may have dropped the proof with good reason.
-            Finality::Unknown => Err(blameless(missing)),
+            (Finality::Unknown, None) => Err(blameless(missing)),
+            (Finality::Proved(_) | Finality::NothingNewer, None) => Err(missing),
         }
     }
 

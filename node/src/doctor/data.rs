@@ -206,21 +206,23 @@ fn wrong_vote_key(file: &Path, name: &[u8], has_password: bool) -> Option<Findin
             ));
         }
     };
+    if has_password {
+        return None;
+    }
     // A phrase or a seed in JSON, as the SDK's keystore writes it.
     let phrase: Option<String> = serde_json::from_str(&text).ok();
     let pair = phrase.and_then(|phrase| ed25519::Pair::from_string(&phrase, None).ok());
     let is_its_own = pair.is_some_and(|pair| pair.public().0 == *public);
-    if is_its_own || has_password {
-        return None;
-    }
-    Some(Finding::bad(
-        "keystore",
-        format!(
-            "{} does not hold the ed25519 key that its name says",
-            file.display()
-        ),
-        "delete it, and put the key in again with `labora key insert --key-type gran --scheme ed25519`",
-    ))
+    (!is_its_own).then(|| {
+        Finding::bad(
+            "keystore",
+            format!(
+                "{} does not hold the ed25519 key that its name says",
+                file.display()
+            ),
+            "delete it, and put the key in again with `labora key insert --key-type gran --scheme ed25519`",
+        )
+    })
 }
 
 /// A secret must not be readable by others.

@@ -138,9 +138,10 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
         .enable_all()
         .build()?;
     let clock = runtime.block_on(machine::clock());
-    let mut findings = vec![clock, machine::disk(&subject)];
+    let disk = machine::disk(&subject);
+    let has_room = disk.health != Health::Bad;
+    let mut findings = vec![clock, disk];
     findings.extend(runtime.block_on(network::look(&subject)));
-    let has_room = findings[1].health != Health::Bad;
     findings.push(data::database(&subject, has_room));
     findings.extend(data::keys(&subject));
     findings.push(machine::devices(&subject));

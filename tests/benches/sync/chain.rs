@@ -12,12 +12,12 @@ use std::{
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
     node::Mining,
-    rpc::{Rpc, bytes_of, number_of},
+    rpc::{Rpc, bytes_of, next_number},
     spec::{self, VALIDATORS},
     wait_for,
 };
 
-use crate::transfers::Transfers;
+use crate::transfers::{Transfers, carried_by};
 
 /// As fast as a node makes blocks: the difficulty starts below what one product is worth, and keeps blocks apart by what it
 /// takes to mine and build one.
@@ -110,18 +110,11 @@ async fn make(machine: &Machine, folder: &Path, spec: &Path, blocks: u64) -> Out
         mining: Mining::With("cpu:1"),
         ..voter(spec)
     };
-    let mut node = Node::start(machine, &base, &miner).await?;
+    let node = Node::start(machine, &base, &miner).await?;
     let mut transfers = Transfers::of_chain(node.rpc()).await?;
-    let mut news = node
-        .rpc()
-        .subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads")
-        .await?;
+    let mut news = node.rpc().heads().await?;
     loop {
-        let head = tokio::time::timeout(BLOCK_LIMIT, news.next())
-            .await
-            .map_err(|_| format!("no block in {BLOCK_LIMIT:?}"))?
-            .ok_or("the subscription to blocks ended")??;
-        let number = number_of(&head)?;
+        let number = next_number(&mut news, BLOCK_LIMIT).await?;
         if number % 500 == 0 {
             eprintln!("made {number} of {blocks} blocks");
         }
@@ -132,11 +125,7 @@ async fn make(machine: &Machine, folder: &Path, spec: &Path, blocks: u64) -> Out
             .submit_up_to(node.rpc(), (number + 1) * TRANSFERS_PER_BLOCK)
             .await?;
     }
-    node.hush();
-    if !node.stop().await?.success() {
-        return Err("the node that mined the chain did not end well".into());
-    }
-    Ok(())
+    node.stop_well().await
 }
 
 /// The node that made the chain, without mining. It goes on voting, so that all of it becomes final.
@@ -161,7 +150,7 @@ async fn follower(
     let options = NodeOptions::of_spec(spec)
         .following()
         .bootnode(from.address().await?);
-    let mut node = Node::start(machine, &folder.join(name), &options).await?;
+    let node = Node::start(machine, &folder.join(name), &options).await?;
     let best = from.rpc().best_hash().await?;
     let finalised = from.rpc().finalised_number().await?;
     wait_for(
@@ -174,10 +163,7 @@ async fn follower(
         },
     )
     .await?;
-    node.hush();
-    if !node.stop().await?.success() {
-        return Err(format!("{name} did not end well").into());
-    }
+    node.stop_well().await?;
     Node::start(machine, &folder.join(name), &options).await
 }
 
@@ -187,10 +173,7 @@ async fn sample(rpc: &Rpc, height: u64) -> Outcome<(f64, f64)> {
     let (mut seen, mut transfers, mut bytes) = (0.0, 0.0, 0.0);
     for number in (step..=height).step_by(usize::try_from(step)?) {
         let hash = rpc.hash_at(number).await?.ok_or("a block is missing")?;
-        let block: serde_json::Value = rpc.call("chain_getBlock", &[hash.clone().into()]).await?;
-        let extrinsics = block["block"]["extrinsics"].as_array().ok_or("no body")?;
-        // Two inherents: the time and the parent's header.
-        transfers += extrinsics.len().saturating_sub(2) as f64;
+        transfers += carried_by(rpc, &hash).await? as f64;
         let proved: serde_json::Value = rpc.call("pouw_blockProof", &[hash.into()]).await?;
         let proof = proved["proof"].as_str().ok_or("no proof")?;
         bytes += bytes_of(proof)?.len() as f64;

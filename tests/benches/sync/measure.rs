@@ -98,7 +98,7 @@ pub struct Sync {
 
 /// Syncs once, in `base`.
 pub async fn sync(machine: &Machine, base: &Path, kind: &Kind, servers: &Servers) -> Outcome<Sync> {
-    let mut node = start(machine, base, kind, &servers.spec).await?;
+    let node = start(machine, base, kind, &servers.spec).await?;
     let from: Vec<&Node> = match kind.mode {
         Mode::FullFromArchive => vec![&servers.archive],
         Mode::Full => vec![&servers.pruned[0]],
@@ -133,10 +133,7 @@ pub async fn sync(machine: &Machine, base: &Path, kind: &Kind, servers: &Servers
     if kind.mode == Mode::Warp && !says(&node, WARPED)? {
         return Err("the node did not sync by warp".into());
     }
-    node.hush();
-    if !node.stop().await?.success() {
-        return Err("the node did not end well".into());
-    }
+    node.stop_well().await?;
     Ok(Sync { to_best, to_all })
 }
 

@@ -44,6 +44,14 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Requests of the node that wait here.
 const MAX_WAITING: usize = 64;
 
+/// The protocol by which proofs are asked for, on its chain.
+const PROOFS: &str = "pouw/proofs/1";
+
+/// How a protocol is called that is spoken on one chain alone.
+fn on_chain(genesis: H256, protocol: &str) -> String {
+    format!("/{genesis:x}/{protocol}")
+}
+
 /// How it answers requests for proofs.
 #[derive(Clone, Debug)]
 pub enum Manners {
@@ -96,7 +104,7 @@ impl Peer {
         let target: MultiaddrWithPeerId = node.parse()?;
         let node = target.peer_id;
         let genesis = chain.genesis();
-        let proofs_protocol = format!("/{genesis:x}/pouw/proofs/1");
+        let proofs_protocol = on_chain(genesis, PROOFS);
         let (mut network_config, blocks, proofs) = protocols(key, &target, genesis);
         let (announcements, service) = announcements(&target, &chain, &network_config);
         let mut tasks = JoinSet::new();
@@ -231,11 +239,11 @@ fn protocols(
     plain.default_peers_set = only(target);
     plain.enable_dht_random_walk = false;
     let mut config = Configuration::new(&plain, None);
-    let [blocks, proofs] = ["sync/2", "pouw/proofs/1"].map(|name| {
+    let [blocks, proofs] = ["sync/2", PROOFS].map(|name| {
         let (sender, requests) = async_channel::bounded(MAX_WAITING);
         config.add_request_response_protocol(
             <Network as NetworkBackend<Block, H256>>::request_response_config(
-                format!("/{genesis:x}/{name}").into(),
+                on_chain(genesis, name).into(),
                 Vec::new(),
                 MAX_BYTES,
                 MAX_BYTES,
@@ -260,7 +268,7 @@ fn announcements(
     let genesis = chain.genesis();
     let handshake = (Roles::FULL, best.header.number, best.hash(), genesis);
     <Network as NetworkBackend<Block, H256>>::notification_config(
-        format!("/{genesis:x}/block-announces/1").into(),
+        on_chain(genesis, "block-announces/1").into(),
         Vec::new(),
         MAX_BYTES,
         Some(NotificationHandshake::new(handshake)),
