@@ -11,7 +11,10 @@ use labora_consensus::{
 use labora_runtime::{apis::RuntimeApi, opaque::Block};
 use sc_client_api::Backend as _;
 use sc_network::{NetworkBackend, NetworkBlock, NetworkWorker, config::FullNetworkConfiguration};
-use sc_network_sync::strategy::warp::WarpSyncConfig;
+use sc_network_sync::{
+    block_relay_protocol::BlockRelayParams, block_request_handler::BlockRequestHandler,
+    service::network::NetworkServiceProvider, strategy::warp::WarpSyncConfig,
+};
 use sc_service::{Configuration, PartialComponents, TaskManager, error::Error as ServiceError};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
@@ -191,6 +194,21 @@ pub async fn new_full(
         );
     net_config.add_notification_protocol(votes_config);
 
+    // The SDK's own download of blocks, with the import queue's word on whom to ask.
+    let downloads = NetworkServiceProvider::new();
+    let peers = &config.network.default_peers_set;
+    let relay = BlockRequestHandler::new::<Network>(
+        downloads.handle(),
+        &config.protocol_id(),
+        config.chain_spec.fork_id(),
+        client.clone(),
+        peers.in_peers as usize + peers.out_peers as usize,
+    );
+    let block_relay = BlockRelayParams {
+        downloader: InTurn::new(relay.downloader, import_queue.lanes().clone()),
+        ..relay
+    };
+
     let validator = PouwAnnounceValidator::new(engine.clone(), peers_proofs.clone());
     let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
         sc_service::build_network(sc_service::BuildNetworkParams {
@@ -207,6 +225,11 @@ pub async fn new_full(
             metrics,
             gap_sync_body_policy: None,
         })?;
+    spawner.spawn(
+        "pouw-downloads",
+        Some("networking"),
+        downloads.run(Arc::new(network.clone())),
+    );
     let bound = Bound {
         network: network.clone(),
         sync: sync_service.clone(),

@@ -20,7 +20,7 @@ use labora_tests::{Outcome, seed::Random};
 use parity_scale_codec::Encode;
 use rogue::{
     chain::Chain,
-    peer::{Manners, Peer},
+    peer::{Manners, Peer, Seen},
     scene::{NOTICE_LIMIT, Scene},
 };
 
@@ -54,6 +54,7 @@ async fn beside_hostile_peers_every_block_of_a_miner_comes_in_time() -> Outcome 
     scene.honest_blocks(1, IN_TIME).await?;
     let memory = scene.memory()?;
     wrong_proofs_are_met(&scene).await?;
+    made_up_blocks_are_met(&mut scene).await?;
     requests_are_rationed(&mut scene).await?;
     memory.assert_bounded()
 }
@@ -149,6 +150,47 @@ async fn wrong_proofs_are_met(scene: &Scene) -> Outcome {
     let hung_up = hung_up.into_inner();
     println!("{hung_up} peers were hung up on");
     assert!(hung_up > LANES, "the flood must have been met: {hung_up}");
+    Ok(())
+}
+
+/// Peers with short branches of made-up blocks at a time.
+const LIARS: usize = 3;
+
+/// Above the number of blocks that sync keeps waiting before it asks nobody for more.
+const MANY: usize = 3_000;
+
+/// Branches of made-up blocks, each higher than the last, of peers that say nothing when they are asked for proofs: the node
+/// waits for those as long as it waits for any. The last is so high that its headers alone would fill the queue.
+async fn made_up_blocks_are_met(scene: &mut Scene) -> Outcome {
+    // By the median of what its peers say a node tells whether it is behind, and then hears no announcement; so most are
+    // honest here.
+    let mut honest = Vec::new();
+    for _ in 0..LIARS + 1 {
+        let chain = Chain::of(scene.node.rpc()).await?;
+        honest.push(scene.peer(chain, Manners::Honest).await?);
+    }
+    let mut liars = Vec::new();
+    for made_up in (2..).take(LIARS).chain([MANY]) {
+        let chain = Chain::of(scene.node.rpc()).await?;
+        let chain = chain.with_made_up(made_up, made_up as u64);
+        liars.push(scene.peer(chain, Manners::Silence).await?);
+        scene.honest_blocks(1, IN_TIME).await?;
+    }
+    // Until the node has gone through all of it: the proofs of each are asked for, and given up.
+    let begin = Instant::now();
+    let is_asked = |seen: &Seen| seen.blocks > 0 && seen.proofs > 0;
+    while !liars.iter().all(|liar| is_asked(&liar.seen())) {
+        assert!(begin.elapsed() < 3 * NOTICE_LIMIT, "a liar is not asked");
+        scene.honest_blocks(BLOCKS, IN_TIME).await?;
+    }
+    scene.honest_blocks(2 * BLOCKS, IN_TIME).await?;
+    for seen in liars.iter().map(Peer::seen) {
+        println!(
+            "{} requests for blocks, {} for proofs",
+            seen.blocks, seen.proofs
+        );
+    }
+    println!("made-up blocks were met for {:?}", begin.elapsed());
     Ok(())
 }
 

@@ -84,7 +84,25 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         }
     }
 
-    /// The highest block that finality was proved of, if any.
+    /// The same between two imports, so that each knows from its beginning to its end what is trusted.
+    pub(crate) async fn trust_between_imports(&self, target: TrustedTarget) {
+        let _turn = self.turn.lock().await;
+        self.trust(target);
+    }
+
+    /// Notes what sync's own proof of finality led to, whose state may come.
+    pub(crate) fn trust_state_of(&self, target: TrustedTarget) {
+        *self.warped.lock() = Some(target);
+        self.trust(target);
+    }
+
+    /// Whether a whole state may come for this block.
+    pub(crate) fn trusts_state_of(&self, block: H256) -> bool {
+        let targets = [*self.warped.lock(), self.trusted()];
+        targets.iter().flatten().any(|target| target.hash == block)
+    }
+
+    /// The highest block that the user or a proof of finality vouches for, if any.
     pub fn trusted(&self) -> Option<TrustedTarget> {
         *self.trusted.lock()
     }

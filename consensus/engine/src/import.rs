@@ -1,8 +1,8 @@
 //! Import: a block above the finalised one enters the chain with the evidence of its work, and the chain of most work
 //! is the best one.
 //!
-//! Reading the best block's work, deciding, and importing are one step under one lock, which all clones share. Work and
-//! proof are written by the block's own import operation, so they are stored with the block or not at all.
+//! Reading the best block's work, deciding, and importing are one step under one lock, the engine's. Work and proof are
+//! written by the block's own import operation, so they are stored with the block or not at all.
 
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use sc_consensus::{
 use sp_consensus::{BlockOrigin, Error as ConsensusError};
 use sp_core::{H256, U256};
 use sp_runtime::traits::{Block as BlockT, Header};
-use tokio::sync::Mutex;
 
 use crate::{
     chain::number_of,
@@ -50,7 +49,6 @@ pub(crate) enum Evidence {
 pub struct PouwBlockImport<B: BlockT<Hash = H256>, I> {
     inner: I,
     engine: Arc<Engine<B>>,
-    one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl<B: BlockT<Hash = H256>, I: Clone> Clone for PouwBlockImport<B, I> {
@@ -58,19 +56,14 @@ impl<B: BlockT<Hash = H256>, I: Clone> Clone for PouwBlockImport<B, I> {
         Self {
             inner: self.inner.clone(),
             engine: self.engine.clone(),
-            one_at_a_time: self.one_at_a_time.clone(),
         }
     }
 }
 
 impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
-    /// Wraps `inner`. Make one and clone it: the clones share the lock that orders imports.
+    /// Wraps `inner`. Whatever imports for the same engine takes turns.
     pub fn new(inner: I, engine: Arc<Engine<B>>) -> Self {
-        Self {
-            inner,
-            engine,
-            one_at_a_time: Arc::new(Mutex::new(())),
-        }
+        Self { inner, engine }
     }
 
     /// Adds to `block` what has to be stored with it, and says whether it becomes the best block.
@@ -108,12 +101,31 @@ impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
                         expected: hash,
                     });
                 }
+                let is_target = self.is_target(block, hash)?;
                 let is_best = self.weigh(block, hash, verified.difficulty())?;
                 block
                     .auxiliary
                     .push((proof_key(hash), Some(record(&**verified.proof()))));
-                Ok(is_best)
+                Ok(is_best || is_target)
             }
+        }
+    }
+
+    /// Whether finality was proved of this block, as it may have been since its own proof was verified; an error if it was
+    /// proved of another of its number.
+    fn is_target(&self, block: &BlockImportParams<B>, hash: H256) -> Result<bool, EngineError> {
+        match self.engine.trusted() {
+            Some(target) if target.number == number_of(&block.header) => {
+                let finalised = target.hash;
+                match finalised == hash {
+                    true => Ok(true),
+                    false => Err(EngineError::NotTheFinalOne {
+                        got: hash,
+                        finalised,
+                    }),
+                }
+            }
+            _ => Ok(false),
         }
     }
 
@@ -161,7 +173,7 @@ where
         &self,
         mut block: BlockImportParams<B>,
     ) -> Result<ImportResult, Self::Error> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.engine.turn.lock().await;
         let hash = block.post_hash();
         // The SDK hands the few headers of a warp proof straight to import; it has checked them against finality.
         let is_new_best = block.origin != BlockOrigin::WarpSync && self.admit(&mut block, hash)?;

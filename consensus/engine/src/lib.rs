@@ -5,7 +5,8 @@
 //!
 //! * [`Engine`]: what the parts share; the one place where proofs are verified;
 //! * [`PouwAnnounceValidator`]: an announcement is checked before anything is downloaded;
-//! * [`import_queue`], [`PouwVerifier`]: blocks from sync, whose proofs were announced or are asked for;
+//! * [`import_queue`], [`PouwVerifier`]: blocks from sync, whose proofs were announced or are asked for; [`InTurn`]: whom sync
+//!   may ask for more of them;
 //! * [`PouwBlockImport`]: work and proof into the block's own import operation, and fork choice by work;
 //! * [`announce_imported`]: every imported block on to other peers, with its proof;
 //! * [`ProofRequestHandler`], [`NetworkProofs`]: the request protocol for proofs;
@@ -51,8 +52,8 @@ pub use chain::{Chain, Tips};
 pub use engine::{Engine, Verified};
 pub use error::{EngineError, Fault};
 pub use exchange::{
-    Bound, Finality, FinalitySource, NetworkFinality, NetworkProofs, NoFinality, PouwImportQueue,
-    ProofRequestHandler, ProofSource,
+    Bound, Finality, FinalitySource, InTurn, NetworkFinality, NetworkProofs, NoFinality,
+    PouwImportQueue, ProofRequestHandler, ProofSource,
 };
 pub use header::SealedHeader;
 pub use import::PouwBlockImport;
@@ -67,12 +68,14 @@ pub use votes::voting_rules;
 
 use std::sync::Arc;
 
-use sc_consensus::{BasicQueue, BoxBlockImport, BoxJustificationImport};
+use sc_consensus::{BasicQueue, BlockImport, BoxBlockImport, BoxJustificationImport};
+use sp_consensus::Error as ConsensusError;
 use sp_core::{H256, traits::SpawnEssentialNamed};
 use sp_runtime::traits::Block as BlockT;
 use substrate_prometheus_endpoint::Registry;
 
 /// What the import queue asks of others.
+#[derive(Clone)]
 pub struct Sources {
     /// Peers that can be asked for proofs.
     pub proofs: Arc<dyn ProofSource>,

@@ -92,9 +92,9 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
 
     /// A whole state may come for the one block that finality was proved of.
     fn state_of_target(&self, sealed: &SealedHeader<B::Header>) -> Result<Evidence, EngineError> {
-        match self.engine.trusted() {
-            Some(target) if target.hash == sealed.hash => Ok(Evidence::State(sealed.hash)),
-            _ => Err(EngineError::UntrustedState(sealed.hash)),
+        match self.engine.trusts_state_of(sealed.hash) {
+            true => Ok(Evidence::State(sealed.hash)),
+            false => Err(EngineError::UntrustedState(sealed.hash)),
         }
     }
 
@@ -134,7 +134,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         let Finality::Proved(target) = said else {
             return Ok((said, None));
         };
-        self.engine.trust(target);
+        self.engine.trust_between_imports(target).await;
         Ok((said, self.vouched(sealed)?))
     }
 

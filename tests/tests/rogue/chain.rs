@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use labora_consensus_api::{author_and_time, pre_digest_item, seal_item, split_seal};
 use labora_tests::{
     Outcome,
     rpc::{Rpc, bytes_of},
@@ -15,7 +16,7 @@ use sc_network_sync::{
 use serde_json::Value;
 use sp_core::H256;
 use sp_runtime::{
-    generic,
+    Digest, generic,
     traits::{BlakeTwo256, Header as _},
 };
 
@@ -51,6 +52,23 @@ impl Block {
         let mut header = self.header.clone();
         header.set_state_root(H256::from_low_u64_be(variant));
         header
+    }
+
+    /// The header of a child that nobody mined, otherwise as it should be: a millisecond later, with this block's author and
+    /// seal.
+    fn made_up_child(&self, variant: u64) -> Header {
+        let (unsealed, seal) = split_seal(self.header.clone()).expect("a block of this chain");
+        let mut pre = author_and_time(unsealed.digest()).expect("a block of this chain");
+        pre.timestamp_ms += 1;
+        Header::new(
+            self.header.number + 1,
+            self.header.extrinsics_root,
+            H256::from_low_u64_be(variant),
+            self.hash(),
+            Digest {
+                logs: vec![pre_digest_item(&pre), seal_item(&seal)],
+            },
+        )
     }
 }
 
@@ -118,6 +136,21 @@ impl Chain {
             lower.push(block.clone());
         }
         lower
+    }
+
+    /// The same branch with so many blocks on top that nobody mined, and that have no proofs; `variant` tells one such from
+    /// another.
+    pub fn with_made_up(&self, count: usize, variant: u64) -> Self {
+        let mut higher = self.clone();
+        for _ in 0..count {
+            let header = higher.best().made_up_child(variant);
+            higher.push(Block {
+                header,
+                body: Vec::new(),
+                proof: None,
+            });
+        }
+        higher
     }
 
     /// Answers a request of the SDK's sync for blocks, in protobuf.

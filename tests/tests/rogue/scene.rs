@@ -25,7 +25,7 @@ const FIRST_BLOCKS: u64 = 5;
 pub const NOTICE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What `docs/node.md` promises: memory for what is not verified yet, in bytes, whatever peers send.
-const MEMORY_BOUND: u64 = 225_000_000;
+const MEMORY_BOUND: u64 = 340_000_000;
 
 /// A miner and the node that is attacked.
 pub struct Scene {

@@ -4,19 +4,28 @@
 //! order: `None` where the peer does not hold one, and a shorter list where the rest did not fit [`MAX_ANSWER_BYTES`].
 
 mod client;
+mod downloads;
 mod finality;
+mod lanes;
 mod lookahead;
+mod queue;
 mod server;
 
 pub use client::{AskError, Bound, Hints, NetworkProofs, Offence, ProofSource, fetch_proof};
+pub use downloads::InTurn;
 pub use finality::{Finality, FinalitySource, NetworkFinality, NoFinality};
-pub use lookahead::{Lookahead, PouwImportQueue};
+pub use lanes::Lanes;
+pub use lookahead::Lookahead;
+pub use queue::{AfterParent, PouwImportQueue};
 pub use server::ProofRequestHandler;
+
+pub(crate) use lanes::AT_ONCE;
 
 #[cfg(test)]
 pub(crate) use {
     client::{ASK_TIMEOUT, first_few, in_time},
     finality::first_proved,
+    lanes::LANES,
 };
 
 use labora_pouw::Proof;

@@ -4,6 +4,7 @@ mod announcements;
 mod authoring;
 mod finality;
 mod imports;
+mod lanes;
 mod mine;
 mod miner;
 mod mock;

@@ -17,7 +17,7 @@ use labora_consensus_api::PouwApi;
 use parity_scale_codec::Encode;
 use sc_client_api::{BlockBackend, Finalizer};
 use sp_api::ProvideRuntimeApi;
-use sp_blockchain::HeaderBackend;
+use sp_blockchain::{BlockStatus, HeaderBackend};
 use sp_consensus::{
     SelectChain,
     block_validation::{BlockAnnounceValidator, Validation},
@@ -27,7 +27,7 @@ use sp_keyring::Sr25519Keyring;
 use sp_runtime::traits::Header as _;
 
 use node::{DIFFICULTY, Node};
-use sync::{StoreOf, Unreachable};
+use sync::{SlowStore, StoreOf, Unreachable};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mined_blocks_are_executed_and_their_work_is_what_the_state_says() {
@@ -113,6 +113,42 @@ async fn a_late_node_syncs_with_proofs_from_a_peers_store_and_not_without() {
     assert_eq!(
         block_proof(&*late.client, blocks[7]).unwrap(),
         block_proof(&*miner.client, blocks[7]).unwrap(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_whose_proofs_nobody_gives_hold_up_what_builds_on_them_and_nothing_else() {
+    let (slow, other) = (Node::mining_for(Sr25519Keyring::Bob), Node::new());
+    let (held, blocks) = (slow.mine(4).await, other.mine(3).await);
+    let follower = Node::new();
+    let source = SlowStore::new(&slow, &other);
+    let queue = follower.queue(source.clone());
+    queue.send(held[..3].iter().map(|hash| slow.incoming(*hash)).collect());
+    queue.send(vec![slow.incoming(held[3])]);
+
+    // One whose proof was announced, and others whose proofs are asked for too.
+    let mut validator = PouwAnnounceValidator::new(follower.engine.clone(), Arc::new(Unreachable));
+    let header = other.client.header(blocks[0]).unwrap().unwrap();
+    let proof = block_proof(&*other.client, blocks[0]).unwrap().unwrap();
+    validator.validate(&header, &proof.encode()).await.unwrap();
+    for batch in [&blocks[..1], &blocks[1..]] {
+        queue.send(batch.iter().map(|hash| other.incoming(*hash)).collect());
+        let (through, result) = queue.next().await;
+        result.unwrap();
+        assert_eq!(through, batch);
+    }
+    assert_eq!(follower.client.info().best_hash, blocks[2]);
+    assert_eq!(source.requests(), 1, "the child waits behind its parent");
+
+    source.give();
+    for batch in [&held[..3], &held[3..]] {
+        let (through, result) = queue.next().await;
+        result.unwrap();
+        assert_eq!(through, batch);
+    }
+    assert_eq!(
+        follower.client.status(held[3]).unwrap(),
+        BlockStatus::InChain
     );
 }
 

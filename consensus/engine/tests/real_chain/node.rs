@@ -275,7 +275,6 @@ impl Node {
 
     /// The import queue, running.
     pub fn queue(&self, source: Arc<dyn ProofSource>) -> Queue {
-        let import = Box::new(self.import.clone());
         let queue = import_queue(
             self.engine.clone(),
             Sources {
@@ -283,7 +282,7 @@ impl Node {
                 finality: Arc::new(NoFinality),
                 verify: VerifyBlocks::Unfinalised,
             },
-            import,
+            self.import.clone(),
             None,
             &self.spawner,
             None,

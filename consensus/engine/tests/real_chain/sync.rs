@@ -19,6 +19,7 @@ use sc_consensus::{
 use sc_network_types::PeerId;
 use sp_consensus::BlockOrigin;
 use sp_core::H256;
+use tokio::sync::watch;
 
 use crate::node::{Block, Client, DEADLINE, Node};
 
@@ -50,17 +51,29 @@ impl Queue {
         }
     }
 
-    /// Imports a batch; the first error if any.
-    pub async fn import(&self, blocks: Vec<IncomingBlock<Block>>) -> Result<(), BlockImportError> {
+    /// Hands over a batch.
+    pub fn send(&self, blocks: Vec<IncomingBlock<Block>>) {
         self.service
             .lock()
             .import_blocks(BlockOrigin::NetworkBroadcast, blocks);
+    }
+
+    /// The next batch that is through, and its first error if any.
+    pub async fn next(&self) -> (Vec<H256>, Result<(), BlockImportError>) {
         let processed =
             tokio::time::timeout(DEADLINE, async { self.results.lock().await.next().await });
         let processed = processed.await.expect("in time").expect("the queue runs");
-        processed
+        let blocks = processed.iter().map(|(_, hash)| *hash).collect();
+        let result = processed
             .into_iter()
-            .try_for_each(|(result, _)| result.map(drop))
+            .try_for_each(|(result, _)| result.map(drop));
+        (blocks, result)
+    }
+
+    /// Imports a batch; the first error if any.
+    pub async fn import(&self, blocks: Vec<IncomingBlock<Block>>) -> Result<(), BlockImportError> {
+        self.send(blocks);
+        self.next().await.1
     }
 }
 
@@ -118,5 +131,58 @@ impl ProofSource for StoreOf {
 
     fn report(&self, _: PeerId, offence: Offence) {
         panic!("a true store was reported for {offence:?}")
+    }
+}
+
+/// One peer that has all of two nodes' proofs, and keeps those of the first back until it is told to give them.
+pub struct SlowStore {
+    slow: Arc<StoreOf>,
+    other: Arc<StoreOf>,
+    gives: watch::Sender<bool>,
+}
+
+impl SlowStore {
+    pub fn new(slow: &Node, other: &Node) -> Arc<Self> {
+        Arc::new(Self {
+            slow: StoreOf::new(slow),
+            other: StoreOf::new(other),
+            gives: watch::Sender::new(false),
+        })
+    }
+
+    pub fn give(&self) {
+        self.gives.send_replace(true);
+    }
+
+    /// Requests for what is kept back.
+    pub fn requests(&self) -> usize {
+        self.slow.requests()
+    }
+}
+
+#[async_trait::async_trait]
+impl ProofSource for SlowStore {
+    async fn peers(&self, number: u32) -> Vec<PeerId> {
+        self.slow.peers(number).await
+    }
+
+    async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
+        if block_proof(&*self.other.client, blocks[0])
+            .unwrap()
+            .is_some()
+        {
+            return self.other.ask(peer, blocks).await;
+        }
+        let answer = self.slow.ask(peer, blocks).await;
+        let mut gives = self.gives.subscribe();
+        gives
+            .wait_for(|gives| *gives)
+            .await
+            .expect("the sender is here");
+        answer
+    }
+
+    fn report(&self, peer: PeerId, offence: Offence) {
+        self.slow.report(peer, offence);
     }
 }

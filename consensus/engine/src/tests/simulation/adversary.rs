@@ -278,7 +278,12 @@ impl Adversary {
         if let Some(forged) = self.forged.get(&block) {
             return vec![forged.clone()];
         }
-        if self.context.rng.lock().chance(20) {
+        if self
+            .context
+            .rng
+            .lock()
+            .chance(self.context.plan.forged_percent)
+        {
             return self.forge_branch(&nodes[asker], above);
         }
         let truth = self.context.truth.lock();

@@ -10,13 +10,13 @@ use sc_consensus::{
 };
 use sp_consensus::{BlockOrigin, block_validation::Validation};
 use sp_core::H256;
+use sp_runtime::traits::Header as HeaderT;
 
 use super::{
     super::{
         miner::{Block, Header},
         mock::Node as Params,
     },
-    client::SimClient,
     desk::Desk,
     plan::Mutant,
 };
@@ -75,7 +75,8 @@ pub(super) struct Batch {
 pub(super) struct Downloads {
     pub(super) desk: Arc<Desk>,
     lookahead: Arc<Lookahead>,
-    batches: mpsc::UnboundedSender<Batch>,
+    lanes: Arc<Lanes<Block>>,
+    batches: Vec<mpsc::UnboundedSender<Batch>>,
     busy: Mutex<HashSet<usize>>,
 }
 
@@ -83,16 +84,18 @@ impl Downloads {
     pub(super) fn new(
         desk: Arc<Desk>,
         lookahead: Arc<Lookahead>,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Batch>) {
-        let (batches, queue) = mpsc::unbounded();
+        lanes: Arc<Lanes<Block>>,
+    ) -> (Arc<Self>, Vec<mpsc::UnboundedReceiver<Batch>>) {
+        let (batches, queues) = (0..LANES).map(|_| mpsc::unbounded()).unzip();
         let busy = Mutex::default();
         let downloads = Self {
             desk,
             lookahead,
+            lanes,
             batches,
             busy,
         };
-        (Arc::new(downloads), queue)
+        (Arc::new(downloads), queues)
     }
 
     pub(super) async fn fetch(&self, from: usize, block: H256) {
@@ -110,7 +113,8 @@ impl Downloads {
             .map(|header| incoming(header, sender))
             .collect();
         self.lookahead.remember(&blocks);
-        let _ = self.batches.unbounded_send(Batch { from, headers });
+        let lane = self.lanes.enter(&blocks);
+        let _ = self.batches[lane].unbounded_send(Batch { from, headers });
     }
 }
 
@@ -129,17 +133,17 @@ fn incoming(header: &Header, sender: sc_network_types::PeerId) -> IncomingBlock<
     }
 }
 
-/// The SDK's import queue: block after block, each through the verifier into import.
+/// One of the SDK's import queues: block after block, each through the verifier into import.
 pub(super) async fn import_queue(
     me: usize,
     sync: Arc<Downloads>,
     mut batches: mpsc::UnboundedReceiver<Batch>,
     verifier: PouwVerifier<Block>,
-    import: PouwBlockImport<Block, SimClient>,
+    import: impl BlockImport<Block>,
 ) {
     let context = sync.desk.context.clone();
     while let Some(Batch { from, headers }) = batches.next().await {
-        for header in headers {
+        for header in &headers {
             let check = BlockCheckParams {
                 hash: header.hash(),
                 number: header.number,
@@ -154,8 +158,8 @@ pub(super) async fn import_queue(
                 _ => break,
             }
             let params = match context.plan.mutant {
-                Mutant::UnverifiedBlocks if me == 0 => Ok(unverified(&header)),
-                _ => verifier.verify(Params::from_sync(&header)).await,
+                Mutant::UnverifiedBlocks if me == 0 => Ok(unverified(header)),
+                _ => verifier.verify(Params::from_sync(header)).await,
             };
             let params = match params {
                 Ok(params) => params,
@@ -169,6 +173,7 @@ pub(super) async fn import_queue(
                 _ => break,
             }
         }
+        sync.lanes.leave(headers.iter().map(HeaderT::hash));
         sync.busy.lock().remove(&from);
     }
 }

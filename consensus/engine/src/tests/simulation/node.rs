@@ -30,7 +30,9 @@ use super::{
 use crate::{
     Engine, EngineError, KeepProofs, PouwAnnounceValidator, PouwBlockImport, PouwVerifier,
     SealedHeader, Sources, VerifyBlocks, announce_imported, drop_proofs_on_finality,
-    exchange::Lookahead, import::Evidence, machine::Machine,
+    exchange::{AT_ONCE, AfterParent, Lanes, Lookahead},
+    import::Evidence,
+    machine::Machine,
 };
 
 /// A node: what is on its disk, and its life if it has one.
@@ -65,7 +67,7 @@ impl Node {
     pub(super) fn start(&mut self, me: usize, context: &Arc<Context>, tasks: &mut Tasks) {
         self.lives += 1;
         let (chain, plan) = (self.chain.clone(), &context.plan);
-        let engine = Engine::on(machine(me, self.lives, context), chain.clone());
+        let engine = Engine::on(machine(me, self.lives, context), chain.clone(), None);
         let desk = Desk::new(me, context.clone(), chain.clone());
         let gossip = Gossip::new(me, context.clone(), chain.clone());
         let lookahead = Lookahead::of(plan.lookahead);
@@ -79,10 +81,18 @@ impl Node {
             finality: desk.clone(),
             verify: VerifyBlocks::Unfinalised,
         };
-        let verifier = PouwVerifier::new(engine.clone(), sources, lookahead.clone());
-        let (sync, queue) = Downloads::new(desk.clone(), lookahead.clone());
-        let queue = import_queue(me, sync.clone(), queue, verifier, import.clone());
-        tasks.spawn(me, queue);
+        let lanes = Lanes::new(engine.clone(), sources.verify);
+        let (sync, queues) = Downloads::new(desk.clone(), lookahead.clone(), lanes.clone());
+        for (lane, queue) in queues.into_iter().enumerate() {
+            let verifier = PouwVerifier::new(engine.clone(), sources.clone(), lookahead.clone());
+            let (sync, import) = (sync.clone(), import.clone());
+            if lane == AT_ONCE {
+                tasks.spawn(me, import_queue(me, sync, queue, verifier, import));
+            } else {
+                let import = AfterParent::new(import, lanes.clone());
+                tasks.spawn(me, import_queue(me, sync, queue, verifier, import));
+            }
+        }
         tasks.spawn(me, watch_imports(chain.clone(), gossip.clone()));
         tasks.spawn(me, relay(me, context, &chain, &engine));
         let keep = KeepProofs::Finalised(plan.keep);

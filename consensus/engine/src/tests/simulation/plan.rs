@@ -69,6 +69,8 @@ pub(super) struct Plan {
     pub(super) partitions: Vec<Partition>,
     /// Time between two acts of the adversary; it only acts where there are equivocating peers.
     pub(super) adversary_ms: Ms,
+    /// How often it answers a question for blocks with blocks that nobody mined.
+    pub(super) forged_percent: u64,
     pub(super) verify_ms: (Ms, Ms),
     pub(super) write_ms: (Ms, Ms),
     /// Verifications at a time.
@@ -115,7 +117,15 @@ impl Plan {
                 refused: rng.between(1, 6) as u32,
             },
             lookahead: rng.between(1, 12) as u32,
-            keep: rng.between(0, 6) as u32,
+            // Where no proofs are left, and all is forged, finality alone vouches for blocks.
+            keep: match (mutant, rng.between(0, 6) as u32) {
+                (Mutant::ForgottenVouchers, _) => 0,
+                (_, keep) => keep,
+            },
+            forged_percent: match mutant {
+                Mutant::ForgottenVouchers => 90,
+                _ => 20,
+            },
             honest,
             equivocating,
             mutant,

@@ -1,0 +1,191 @@
+//! In which of several import queues a batch of blocks waits.
+//!
+//! A block whose proof has to be asked for can take long: peers are slow, or say nothing on purpose. So blocks that need
+//! nothing of peers have a queue of their own, in which nobody waits for the network, and the others share a few. What builds
+//! on a block that waits goes behind it; nothing else is held up by it. Imports of all queues take turns in
+//! [`PouwBlockImport`](crate::PouwBlockImport).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use sc_consensus::IncomingBlock;
+use sc_network_types::PeerId;
+use sp_core::H256;
+use sp_runtime::traits::{Block as BlockT, Header};
+
+use crate::{VerifyBlocks, chain::number_of, engine::Engine};
+
+/// Queues for blocks whose proofs are asked for. Each may hold answers of a few peers (`docs/node.md` counts them).
+const ASKING: usize = 4;
+
+/// All queues.
+pub(crate) const LANES: usize = 1 + ASKING;
+
+/// The queue of blocks that need nothing of peers.
+pub(crate) const AT_ONCE: usize = 0;
+
+/// Blocks of one peer that may wait in the other queues before it is asked for more: a batch of sync. Of sync's 2,048 one
+/// peer can thus take two batches.
+const MAX_OF_PEER: usize = 64;
+
+/// Where each batch waits.
+pub struct Lanes<B: BlockT<Hash = H256>> {
+    engine: Arc<Engine<B>>,
+    verify: VerifyBlocks,
+    waiting: Mutex<Waiting>,
+}
+
+/// Blocks that sync has handed over and not heard of again: some 2,048, since it downloads no more until they are through.
+#[derive(Default)]
+struct Waiting {
+    places: HashMap<H256, Place>,
+    /// How many wait in each queue.
+    blocks: [usize; LANES],
+}
+
+struct Place {
+    lane: usize,
+    sender: Option<PeerId>,
+}
+
+impl<B: BlockT<Hash = H256>> Lanes<B> {
+    /// Nothing waits yet. `verify` must be what the queues' verifiers are told.
+    pub fn new(engine: Arc<Engine<B>>, verify: VerifyBlocks) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            verify,
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// The queue for blocks of which each is the next one's parent; they count as waiting there from here on.
+    pub(crate) fn enter(&self, run: &[IncomingBlock<B>]) -> usize {
+        let mut waiting = self.waiting.lock();
+        let behind = run.iter().rev();
+        let behind = behind
+            .filter_map(|block| self.behind(&waiting, block))
+            .next();
+        let lane = match behind {
+            Some(lane) if lane != AT_ONCE => lane,
+            _ if self.need_nothing(run) => AT_ONCE,
+            // Not behind its parent, where nobody may wait for the network: see `AfterParent`.
+            Some(_) => waiting.lane_for(sender(run), Waiting::shortest),
+            None if self.has_parent(run) => waiting.lane_for(sender(run), Waiting::shortest),
+            None => waiting.lane_for(sender(run), Waiting::longest),
+        };
+        let Waiting { places, blocks } = &mut *waiting;
+        for block in run {
+            places.entry(block.hash).or_insert_with(|| {
+                blocks[lane] += 1;
+                Place {
+                    lane,
+                    sender: block.origin,
+                }
+            });
+        }
+        lane
+    }
+
+    /// These are through, imported or not.
+    pub(crate) fn leave(&self, blocks: impl Iterator<Item = H256>) {
+        let mut waiting = self.waiting.lock();
+        for block in blocks {
+            if let Some(place) = waiting.places.remove(&block) {
+                waiting.blocks[place.lane] -= 1;
+            }
+        }
+    }
+
+    /// Whether a batch of this peer's blocks waits that needs proofs of peers.
+    pub(crate) fn has_enough_of(&self, peer: PeerId) -> bool {
+        let waiting = self.waiting.lock();
+        let places = waiting.places.values();
+        let of_peer = places.filter(|place| place.sender == Some(peer) && place.lane != AT_ONCE);
+        of_peer.count() >= MAX_OF_PEER
+    }
+
+    /// Whether this block is still to be imported, in the queue where nobody waits for long.
+    pub(crate) fn waits_at_once(&self, block: H256) -> bool {
+        let waiting = self.waiting.lock();
+        let place = waiting.places.get(&block);
+        place.is_some_and(|place| place.lane == AT_ONCE) && !self.is_imported(block)
+    }
+
+    /// Pauses by the engine's clock.
+    pub(crate) fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        self.engine.sleep(pause)
+    }
+
+    /// Whether the parent of the first block is imported. While blocks wait, sync takes it on trust that it is; where that is
+    /// wrong it begins anew, takes the same on trust, and gets as far. So such blocks wait until something has changed.
+    fn has_parent(&self, run: &[IncomingBlock<B>]) -> bool {
+        let first = run.first().and_then(|block| block.header.as_ref());
+        first.is_some_and(|header| self.is_imported(*header.parent_hash()))
+    }
+
+    /// Where the database fails, import will say so.
+    fn is_imported(&self, block: H256) -> bool {
+        matches!(self.engine.chain().sealed_header(block), Ok(Some(_)))
+    }
+
+    /// The queue in which the block itself waits, or its parent, unless that is imported already, as it may be while the rest
+    /// of its batch is not.
+    fn behind(&self, waiting: &Waiting, block: &IncomingBlock<B>) -> Option<usize> {
+        let parent = *block.header.as_ref()?.parent_hash();
+        let lane_of = |hash| waiting.places.get(&hash).map(|place| place.lane);
+        lane_of(block.hash).or_else(|| lane_of(parent).filter(|_| !self.is_imported(parent)))
+    }
+
+    /// Whether none of these blocks needs a proof that is not here and verified.
+    fn need_nothing(&self, run: &[IncomingBlock<B>]) -> bool {
+        let mut final_up_to = self.engine.chain().tips().finalised;
+        if self.verify == VerifyBlocks::Unfinalised {
+            let trusted = self.engine.trusted().map_or(0, |target| target.number);
+            final_up_to = final_up_to.max(trusted);
+        }
+        run.iter().all(|block| match &block.header {
+            // Refused at once.
+            None => true,
+            Some(header) => {
+                block.state.is_some()
+                    || number_of(header) <= final_up_to
+                    || self.engine.proofs.verified(block.hash).is_some()
+            }
+        })
+    }
+}
+
+impl Waiting {
+    /// Of the queues for blocks whose proofs are asked for, the one in which blocks of this sender wait already, so that
+    /// nobody takes them all; else that which `otherwise` names.
+    fn lane_for(&self, sender: Option<PeerId>, otherwise: fn(&Self) -> usize) -> usize {
+        let places = self.places.values();
+        let of_sender = places
+            .filter(|place| place.lane != AT_ONCE && place.sender == sender && sender.is_some());
+        let lane = of_sender.map(|place| place.lane).min();
+        lane.unwrap_or_else(|| otherwise(self))
+    }
+
+    /// The first in which the fewest wait.
+    fn shortest(&self) -> usize {
+        asking()
+            .min_by_key(|lane| self.blocks[*lane])
+            .unwrap_or(AT_ONCE)
+    }
+
+    /// The one in which the most wait.
+    fn longest(&self) -> usize {
+        asking()
+            .max_by_key(|lane| self.blocks[*lane])
+            .unwrap_or(AT_ONCE)
+    }
+}
+
+fn asking() -> impl Iterator<Item = usize> {
+    (0..LANES).filter(|lane| *lane != AT_ONCE)
+}
+
+fn sender<B: BlockT>(run: &[IncomingBlock<B>]) -> Option<PeerId> {
+    run.first()?.origin
+}
