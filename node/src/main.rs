@@ -10,6 +10,7 @@ mod doctor;
 mod finality;
 mod gemm;
 mod http;
+mod metrics;
 mod miner;
 mod mining;
 mod pouw;

@@ -221,7 +221,7 @@ pub async fn new_full(
             import_queue,
             block_announce_validator_builder: Some(Box::new(move |_| Box::new(validator))),
             warp_sync_config: Some(WarpSyncConfig::WithProvider(finality.provider.clone())),
-            block_relay: None,
+            block_relay: Some(block_relay),
             metrics,
             gap_sync_body_policy: None,
         })?;
@@ -257,6 +257,10 @@ pub async fn new_full(
         let sync = sync_service.clone();
         Arc::new(move |block, proof| sync.announce_block(block, proof))
     };
+    if let Some(registry) = &registry {
+        let engine = engine.clone();
+        crate::metrics::engine::register_all(registry, &(Arc::new(move || engine.stats()) as _))?;
+    }
     let relay = labora_consensus::announce_imported(client.clone(), engine.clone(), announce);
     spawner.spawn("pouw-announce", Some("networking"), relay);
     let dropping = labora_consensus::drop_proofs_on_finality(client.clone(), options.keep_proofs);
@@ -311,7 +315,7 @@ pub async fn new_full(
 
     if let Some(registry) = &registry {
         let worker = workshop.worker();
-        rig::metrics::register_all(registry, Arc::new(move || worker.stats()))?;
+        rig::metrics::register_all(registry, &(Arc::new(move || worker.stats()) as _))?;
     }
 
     let rpc_builder = {

@@ -184,10 +184,17 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         rank: u32,
     ) -> Result<(), EngineError> {
         let (pre_hash, seal) = (sealed.pre_hash, sealed.seal);
-        self.in_turn(rank, move || {
-            labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty)
-        })
-        .await
+        let verified = self
+            .in_turn(rank, move || {
+                labora_pouw::verify(&pre_hash.0, &seal, &proof, difficulty)
+            })
+            .await;
+        match verified {
+            Ok(()) => self.tally.verified(),
+            Err(EngineError::Proof(_)) => self.tally.refused(),
+            Err(_) => {}
+        }
+        verified
     }
 
     /// The ticket of the tile that a proof opens, for a header without its seal, whatever that ticket is worth.

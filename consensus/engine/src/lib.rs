@@ -36,6 +36,7 @@ mod proof_cache;
 mod prune;
 mod relay;
 mod select;
+mod stats;
 mod store;
 mod trust;
 mod verify;
@@ -61,6 +62,7 @@ pub use machine::{Clock, system_clock};
 pub use prune::{KeepProofs, MAX_DROPPED_AT_ONCE, drop_proofs, drop_proofs_on_finality};
 pub use relay::{Announce, announce_imported};
 pub use select::{BlockTree, MostWork};
+pub use stats::{Answered, EngineStats};
 pub use store::{WorkRecord, accumulated_work, block_proof, block_work};
 pub use trust::{TrustedTarget, TrustingProvider};
 pub use verify::{PouwVerifier, VerifyBlocks};
@@ -85,23 +87,38 @@ pub struct Sources {
     pub verify: VerifyBlocks,
 }
 
-/// The import queue: a verifier that gets missing proofs from `sources`, before `block_import`.
-pub fn import_queue<B: BlockT<Hash = H256>>(
+/// The import queue: verifiers that get missing proofs from `sources`, before `block_import`. Of its metrics those of blocks
+/// whose proofs had to be asked for are not counted.
+pub fn import_queue<B, I>(
     engine: Arc<Engine<B>>,
     sources: Sources,
-    block_import: BoxBlockImport<B>,
-    justification_import: Option<BoxJustificationImport<B>>,
+    block_import: I,
+    mut justification_import: Option<BoxJustificationImport<B>>,
     spawner: &impl SpawnEssentialNamed,
     registry: Option<&Registry>,
-) -> PouwImportQueue<B> {
+) -> PouwImportQueue<B>
+where
+    B: BlockT<Hash = H256>,
+    I: BlockImport<B, Error = ConsensusError> + Clone + Send + Sync + 'static,
+{
     let lookahead = exchange::Lookahead::new();
-    let verifier = PouwVerifier::new(engine, sources, lookahead.clone());
-    let queue = BasicQueue::new(
-        verifier,
-        block_import,
-        justification_import,
-        spawner,
-        registry,
-    );
-    PouwImportQueue::new(queue, lookahead)
+    let lanes = exchange::Lanes::new(engine.clone(), sources.verify);
+    let queue = |lane| {
+        let import: BoxBlockImport<B> = match lane {
+            exchange::AT_ONCE => Box::new(block_import.clone()),
+            _ => Box::new(exchange::AfterParent::new(
+                block_import.clone(),
+                lanes.clone(),
+            )),
+        };
+        BasicQueue::new(
+            PouwVerifier::new(engine.clone(), sources.clone(), lookahead.clone()),
+            import,
+            // Justifications come to the first queue.
+            justification_import.take(),
+            spawner,
+            registry.filter(|_| lane == exchange::AT_ONCE),
+        )
+    };
+    PouwImportQueue::new(queue, lookahead.clone(), lanes.clone())
 }

@@ -154,6 +154,11 @@ impl ProofCache {
         self.refused.lock().insert(name(block, data), ());
     }
 
+    /// Bytes of all proofs.
+    pub(crate) fn bytes(&self) -> usize {
+        self.verified.lock().limiter().held + self.unchecked.lock().limiter().held
+    }
+
     /// Bytes of verified proofs and of unchecked ones, and how many refusals are remembered.
     #[cfg(test)]
     pub(crate) fn sizes(&self) -> (usize, usize, usize) {

@@ -218,7 +218,7 @@ async fn serve_metrics(at: Option<SocketAddr>, worker: WorkerHandle) -> Result<(
         return std::future::pending().await;
     };
     let registry = Registry::new();
-    rig::metrics::register_all(&registry, Arc::new(move || worker.stats()))?;
+    rig::metrics::register_all(&registry, &(Arc::new(move || worker.stats()) as _))?;
     Ok(init_prometheus(address, registry).await?)
 }
 

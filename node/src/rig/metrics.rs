@@ -1,45 +1,14 @@
-//! What a worker and its devices do, for Prometheus. Every figure is read when it is asked for, from the same statistics
-//! that RPC tells, so the two never disagree.
+//! What a worker and its devices do, for Prometheus.
 
-use std::sync::Arc;
+use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
-use substrate_prometheus_endpoint::{
-    MetricSource, Opts, PrometheusError, Registry, SourcedCounter, SourcedGauge, register,
+use crate::{
+    metrics::{Metric, Read},
+    worker::{DeviceStats, Hold, WorkerStats},
 };
 
-use crate::worker::{DeviceStats, Hold, WorkerStats};
-
-/// Reads the statistics of this moment.
-pub type ReadStats = Arc<dyn Fn() -> WorkerStats + Send + Sync>;
-
-/// One metric's values, with their labels.
-#[derive(Clone)]
-struct Source {
-    read: ReadStats,
-    values: Values,
-}
-
-/// Tells every value of a metric, with its labels, to `set`.
-type Values = fn(&WorkerStats, &mut dyn FnMut(&[&str], f64));
-
-impl MetricSource for Source {
-    type N = f64;
-
-    fn collect(&self, mut set: impl FnMut(&[&str], f64)) {
-        (self.values)(&(self.read)(), &mut set);
-    }
-}
-
-/// A metric: its name, what it says, its labels, and its values.
-struct Metric {
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-    values: Values,
-}
-
 /// What only grows.
-const COUNTERS: &[Metric] = &[
+const COUNTERS: &[Metric<WorkerStats>] = &[
     Metric {
         name: "labora_products_total",
         help: "Products answered",
@@ -111,7 +80,7 @@ const COUNTERS: &[Metric] = &[
 ];
 
 /// What comes and goes.
-const GAUGES: &[Metric] = &[
+const GAUGES: &[Metric<WorkerStats>] = &[
     Metric {
         name: "labora_device_info",
         help: "1; what the device is",
@@ -199,33 +168,16 @@ fn each(
 /// # Errors
 ///
 /// If the registry has one of their names already.
-pub fn register_all(registry: &Registry, read: ReadStats) -> Result<(), PrometheusError> {
-    let parts = |metric: &Metric| {
-        let labels = metric.labels.iter().map(|label| (*label).to_owned());
-        let options = Opts::new(metric.name, metric.help).variable_labels(labels.collect());
-        let source = Source {
-            read: Arc::clone(&read),
-            values: metric.values,
-        };
-        (options, source)
-    };
-    for metric in COUNTERS {
-        let (options, source) = parts(metric);
-        register(SourcedCounter::new(&options, source)?, registry)?;
-    }
-    for metric in GAUGES {
-        let (options, source) = parts(metric);
-        register(SourcedGauge::new(&options, source)?, registry)?;
-    }
-    Ok(())
+pub fn register_all(registry: &Registry, read: &Read<WorkerStats>) -> Result<(), PrometheusError> {
+    crate::metrics::register_all(registry, COUNTERS, GAUGES, read)
 }
 
 #[cfg(test)]
 mod tests {
-    use substrate_prometheus_endpoint::prometheus::{Encoder, TextEncoder};
+    use std::sync::Arc;
 
     use super::*;
-    use crate::{rig::Reading, worker::Rates};
+    use crate::{metrics::testing, rig::Reading, worker::Rates};
 
     fn stats() -> WorkerStats {
         let device = |id: &str, held, reading| DeviceStats {
@@ -271,20 +223,15 @@ mod tests {
         }
     }
 
-    fn text(registry: &Registry) -> String {
-        let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&registry.gather(), &mut text)
-            .expect("metrics are text");
-        String::from_utf8(text).expect("of UTF-8")
+    fn served() -> Registry {
+        let registry = Registry::new();
+        register_all(&registry, &(Arc::new(stats) as _)).expect("new names");
+        registry
     }
 
     #[test]
     fn every_figure_stands_under_its_name_and_labels() {
-        let registry = Registry::new();
-        register_all(&registry, Arc::new(stats)).expect("new names");
-        let text = text(&registry);
-        for line in [
+        let lines = [
             "labora_products_total 7",
             "labora_products_failed_total 2",
             "labora_products_waiting 13",
@@ -306,16 +253,13 @@ mod tests {
             "labora_device_held{device=\"cuda:0\",reason=\"power\"} 0",
             "labora_device_held{device=\"cpu\",reason=\"temperature\"} 0",
             "labora_device_info{device=\"cpu\",name=\"the device \\\"cpu\\\"\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
+        ];
+        testing::assert_served(&served(), &lines);
     }
 
     #[test]
     fn what_was_not_read_has_no_value_rather_than_zero() {
-        let registry = Registry::new();
-        register_all(&registry, Arc::new(stats)).expect("new names");
-        let text = text(&registry);
+        let text = testing::text(&served());
         for absent in [
             "labora_device_power_watts{device=\"cpu\"}",
             "labora_device_others_ratio{",
@@ -326,16 +270,12 @@ mod tests {
 
     #[test]
     fn every_metric_is_in_the_documentation() {
-        let documentation = include_str!("../../../docs/node.md");
-        for metric in COUNTERS.iter().chain(GAUGES) {
-            assert!(documentation.contains(metric.name), "{}", metric.name);
-        }
+        testing::assert_documented(COUNTERS);
+        testing::assert_documented(GAUGES);
     }
 
     #[test]
     fn a_registry_that_has_them_refuses_them() {
-        let registry = Registry::new();
-        register_all(&registry, Arc::new(stats)).expect("new names");
-        assert!(register_all(&registry, Arc::new(stats)).is_err());
+        assert!(register_all(&served(), &(Arc::new(stats) as _)).is_err());
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     engine::{Engine, Verified},
     error::EngineError,
     header::SealedHeader,
+    stats::Answered,
 };
 
 /// Peers asked for one block before giving up; sync tries the block again later.
@@ -35,8 +36,8 @@ const MAX_PEERS_ASKED: usize = 4;
 /// How long one peer may take: a full answer of 4 MiB at 2.3 Mbit/s.
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A peer that has not answered by then is still waited for, but another is asked beside it: blocks are imported one after
-/// the other, and one peer that says nothing must not hold them all up.
+/// A peer that has not answered by then is still waited for, but another is asked beside it: one peer that says nothing must
+/// not hold up a block whose proof others have.
 const ASK_ANOTHER: Duration = Duration::from_secs(2);
 
 /// What a peer did wrong.
@@ -143,13 +144,19 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
         }
         let (peer, answer) = match in_time(answers.next(), engine.sleep(ASK_ANOTHER)).await {
             Some(Some((peer, Some(answer)))) => (peer, answer),
-            // This one had its time, or there is time to ask another.
-            Some(Some((_, None))) | None => continue,
+            Some(Some((peer, None))) => {
+                tracing::debug!(%peer, block = ?sealed.hash, "Peer said nothing in time");
+                engine.tally.answered(Answered::Not);
+                continue;
+            }
+            // There is time to ask another.
+            None => continue,
             // Nobody is left.
             Some(None) => break,
         };
         match judge(source, engine, sealed, peer, answer).await? {
             Judgement::Proved(verified, more) => {
+                engine.tally.answered(Answered::Given);
                 for (block, proof) in blocks.iter().skip(1).zip(more) {
                     if let Some(proof) = proof {
                         engine.proofs.keep_unchecked(*block, Arc::new(proof));
@@ -157,10 +164,13 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
                 }
                 return Ok(verified);
             }
-            Judgement::WithoutProof => sender_failed |= Some(peer) == hints.sender,
-            Judgement::Unanswered => {}
+            Judgement::NotProved(how) => {
+                engine.tally.answered(how);
+                sender_failed |= how != Answered::Not && Some(peer) == hints.sender;
+            }
         }
     }
+    engine.tally.missed();
     Err(EngineError::ProofMissing {
         block: sealed.hash,
         asked: asked.len(),
@@ -172,10 +182,8 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
 enum Judgement {
     /// The block's proof, and those of the blocks that were asked for with it.
     Proved(Verified, Vec<Option<Proof>>),
-    /// The peer has no valid proof of the block.
-    WithoutProof,
-    /// The network failed.
-    Unanswered,
+    /// Nothing.
+    NotProved(Answered),
 }
 
 async fn judge<B: BlockT<Hash = H256>>(
@@ -190,22 +198,22 @@ async fn judge<B: BlockT<Hash = H256>>(
         Err(error @ (AskError::Wire(_) | AskError::Unreadable(_))) => {
             tracing::debug!(%peer, %error, "Peer gave a malformed answer");
             source.report(peer, Offence::MalformedAnswer);
-            return Ok(Judgement::WithoutProof);
+            return Ok(Judgement::NotProved(Answered::Malformed));
         }
         Err(error) => {
             tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer did not answer");
-            return Ok(Judgement::Unanswered);
+            return Ok(Judgement::NotProved(Answered::Not));
         }
     };
     let Some(proof) = proofs.next().flatten() else {
-        return Ok(Judgement::WithoutProof);
+        return Ok(Judgement::NotProved(Answered::Without));
     };
     match engine.check(sealed, Arc::new(proof)).await {
         Ok(verified) => Ok(Judgement::Proved(verified, proofs.collect())),
         Err(EngineError::Proof(error)) => {
             tracing::debug!(%peer, block = ?sealed.hash, %error, "Peer gave a wrong proof");
             source.report(peer, Offence::WrongProof);
-            Ok(Judgement::WithoutProof)
+            Ok(Judgement::NotProved(Answered::Wrong))
         }
         Err(error) => Err(error),
     }
