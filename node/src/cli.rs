@@ -8,7 +8,7 @@ pub mod values;
 use std::{num::NonZeroU64, path::PathBuf};
 
 use clap::{Args, Parser};
-use labora_consensus::{KeepProofs, VerifyBlocks};
+use labora_consensus::{KeepProofs, TrustedTarget, VerifyBlocks};
 use sc_cli::{KeySubcommand, RunCmd};
 
 use crate::{
@@ -17,13 +17,14 @@ use crate::{
     doctor::DoctorCommand,
     miner::MinerCommand,
     pouw::PouwCommand,
+    service::Trust,
     testnet::TestnetCommand,
 };
 use devices::parse_devices;
 pub use limits::LimitParams;
 use values::{
-    Author, GemmListen, parse_author, parse_gemm_listen, parse_proofs, parse_share_macs,
-    parse_verify,
+    Author, GemmListen, parse_author, parse_checkpoint, parse_gemm_listen, parse_proofs,
+    parse_share_macs, parse_verify,
 };
 
 /// A node of a chain whose blocks are mined by multiplying matrices that somebody needs.
@@ -59,6 +60,23 @@ pub struct Cli {
     /// of old blocks.
     #[arg(long, value_name = "unfinalised|all", value_parser = parse_verify, default_value = "unfinalised")]
     pub verify: VerifyBlocks,
+
+    /// A block that is final for certain, as NUMBER:0xHASH, from somebody whom you trust.
+    ///
+    /// For a node that joins or was away for longer than bonds last: keys of validators that have left could sign another
+    /// history by now. No other block of that number is taken, and no proof is needed up to it.
+    #[arg(long, value_name = "NUMBER:HASH", value_parser = parse_checkpoint)]
+    pub checkpoint: Option<TrustedTarget>,
+}
+
+impl Cli {
+    /// What the user takes on trust.
+    pub fn trust(&self) -> Trust {
+        Trust {
+            verify: self.verify,
+            checkpoint: self.checkpoint,
+        }
+    }
 }
 
 /// Whether, for whom, and on what a node mines.

@@ -9,9 +9,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use labora_consensus::{
-    KeepProofs, MiningHandle, Peers, Share, SubmitError, Template, VerifyBlocks,
-};
+use labora_consensus::{KeepProofs, MiningHandle, Peers, Share, SubmitError, Template};
 use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;
 use sc_service::{ChainType, Configuration};
@@ -27,6 +25,7 @@ use crate::{
     http::{self, Endpoint, HttpConfig, ListenError, Token, TokenError},
     rig::{Limits, Rig, RigError},
     rpc::pouw::Mining,
+    service::Trust,
     settings::is_local,
     worker::{SubmitSeal, Verdict, Worker, WorkerConfig, WorkerError, WorkerHandle},
 };
@@ -43,8 +42,8 @@ pub struct Options {
     pub peers: Peers,
     /// Which proofs to keep.
     pub keep_proofs: KeepProofs,
-    /// Which blocks need a proof.
-    pub verify: VerifyBlocks,
+    /// What the user takes on trust.
+    pub trust: Trust,
     /// What to multiply on.
     pub devices: DevicesSpec,
     /// What devices are kept within.
@@ -96,7 +95,7 @@ impl Options {
             author,
             peers,
             keep_proofs: cli.keep_proofs,
-            verify: cli.verify,
+            trust: cli.trust(),
             devices,
             limits: cli.limits.limits(),
             gemm,

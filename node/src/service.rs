@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use labora_consensus::{
-    Bound, Engine, NetworkProofs, PouwAnnounceValidator, PouwImportQueue, ProofRequestHandler,
-    Sources, VerifyBlocks, exchange::protocol_name, system_clock,
+    Bound, Engine, InTurn, NetworkProofs, PouwAnnounceValidator, PouwImportQueue,
+    ProofRequestHandler, Sources, TrustedTarget, VerifyBlocks, exchange::protocol_name,
+    system_clock,
 };
 use labora_runtime::{apis::RuntimeApi, opaque::Block};
 use sc_client_api::Backend as _;
@@ -56,10 +57,32 @@ pub struct Other {
 pub type Partial =
     PartialComponents<FullClient, FullBackend, (), PouwImportQueue<Block>, Pool, Other>;
 
+/// What the user takes on trust.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust {
+    /// Which blocks need a proof of work.
+    pub verify: VerifyBlocks,
+    /// A block that is final for certain.
+    pub checkpoint: Option<TrustedTarget>,
+}
+
+/// Refuses a database whose chain has another block than the checkpoint.
+fn check_database(client: &FullClient, checkpoint: TrustedTarget) -> Result<(), ServiceError> {
+    let TrustedTarget { number, hash } = checkpoint;
+    match client.hash(number)?.filter(|found| *found != hash) {
+        Some(found) => Err(ServiceError::Other(format!(
+            "block {number} is {found:?} in this database, and --checkpoint says {hash:?}: if that is right, this node has \
+             followed a false history; take blocks back that are not final with `labora revert`, or remove all with \
+             `labora purge-chain`, and sync again"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Opens the database and builds what needs no network; `is_author` says whether the node will make blocks.
 pub fn new_partial(
     config: &Configuration,
-    verify: VerifyBlocks,
+    trust: Trust,
     is_author: bool,
 ) -> Result<Partial, ServiceError> {
     let telemetry = config
@@ -103,7 +126,10 @@ pub fn new_partial(
         .build(),
     );
 
-    let engine = Engine::new(client.clone(), system_clock());
+    if let Some(checkpoint) = trust.checkpoint {
+        check_database(&client, checkpoint)?;
+    }
+    let engine = Engine::new(client.clone(), system_clock(), trust.checkpoint);
     let (block_import, justifications, finality) = finality::new_partial(
         config,
         &client,
@@ -118,9 +144,9 @@ pub fn new_partial(
         Sources {
             proofs: peers_proofs.clone(),
             finality: finality.source.clone(),
-            verify,
+            verify: trust.verify,
         },
-        Box::new(block_import.clone()),
+        block_import.clone(),
         Some(justifications),
         &task_manager.spawn_essential_handle(),
         config.prometheus_registry(),
@@ -167,7 +193,7 @@ pub async fn new_full(
                 peers_proofs,
                 mut telemetry,
             },
-    } = new_partial(&config, options.verify, options.author.is_some())?;
+    } = new_partial(&config, options.trust, options.author.is_some())?;
     // Set once, here; a second start in one process would be another cell's.
     let _ = database.set(backend.clone());
     let registry = config.prometheus_registry().cloned();

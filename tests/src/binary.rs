@@ -145,3 +145,32 @@ pub fn finish(command: &mut Command, limit: Duration) -> Outcome<Finished> {
     }
     Ok(finished)
 }
+
+/// Until a wrong start must have ended.
+pub const REFUSAL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Starts a node that must end by itself with an error that holds each of `words`, in whatever case.
+pub fn refused(arguments: &[String], words: &[&str]) -> Outcome<Finished> {
+    let finished = finish(Command::new(labora()?).args(arguments), REFUSAL_LIMIT)?;
+    let text = finished.text();
+    println!(
+        "{arguments:?}\n    {}",
+        text.lines().last().unwrap_or_default()
+    );
+    // A runtime that refuses its genesis can only do so by a trap, which the node reports: that is no panic of its own.
+    let panicked = text.to_lowercase().contains("thread '") && text.contains("panicked");
+    assert!(!panicked, "{arguments:?} panicked:\n{text}");
+    assert!(
+        finished.code.is_some_and(|code| code != 0),
+        "{arguments:?} ended with {:?}:\n{text}",
+        finished.code
+    );
+    let lower = text.to_lowercase();
+    for word in words {
+        assert!(
+            lower.contains(&word.to_lowercase()),
+            "the error should name `{word}`:\n{text}"
+        );
+    }
+    Ok(finished)
+}

@@ -3,6 +3,7 @@
 
 use labora_tests::{
     Node, NodeOptions, Outcome,
+    binary::refused,
     node::Freeze,
     proxy::{Link, Proxy},
     rpc::Rpc,
@@ -70,6 +71,36 @@ async fn four_validators_and_two_miners_finalise_and_late_nodes_follow_fully_and
     for node in validators.iter().chain([&first, &second, &late, &warped]) {
         node.log().assert_no_panic()?;
     }
+    a_checkpoint_is_held_to(&mut network, late).await
+}
+
+/// Two late nodes, one of which was told a false block; and one that has the true block already, and is told the false one.
+async fn a_checkpoint_is_held_to(network: &mut Network, late: Node) -> Outcome {
+    let number = late.rpc().finalised_number().await?;
+    let hash = late.rpc().hash_at(number).await?.ok_or("no final block")?;
+    let with = |number: u64, hash: &str| {
+        let mut options = network.options().following();
+        let checkpoint = ["--checkpoint".into(), format!("{number}:{hash}")];
+        options.more.extend(checkpoint);
+        options
+    };
+    let (right, wrong) = (with(number, &hash), with(20, &hash));
+    let told = network.start("told", &right).await?;
+    wait_for_final(told.rpc(), number).await?;
+    told.log().assert_no_panic()?;
+
+    let misled = network.start("misled", &wrong).await?;
+    wait_for("the true chain to be refused", SOON, || async {
+        let refused = misled.log().text()?.contains("which finality is proved of");
+        Ok(refused.then_some(()))
+    })
+    .await?;
+    assert!(misled.rpc().best_number().await? < 20);
+    misled.log().assert_no_panic()?;
+
+    late.stop_well().await?;
+    let arguments = wrong.arguments(&network.base("late"));
+    refused(&arguments, &["block 20 ", "false history", "purge-chain"])?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::{
     header::SealedHeader,
     machine::{Clock, Machine},
     proof_cache::ProofCache,
+    stats::Tally,
     trust::TrustedTarget,
 };
 
@@ -54,24 +55,43 @@ pub struct Engine<B: BlockT<Hash = H256>> {
     difficulties: Mutex<LruMap<H256, Difficulty>>,
     pub(crate) gate: Arc<Gate>,
     trusted: Mutex<Option<TrustedTarget>>,
+    /// What the last proof of finality that sync checked led to, which may lie below the checkpoint.
+    warped: Mutex<Option<TrustedTarget>>,
+    /// Whose turn it is to import, or to say what is to be trusted.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    checkpoint: Option<TrustedTarget>,
     pub(crate) proofs: ProofCache,
+    pub(crate) tally: Tally,
 }
 
 impl<B: BlockT<Hash = H256>> Engine<B> {
     /// The engine over a client, with as many verifications at a time as the machine has cores, less one for the rest.
-    pub fn new(chain: Arc<dyn Chain<B>>, clock: Clock) -> Arc<Self> {
-        Self::on(Machine::real(clock), chain)
+    /// `checkpoint` is a block that the user knows to be final: the chain must contain it, whatever anybody proves.
+    pub fn new(
+        chain: Arc<dyn Chain<B>>,
+        clock: Clock,
+        checkpoint: Option<TrustedTarget>,
+    ) -> Arc<Self> {
+        Self::on(Machine::real(clock), chain, checkpoint)
     }
 
-    pub(crate) fn on(machine: Machine, chain: Arc<dyn Chain<B>>) -> Arc<Self> {
+    pub(crate) fn on(
+        machine: Machine,
+        chain: Arc<dyn Chain<B>>,
+        checkpoint: Option<TrustedTarget>,
+    ) -> Arc<Self> {
         let limits = machine.limits;
         Arc::new(Self {
             chain,
             difficulties: Mutex::new(LruMap::new(ByLength::new(limits.difficulties))),
             gate: Gate::new(machine.at_a_time),
             machine,
-            trusted: Mutex::new(None),
+            trusted: Mutex::new(checkpoint),
+            warped: Mutex::new(None),
+            turn: tokio::sync::Mutex::default(),
+            checkpoint,
             proofs: ProofCache::new(limits),
+            tally: Tally::default(),
         })
     }
 
@@ -139,8 +159,25 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         Ok(difficulty)
     }
 
-    /// The header's parent, after the header was checked against it and against the clock.
+    /// Refuses a block that has the checkpoint's number and is another.
+    pub(crate) fn check_checkpoint(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+    ) -> Result<(), EngineError> {
+        match self.checkpoint {
+            Some(target) if target.number == sealed.number && target.hash != sealed.hash => {
+                Err(EngineError::NotTheFinalOne {
+                    got: sealed.hash,
+                    finalised: target.hash,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a header against its parent, the clock and the checkpoint.
     pub fn check_header(&self, sealed: &SealedHeader<B::Header>) -> Result<(), EngineError> {
+        self.check_checkpoint(sealed)?;
         let parent = self
             .chain
             .sealed_header(sealed.parent)?

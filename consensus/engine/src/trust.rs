@@ -83,7 +83,7 @@ impl<B: BlockT<Hash = H256>> Verifier<B> for TrustingVerifier<B> {
             VerificationResult::Partial(fragments) => fragments.last().map(|(header, _)| header),
         };
         if let Some(header) = last {
-            self.engine.trust(TrustedTarget::of::<B>(header));
+            self.engine.trust_state_of(TrustedTarget::of::<B>(header));
         }
         Ok(result)
     }

@@ -200,3 +200,21 @@ fn a_miner_needs_a_node_and_takes_the_flags_of_the_endpoint() {
     assert_eq!(command.rig.as_deref(), Some("lab-3"));
     assert_eq!(command.gemm.gemm_listen, Some(GemmListen::None));
 }
+
+#[test]
+fn a_checkpoint_is_a_number_and_a_hash() {
+    let hash = format!("0x{}", "5f".repeat(32));
+    let target = parse_checkpoint(&format!("120000:{hash}")).expect("a number and a hash");
+    assert_eq!(target.number, 120_000);
+    assert_eq!(format!("{:?}", target.hash), hash);
+    let too_high = format!("4294967296:{hash}");
+    let too_long = format!("1:{hash}00");
+    for value in ["", "1", "1:", ":", "1:0x12", &hash, &too_high, &too_long] {
+        assert_eq!(
+            parse_checkpoint(value),
+            Err(ValueError::Checkpoint),
+            "{value}"
+        );
+    }
+    assert!(parse(&["--checkpoint", "1"]).is_err_and(|error| error.contains("64 hexadecimal")));
+}

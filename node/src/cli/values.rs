@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU64};
 
-use labora_consensus::{KeepProofs, VerifyBlocks};
+use labora_consensus::{KeepProofs, TrustedTarget, VerifyBlocks};
 use sp_core::{
     Pair,
     crypto::{AccountId32, Ss58Codec},
@@ -56,6 +56,11 @@ pub enum ValueError {
     /// Not an address with a port.
     #[error("expected `none` or an IP address with a port, such as 127.0.0.1:9955 or [::1]:9955")]
     GemmListen,
+    /// Not a number and a hash.
+    #[error(
+        "expected a block's number and hash, such as 120000:0x5f3c… with 64 hexadecimal digits"
+    )]
+    Checkpoint,
     /// Not a difficulty that shares may have.
     #[error(
         "expected a number of multiply-accumulates of at least {MIN_SHARE_MACS}, such as 20000000000; a rig that does \
@@ -126,4 +131,13 @@ pub fn parse_verify(value: &str) -> Result<VerifyBlocks, ValueError> {
         "all" => Ok(VerifyBlocks::All),
         _ => Err(ValueError::Verify),
     }
+}
+
+/// Reads the value of `--checkpoint`.
+pub fn parse_checkpoint(value: &str) -> Result<TrustedTarget, ValueError> {
+    let (number, hash) = value.split_once(':').ok_or(ValueError::Checkpoint)?;
+    Ok(TrustedTarget {
+        number: number.parse().map_err(|_| ValueError::Checkpoint)?,
+        hash: hash.parse().map_err(|_| ValueError::Checkpoint)?,
+    })
 }

@@ -217,6 +217,19 @@ async fn a_state_is_taken_for_the_final_block_alone() {
 }
 
 #[tokio::test]
+async fn a_state_may_come_for_a_final_block_below_the_checkpoint() {
+    let blocks = chain_of(2);
+    let node = Node::knowing(MockPeers::none(), &blocks[1]);
+    let first = || with_state(&blocks[0].header);
+    assert!(node.verifier.verify(first()).await.is_err());
+    let target = TrustedTarget::of::<Block>(&blocks[0].header);
+    node.engine.trust_state_of(target);
+    assert_eq!(node.engine.trusted().map(|target| target.number), Some(2));
+    let verified = node.verifier.verify(first()).await.unwrap();
+    node.import.import_block(verified).await.unwrap();
+}
+
+#[tokio::test]
 async fn children_of_a_block_that_came_with_its_state_count_the_work_that_the_state_knows() {
     let blocks = chain_of(2);
     let node = Node::new();
@@ -228,4 +241,28 @@ async fn children_of_a_block_that_came_with_its_state_count_the_work_that_the_st
         U256::from(8 * EASY)
     );
     assert_eq!(node.chain.best().hash(), blocks[1].hash());
+}
+
+#[tokio::test]
+async fn up_to_a_checkpoint_nothing_is_asked_and_its_number_has_no_other_block() {
+    let blocks = chain_of(3);
+    let forged = chain_beside(&blocks, 4);
+    let peers = peers_without_proofs(&forged[3]);
+    let node = Node::knowing(peers.clone(), &blocks[1]);
+    for block in &blocks[..2] {
+        node.sync(&block.header).await.unwrap();
+    }
+    assert_eq!(node.chain.best().hash(), blocks[1].hash());
+    assert!(peers.asked.lock().is_empty());
+    assert_eq!(peers.asked_finality.load(Ordering::Relaxed), 0);
+    // Not even a proof of finality above it, as keys of old validators could make one, lets another block in.
+    node.engine
+        .trust(TrustedTarget::of::<Block>(&forged[3].header));
+    node.sync(&forged[0].header).await.unwrap();
+    let refused = |result| matches!(result, Err(SyncError::SenderBanned(why)) if why.contains("which finality is proved of"));
+    assert!(refused(node.hear_and_sync(&forged[1]).await));
+    // Nor once the number is below the final one, where nothing is asked of blocks.
+    node.chain.set_finalised(2);
+    assert!(refused(node.sync(&forged[1].header).await));
+    node.sync(&blocks[1].header).await.unwrap();
 }

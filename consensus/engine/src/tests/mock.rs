@@ -23,7 +23,8 @@ use sp_runtime::{Digest, traits::Header as _};
 use super::miner::{Block, EASY, Header, Mined, NOW_MS, mine, time_at, unsealed};
 pub(super) use super::peers::{Answer, MockPeers};
 use crate::{
-    Chain, Engine, PouwBlockImport, PouwVerifier, SealedHeader, Sources, Tips, VerifyBlocks,
+    Chain, Engine, PouwBlockImport, PouwVerifier, SealedHeader, Sources, Tips, TrustedTarget,
+    VerifyBlocks,
     exchange::{ASK_TIMEOUT, Lookahead},
     machine::Machine,
 };
@@ -226,7 +227,14 @@ impl Node {
     }
 
     pub(super) fn verifying(peers: Arc<MockPeers>, verify: VerifyBlocks) -> Self {
-        Self::on(Machine::real(Arc::new(|| NOW_MS)), peers, verify)
+        Self::on(Machine::real(Arc::new(|| NOW_MS)), peers, verify, None)
+    }
+
+    /// A node whose user knows this block to be final.
+    pub(super) fn knowing(peers: Arc<MockPeers>, checkpoint: &Mined) -> Self {
+        let machine = Machine::real(Arc::new(|| NOW_MS));
+        let checkpoint = TrustedTarget::of::<Block>(&checkpoint.header);
+        Self::on(machine, peers, VerifyBlocks::Unfinalised, Some(checkpoint))
     }
 
     /// A node for which what a peer may take at most never ends, and every shorter time at once.
@@ -238,12 +246,17 @@ impl Node {
             }),
             ..Machine::real(Arc::new(|| NOW_MS))
         };
-        Self::on(machine, peers, VerifyBlocks::Unfinalised)
+        Self::on(machine, peers, VerifyBlocks::Unfinalised, None)
     }
 
-    fn on(machine: Machine, peers: Arc<MockPeers>, verify: VerifyBlocks) -> Self {
+    fn on(
+        machine: Machine,
+        peers: Arc<MockPeers>,
+        verify: VerifyBlocks,
+        checkpoint: Option<TrustedTarget>,
+    ) -> Self {
         let chain = MockChain::new();
-        let engine = Engine::on(machine, chain.clone());
+        let engine = Engine::on(machine, chain.clone(), checkpoint);
         let import = PouwBlockImport::new(MockClient(chain.clone()), engine.clone());
         let lookahead = Lookahead::new();
         let sources = Sources {

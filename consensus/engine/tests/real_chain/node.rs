@@ -183,7 +183,7 @@ impl Node {
             spawner.clone(),
             client.clone(),
         ));
-        let engine = Engine::new(client.clone(), system_clock());
+        let engine = Engine::new(client.clone(), system_clock(), None);
         let import = PouwBlockImport::new(client.clone(), engine.clone());
         Ok(Self {
             client,

@@ -21,8 +21,8 @@ use super::{
     plan::Mutant,
 };
 use crate::{
-    PouwBlockImport, PouwVerifier, SealedHeader, TrustedTarget,
-    exchange::Lookahead,
+    PouwVerifier, SealedHeader, TrustedTarget,
+    exchange::{LANES, Lanes, Lookahead},
     import::{EVIDENCE_KEY, Evidence},
 };
 
