@@ -102,7 +102,12 @@ pub fn new_partial(
         ));
     let genesis = client.info().genesis_hash;
     // The verifier, which asks it, tells the engine what was proved; warp sync, which is the SDK's, does not.
-    let source = NetworkFinality::new(genesis, config.chain_spec.fork_id(), proofs.clone());
+    let source = NetworkFinality::new(
+        genesis,
+        config.chain_spec.fork_id(),
+        proofs.clone(),
+        engine.clone(),
+    );
     let provider = TrustingProvider::new(proofs, engine.clone());
     let import = PouwBlockImport::new(grandpa.clone(), engine.clone());
     let finality = Finality {

@@ -129,9 +129,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         if self.sources.verify == VerifyBlocks::All {
             return Ok((Finality::NothingNewer, None));
         }
-        let from = self.engine.chain().tips().finalised_hash;
-        let newest = self.sources.finality.newest(from, sealed.number, sender);
-        let said = newest.await;
+        let said = self.sources.finality.newest(sealed.number, sender).await;
         let Finality::Proved(target) = said else {
             return Ok((said, None));
         };

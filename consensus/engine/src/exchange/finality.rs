@@ -6,7 +6,7 @@ use futures_timer::Delay;
 use parity_scale_codec::Encode;
 use sc_network::{IfDisconnected, ProtocolName, ReputationChange};
 use sc_network_sync::strategy::warp::{
-    EncodedProof, VerificationResult, WarpProofRequest, WarpSyncProvider,
+    EncodedProof, VerificationResult, Verifier, WarpProofRequest, WarpSyncProvider,
 };
 use sc_network_types::PeerId;
 use sp_core::H256;
@@ -16,7 +16,10 @@ use super::{
     client::{ASK_TIMEOUT, Bound, first_few, in_time},
     on_chain,
 };
-use crate::trust::{TrustedTarget, proves_nothing};
+use crate::{
+    engine::Engine,
+    trust::{TrustedTarget, proves_nothing},
+};
 
 /// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
 const MAX_PARTS: usize = 64;
@@ -49,9 +52,9 @@ impl Finality {
 /// Who can say what is final.
 #[async_trait::async_trait]
 pub trait FinalitySource: Send + Sync {
-    /// Asks peers for a proof that finality has reached number `reach`, `sender` first; `from` is the last block that is
-    /// final here. Where `sender` does not answer and nobody else proves that, nothing is known: it may have a proof.
-    async fn newest(&self, from: H256, reach: u32, sender: Option<PeerId>) -> Finality;
+    /// Asks peers for a proof that finality has reached number `reach`, `sender` first. Where `sender` does not answer and
+    /// nobody else proves that, nothing is known: it may have a proof.
+    async fn newest(&self, reach: u32, sender: Option<PeerId>) -> Finality;
 }
 
 /// A chain without finality: nobody can say.
@@ -59,7 +62,7 @@ pub struct NoFinality;
 
 #[async_trait::async_trait]
 impl FinalitySource for NoFinality {
-    async fn newest(&self, _: H256, _: u32, _: Option<PeerId>) -> Finality {
+    async fn newest(&self, _: u32, _: Option<PeerId>) -> Finality {
         Finality::Unknown
     }
 }
@@ -71,19 +74,22 @@ const PROTOCOL: &str = "sync/warp";
 pub struct NetworkFinality<B: BlockT<Hash = H256>> {
     protocol: ProtocolName,
     provider: Arc<dyn WarpSyncProvider<B>>,
+    engine: Arc<Engine<B>>,
     bound: OnceLock<Bound<B>>,
 }
 
 impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
-    /// A source whose proofs `provider` checks.
+    /// A source whose proofs `provider` checks, from what is final on the engine's chain.
     pub fn new(
         genesis: H256,
         fork_id: Option<&str>,
         provider: Arc<dyn WarpSyncProvider<B>>,
+        engine: Arc<Engine<B>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             protocol: on_chain(genesis, fork_id, PROTOCOL),
             provider,
+            engine,
             bound: OnceLock::new(),
         })
     }
@@ -93,9 +99,21 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
         let _ = self.bound.set(bound);
     }
 
-    async fn ask(&self, bound: &Bound<B>, peer: PeerId, from: H256) -> Option<Finality> {
-        let mut verifier = self.provider.create_verifier();
-        let mut begin = from;
+    /// The last final block, and a verifier of proofs that begin there: it knows the authorities of this moment alone, and
+    /// finality goes on meanwhile.
+    pub(crate) fn begin(&self) -> (H256, Box<dyn Verifier<B>>) {
+        let last = || self.engine.chain().tips().finalised_hash;
+        loop {
+            let from = last();
+            let verifier = self.provider.create_verifier();
+            if last() == from {
+                return (from, verifier);
+            }
+        }
+    }
+
+    async fn ask(&self, bound: &Bound<B>, peer: PeerId) -> Option<Finality> {
+        let (mut begin, mut verifier) = self.begin();
         let mut proved = None;
         for _ in 0..MAX_PARTS {
             let request = WarpProofRequest::<B> { begin }.encode();
@@ -142,12 +160,12 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
 
 #[async_trait::async_trait]
 impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
-    async fn newest(&self, from: H256, reach: u32, sender: Option<PeerId>) -> Finality {
+    async fn newest(&self, reach: u32, sender: Option<PeerId>) -> Finality {
         let Some(bound) = self.bound.get() else {
             return Finality::Unknown;
         };
         let peers = first_few(bound.peers(u32::MAX).await, sender);
-        first_proved(peers, reach, sender, |peer| self.ask(bound, peer, from)).await
+        first_proved(peers, reach, sender, |peer| self.ask(bound, peer)).await
     }
 }
 

@@ -5,13 +5,16 @@ use std::sync::{Arc, atomic::Ordering};
 use sc_consensus::{
     BlockImport, ImportResult, ImportedState, StateAction, StorageChanges, Verifier,
 };
+use sc_network_sync::strategy::warp::{
+    EncodedProof, VerificationResult, Verifier as WarpVerifier, WarpSyncProvider,
+};
 use sc_network_types::PeerId;
-use sp_core::U256;
+use sp_core::{H256, U256};
 
 use super::{miner::*, mock::*};
 use crate::{
-    Finality, TrustedTarget, VerifyBlocks, accumulated_work, exchange::MAX_HASHES,
-    store::encoded_proof,
+    Chain, Finality, NetworkFinality, TrustedTarget, VerifyBlocks, accumulated_work,
+    exchange::MAX_HASHES, store::encoded_proof,
 };
 
 /// Peers that hold no proof and say that `target` is final.
@@ -265,4 +268,48 @@ async fn up_to_a_checkpoint_nothing_is_asked_and_its_number_has_no_other_block()
     node.chain.set_finalised(2);
     assert!(refused(node.sync(&forged[1].header).await));
     node.sync(&blocks[1].header).await.unwrap();
+}
+
+/// Makes verifiers for what is final, and has this block become final while it makes the first.
+struct Moving(Arc<MockChain>, Header);
+
+struct Beginning(H256);
+
+impl WarpVerifier<Block> for Beginning {
+    fn verify(
+        &mut self,
+        _: &EncodedProof,
+    ) -> Result<VerificationResult<Block>, Box<dyn std::error::Error + Send + Sync>> {
+        Err("nothing is verified here".into())
+    }
+
+    fn next_proof_context(&self) -> H256 {
+        self.0
+    }
+
+    fn status(&self) -> Option<String> {
+        None
+    }
+}
+
+impl WarpSyncProvider<Block> for Moving {
+    fn generate(&self, _: H256) -> Result<EncodedProof, Box<dyn std::error::Error + Send + Sync>> {
+        Err("nothing is proved here".into())
+    }
+
+    fn create_verifier(&self) -> Box<dyn WarpVerifier<Block>> {
+        self.0.set_finalised_with_state(self.1.clone(), EASY);
+        Box::new(Beginning(Chain::<Block>::tips(&*self.0).finalised_hash))
+    }
+}
+
+#[tokio::test]
+async fn proofs_of_finality_are_verified_from_where_they_begin() {
+    let node = Node::new();
+    let block = node.grow(&node.chain.best()).await;
+    let provider = Arc::new(Moving(node.chain.clone(), block.header.clone()));
+    let source = NetworkFinality::new(H256::zero(), None, provider, node.engine.clone());
+    let (from, verifier) = source.begin();
+    assert_eq!(from, verifier.next_proof_context());
+    assert_eq!(from, block.hash());
 }

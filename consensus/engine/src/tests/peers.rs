@@ -106,7 +106,7 @@ impl ProofSource for MockPeers {
 
 #[async_trait::async_trait]
 impl FinalitySource for MockPeers {
-    async fn newest(&self, _: H256, _: u32, sender: Option<PeerId>) -> Finality {
+    async fn newest(&self, _: u32, sender: Option<PeerId>) -> Finality {
         self.finality_of.lock().push(sender);
         self.asked_finality.fetch_add(1, Ordering::Relaxed);
         self.finality.lock().unwrap_or(Finality::NothingNewer)

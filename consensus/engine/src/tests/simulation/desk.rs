@@ -173,7 +173,8 @@ impl ProofSource for Desk {
 
 #[async_trait::async_trait]
 impl FinalitySource for Desk {
-    async fn newest(&self, from: H256, reach: u32, sender: Option<PeerId>) -> Finality {
+    async fn newest(&self, reach: u32, sender: Option<PeerId>) -> Finality {
+        let from = self.chain.finalised().0;
         let peers = first_few(self.peers(u32::MAX).await, sender);
         first_proved(peers, reach, sender, |peer| self.final_at(peer, from)).await
     }
