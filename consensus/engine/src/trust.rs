@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use parity_scale_codec::{Decode, Encode};
+use parity_scale_codec::{Compact, Decode, Encode};
 use sc_network_sync::strategy::warp::{
     EncodedProof, VerificationResult, Verifier, WarpSyncProvider,
 };
@@ -39,6 +39,14 @@ impl TrustedTarget {
 pub(crate) fn proves_nothing(proof: &EncodedProof) -> bool {
     // A list of fragments, and whether the end is reached.
     proof.0 == (0u8, true).encode()
+}
+
+/// Whether a warp proof from `begin` on proves that block alone. So the SDK answers where nothing is final above it, and if
+/// authorities changed there, by a justification of those before, which its own verifier then takes for a wrong one.
+pub(crate) fn proves_beginning<B: BlockT<Hash = H256>>(proof: &EncodedProof, begin: H256) -> bool {
+    let mut bytes = &proof.0[..];
+    let is_single = Compact::<u32>::decode(&mut bytes).is_ok_and(|fragments| fragments.0 == 1);
+    is_single && B::Header::decode(&mut bytes).is_ok_and(|header| header.hash() == begin)
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

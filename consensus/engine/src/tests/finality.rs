@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use parity_scale_codec::Encode;
 use sc_consensus::{
     BlockImport, ImportResult, ImportedState, StateAction, StorageChanges, Verifier,
 };
@@ -14,7 +15,9 @@ use sp_core::{H256, U256};
 use super::{miner::*, mock::*};
 use crate::{
     Chain, Finality, NetworkFinality, TrustedTarget, VerifyBlocks, accumulated_work,
-    exchange::MAX_HASHES, store::encoded_proof,
+    exchange::MAX_HASHES,
+    store::encoded_proof,
+    trust::{proves_beginning, proves_nothing},
 };
 
 /// Peers that hold no proof and say that `target` is final.
@@ -312,4 +315,22 @@ async fn proofs_of_finality_are_verified_from_where_they_begin() {
     let (from, verifier) = source.begin();
     assert_eq!(from, verifier.next_proof_context());
     assert_eq!(from, block.hash());
+}
+
+#[test]
+fn a_proof_of_the_block_that_it_begins_with_proves_nothing_newer() {
+    let blocks = chain_of(2);
+    let (begin, other) = (&blocks[0].header, &blocks[1].header);
+    // Fragments: a header, and the justification of it, whatever that is; then whether the end is reached.
+    let proof = |headers: &[&Header]| {
+        let fragments: Vec<_> = headers.iter().map(|header| (*header, [7u8; 40])).collect();
+        EncodedProof((fragments, true).encode())
+    };
+    let proves = |proof: &EncodedProof| proves_beginning::<Block>(proof, begin.hash());
+    assert!(proves(&proof(&[begin])));
+    for newer in [proof(&[other]), proof(&[begin, other]), proof(&[])] {
+        assert!(!proves(&newer));
+    }
+    assert!(!proves(&EncodedProof(vec![4, 1, 2])));
+    assert!(proves_nothing(&proof(&[])) && !proves_nothing(&proof(&[begin])));
 }
