@@ -32,6 +32,10 @@ const BLOCK_LIMIT: Duration = Duration::from_secs(60);
 /// Until the last block is final.
 const FINAL_LIMIT: Duration = Duration::from_secs(120);
 
+/// Bounds of the database's buffers and of the cache of state, so small that they are full long before half of the blocks; by
+/// default they may take a gigabyte each.
+const CACHES: [&str; 4] = ["--db-cache", "32", "--trie-cache-size", "33554432"];
+
 /// What the second half of the blocks may add: the caches are full by then.
 const MOST_GROWTH: u64 = 64 << 20;
 
@@ -42,7 +46,11 @@ async fn full_blocks_do_not_make_memory_grow_past_the_caches() -> Outcome {
     let folder = tempfile::tempdir()?;
     let options = NodeOptions {
         mining: Mining::With("cpu:1"),
-        more: VALIDATORS[0].arguments().into(),
+        more: VALIDATORS[0]
+            .arguments()
+            .into_iter()
+            .chain(CACHES.map(String::from))
+            .collect(),
         ..NodeOptions::of_spec(&spec::write(folder.path(), WORK)?)
     };
     let node = Node::start(&machine, &folder.path().join("node"), &options).await?;
