@@ -17,8 +17,8 @@ use crate::{
     doctor::DoctorCommand,
     miner::MinerCommand,
     pouw::PouwCommand,
-    service::Trust,
     testnet::TestnetCommand,
+    trust::Trust,
 };
 use devices::parse_devices;
 pub use limits::LimitParams;

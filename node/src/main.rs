@@ -21,6 +21,7 @@ mod settings;
 mod shares;
 mod table;
 mod testnet;
+mod trust;
 mod worker;
 
 use std::process::ExitCode;

@@ -1,5 +1,4 @@
-//! Tables of metrics for Prometheus. Every figure is read when it is asked for, from the same statistics that RPC tells, so
-//! the two never disagree.
+//! Tables of metrics for Prometheus. Every figure is read when it is asked for.
 
 pub mod engine;
 

@@ -25,8 +25,8 @@ use crate::{
     http::{self, Endpoint, HttpConfig, ListenError, Token, TokenError},
     rig::{Limits, Rig, RigError},
     rpc::pouw::Mining,
-    service::Trust,
     settings::is_local,
+    trust::Trust,
     worker::{SubmitSeal, Verdict, Worker, WorkerConfig, WorkerError, WorkerHandle},
 };
 

@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 use futures::FutureExt;
 use labora_consensus::{
     Bound, Engine, InTurn, NetworkProofs, PouwAnnounceValidator, PouwImportQueue,
-    ProofRequestHandler, Sources, TrustedTarget, VerifyBlocks, exchange::protocol_name,
-    system_clock,
+    ProofRequestHandler, Sources, exchange::protocol_name, system_clock,
 };
 use labora_runtime::{apis::RuntimeApi, opaque::Block};
 use sc_client_api::Backend as _;
@@ -22,7 +21,7 @@ use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
 use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{finality, mining, rig, rpc};
+use crate::{finality, mining, rig, rpc, trust::Trust};
 
 /// The chain as this node has it: database, state, runtime.
 pub type FullClient = sc_service::TFullClient<
@@ -56,28 +55,6 @@ pub struct Other {
 /// Parts that do not run yet.
 pub type Partial =
     PartialComponents<FullClient, FullBackend, (), PouwImportQueue<Block>, Pool, Other>;
-
-/// What the user takes on trust.
-#[derive(Clone, Copy, Debug)]
-pub struct Trust {
-    /// Which blocks need a proof of work.
-    pub verify: VerifyBlocks,
-    /// A block that is final for certain.
-    pub checkpoint: Option<TrustedTarget>,
-}
-
-/// Refuses a database whose chain has another block than the checkpoint.
-fn check_database(client: &FullClient, checkpoint: TrustedTarget) -> Result<(), ServiceError> {
-    let TrustedTarget { number, hash } = checkpoint;
-    match client.hash(number)?.filter(|found| *found != hash) {
-        Some(found) => Err(ServiceError::Other(format!(
-            "block {number} is {found:?} in this database, and --checkpoint says {hash:?}: if that is right, this node has \
-             followed a false history; take blocks back that are not final with `labora revert`, or remove all with \
-             `labora purge-chain`, and sync again"
-        ))),
-        None => Ok(()),
-    }
-}
 
 /// Opens the database and builds what needs no network; `is_author` says whether the node will make blocks.
 pub fn new_partial(
@@ -126,9 +103,7 @@ pub fn new_partial(
         .build(),
     );
 
-    if let Some(checkpoint) = trust.checkpoint {
-        check_database(&client, checkpoint)?;
-    }
+    trust.check_database(&client)?;
     let engine = Engine::new(client.clone(), system_clock(), trust.checkpoint);
     let (block_import, justifications, finality) = finality::new_partial(
         config,

@@ -164,15 +164,10 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         &self,
         sealed: &SealedHeader<B::Header>,
     ) -> Result<(), EngineError> {
-        match self.checkpoint {
-            Some(target) if target.number == sealed.number && target.hash != sealed.hash => {
-                Err(EngineError::NotTheFinalOne {
-                    got: sealed.hash,
-                    finalised: target.hash,
-                })
-            }
-            _ => Ok(()),
+        if let Some(target) = self.checkpoint {
+            target.is(sealed.number, sealed.hash)?;
         }
+        Ok(())
     }
 
     /// Checks a header against its parent, the clock and the checkpoint.

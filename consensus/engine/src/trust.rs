@@ -15,7 +15,7 @@ use sc_network_sync::strategy::warp::{
 use sp_core::H256;
 use sp_runtime::traits::{Block as BlockT, Header};
 
-use crate::{chain::number_of, engine::Engine};
+use crate::{chain::number_of, engine::Engine, error::EngineError};
 
 /// A block that finality vouches for.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
@@ -31,6 +31,18 @@ impl TrustedTarget {
         Self {
             number: number_of(header),
             hash: header.hash(),
+        }
+    }
+
+    /// Whether this block is it; an error if it is another of its number.
+    pub(crate) fn is(self, number: u32, hash: H256) -> Result<bool, EngineError> {
+        match number == self.number {
+            false => Ok(false),
+            true if hash == self.hash => Ok(true),
+            true => Err(EngineError::NotTheFinalOne {
+                got: hash,
+                finalised: self.hash,
+            }),
         }
     }
 }

@@ -108,12 +108,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         if sealed.number > target.number {
             return Ok(None);
         }
-        if sealed.number == target.number && sealed.hash != target.hash {
-            return Err(EngineError::NotTheFinalOne {
-                got: sealed.hash,
-                finalised: target.hash,
-            });
-        }
+        target.is(sealed.number, sealed.hash)?;
         Ok(Some(Evidence::Vouched {
             block: sealed.hash,
             by: target,

@@ -1,4 +1,4 @@
-//! What a worker and its devices do, for Prometheus.
+//! What a worker and its devices do, for Prometheus: the same statistics that RPC tells, so the two never disagree.
 
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 

@@ -40,8 +40,6 @@ pub struct Lanes<B: BlockT<Hash = H256>> {
 #[derive(Default)]
 struct Waiting {
     places: HashMap<H256, Place>,
-    /// How many wait in each queue.
-    blocks: [usize; LANES],
 }
 
 struct Place {
@@ -62,10 +60,8 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
     /// The queue for blocks of which each is the next one's parent; they count as waiting there from here on.
     pub(crate) fn enter(&self, run: &[IncomingBlock<B>]) -> usize {
         let mut waiting = self.waiting.lock();
-        let behind = run.iter().rev();
-        let behind = behind
-            .filter_map(|block| self.behind(&waiting, block))
-            .next();
+        let mut newest_first = run.iter().rev();
+        let behind = newest_first.find_map(|block| self.behind(&waiting, block));
         let lane = match behind {
             Some(lane) if lane != AT_ONCE => lane,
             _ if self.need_nothing(run) => AT_ONCE,
@@ -74,14 +70,10 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
             None if self.has_parent(run) => waiting.lane_for(sender(run), Waiting::shortest),
             None => waiting.lane_for(sender(run), Waiting::longest),
         };
-        let Waiting { places, blocks } = &mut *waiting;
         for block in run {
-            places.entry(block.hash).or_insert_with(|| {
-                blocks[lane] += 1;
-                Place {
-                    lane,
-                    sender: block.origin,
-                }
+            waiting.places.entry(block.hash).or_insert(Place {
+                lane,
+                sender: block.origin,
             });
         }
         lane
@@ -91,9 +83,7 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
     pub(crate) fn leave(&self, blocks: impl Iterator<Item = H256>) {
         let mut waiting = self.waiting.lock();
         for block in blocks {
-            if let Some(place) = waiting.places.remove(&block) {
-                waiting.blocks[place.lane] -= 1;
-            }
+            waiting.places.remove(&block);
         }
     }
 
@@ -169,16 +159,23 @@ impl Waiting {
 
     /// The first in which the fewest wait.
     fn shortest(&self) -> usize {
-        asking()
-            .min_by_key(|lane| self.blocks[*lane])
-            .unwrap_or(AT_ONCE)
+        let blocks = self.blocks();
+        asking().min_by_key(|lane| blocks[*lane]).unwrap_or(AT_ONCE)
     }
 
     /// The one in which the most wait.
     fn longest(&self) -> usize {
-        asking()
-            .max_by_key(|lane| self.blocks[*lane])
-            .unwrap_or(AT_ONCE)
+        let blocks = self.blocks();
+        asking().max_by_key(|lane| blocks[*lane]).unwrap_or(AT_ONCE)
+    }
+
+    /// How many wait in each queue.
+    fn blocks(&self) -> [usize; LANES] {
+        let mut blocks = [0; LANES];
+        for place in self.places.values() {
+            blocks[place.lane] += 1;
+        }
+        blocks
     }
 }
 

@@ -39,11 +39,7 @@ impl<B: BlockT<Hash = H256>> PouwImportQueue<B> {
         lanes: Arc<Lanes<B>>,
     ) -> Self {
         let queues = std::array::from_fn(queue);
-        let service = Service {
-            queues: queues.each_ref().map(|queue| queue.service()),
-            lookahead,
-            lanes,
-        };
+        let service = Service::of(&queues, lookahead, lanes);
         Self { queues, service }
     }
 
@@ -57,6 +53,20 @@ struct Service<B: BlockT<Hash = H256>> {
     queues: [Box<dyn ImportQueueService<B>>; LANES],
     lookahead: Arc<Lookahead>,
     lanes: Arc<Lanes<B>>,
+}
+
+impl<B: BlockT<Hash = H256>> Service<B> {
+    fn of(
+        queues: &[BasicQueue<B>; LANES],
+        lookahead: Arc<Lookahead>,
+        lanes: Arc<Lanes<B>>,
+    ) -> Self {
+        Self {
+            queues: queues.each_ref().map(|queue| queue.service()),
+            lookahead,
+            lanes,
+        }
+    }
 }
 
 impl<B: BlockT<Hash = H256>> ImportQueueService<B> for Service<B> {
@@ -169,11 +179,10 @@ impl<B: BlockT<Hash = H256>> Link<B> for Through<'_, B> {
 #[async_trait::async_trait]
 impl<B: BlockT<Hash = H256>> ImportQueue<B> for PouwImportQueue<B> {
     fn service(&self) -> Box<dyn ImportQueueService<B>> {
-        Box::new(Service {
-            queues: self.queues.each_ref().map(|queue| queue.service()),
-            lookahead: self.service.lookahead.clone(),
-            lanes: self.service.lanes.clone(),
-        })
+        let Service {
+            lookahead, lanes, ..
+        } = &self.service;
+        Box::new(Service::of(&self.queues, lookahead.clone(), lanes.clone()))
     }
 
     fn service_ref(&mut self) -> &mut dyn ImportQueueService<B> {
