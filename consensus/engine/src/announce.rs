@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::{
     chain::number_of,
     engine::{Engine, Verified},
-    error::{EngineError, Fault},
+    error::{Conduct, EngineError, Fault},
     exchange::{Hints, ProofSource, fetch_proof},
     header::SealedHeader,
     import::is_better,
@@ -146,7 +146,7 @@ impl<B: BlockT<Hash = H256>> Judge<B> {
         let missing = EngineError::ProofMissing {
             block: sealed.hash,
             asked: 0,
-            sender_failed: false,
+            sender: Conduct::Blameless,
         };
         let _turn = self.asking.try_acquire().map_err(|_| missing)?;
         fetch_proof(&*self.source, &self.engine, sealed, Hints::default()).await

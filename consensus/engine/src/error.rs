@@ -13,6 +13,17 @@ pub enum Fault {
     Ours,
 }
 
+/// How the peer that sent a block took the question for its proof, which nobody else had either.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Conduct {
+    /// It answered, without a valid proof.
+    Failed,
+    /// It said nothing in time, while others answered: the line was not to blame.
+    Silent,
+    /// It is not known, could not be asked, or had a good reason.
+    Blameless,
+}
+
 /// Why the engine refuses something. Fields carry what came and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -92,8 +103,8 @@ pub enum EngineError {
         block: H256,
         /// How many peers were asked.
         asked: usize,
-        /// Whether the very peer that sent the block answered without a valid proof.
-        sender_failed: bool,
+        /// What the very peer that sent the block did.
+        sender: Conduct,
     },
     /// The block has the number of one that is proved final, and is another.
     #[error("block {got:?} has the number of {finalised:?}, which finality is proved of")]
@@ -169,13 +180,13 @@ impl EngineError {
             | Self::NotTheFinalOne { .. }
             | Self::UntrustedState(_)
             | Self::ProofMissing {
-                sender_failed: true,
+                sender: Conduct::Failed,
                 ..
             } => Fault::Sender,
             Self::TooLate { .. }
             | Self::ProofOfAnother { .. }
             | Self::ProofMissing {
-                sender_failed: false,
+                sender: Conduct::Silent | Conduct::Blameless,
                 ..
             }
             | Self::Unverified(_)

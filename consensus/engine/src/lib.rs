@@ -51,7 +51,7 @@ pub use authoring::{
 };
 pub use chain::{Chain, Tips};
 pub use engine::{Engine, Verified};
-pub use error::{EngineError, Fault};
+pub use error::{Conduct, EngineError, Fault};
 pub use exchange::{
     Bound, Finality, FinalitySource, InTurn, NetworkFinality, NetworkProofs, NoFinality,
     PouwImportQueue, ProofRequestHandler, ProofSource,

@@ -17,8 +17,8 @@ use crate::{
     Sources,
     chain::number_of,
     engine::{Engine, Verified},
-    error::{EngineError, Fault},
-    exchange::{Finality, Hints, Lookahead, MAX_HASHES, fetch_proof},
+    error::{Conduct, EngineError, Fault},
+    exchange::{Finality, Hints, Lookahead, MAX_HASHES, Offence, fetch_proof},
     header::SealedHeader,
     import::{EVIDENCE_KEY, Evidence},
     store::encoded_proof,
@@ -82,10 +82,12 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         }
         match self.proved(sealed, hints).await {
             Err(missing @ EngineError::ProofMissing { .. }) => {
-                match self.final_or(sealed, sender, missing).await {
-                    Err(missing) if self.is_cut_off(sealed)? => Err(blameless(missing)),
+                let decided = match self.final_or(sealed, sender, missing).await {
+                    Err(missing) if self.is_cut_off(sealed)? => Err(with_good_reason(missing)),
                     decided => decided,
-                }
+                };
+                self.note_silence(sender, &decided);
+                decided
             }
             proved => proved.map(Evidence::Work),
         }
@@ -142,7 +144,8 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         if hints.next.len() + 1 < MAX_HASHES || self.engine.proofs.holds(sealed.hash) {
             return Ok(None);
         }
-        let (_, vouched) = self.ask_if_final(sealed, hints.sender).await?;
+        // The sender is asked in its turn only: it may be one that says nothing.
+        let (_, vouched) = self.ask_if_final(sealed, None).await?;
         Ok(vouched)
     }
 
@@ -153,11 +156,23 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         sender: Option<PeerId>,
         missing: EngineError,
     ) -> Result<Evidence, EngineError> {
+        // Whoever says nothing is not waited for a second time.
+        let is_silent = says_nothing(&missing);
+        let sender = sender.filter(|_| !is_silent);
         match self.ask_if_final(sealed, sender).await? {
             (_, Some(vouched)) => Ok(vouched),
-            // Whoever sent the block may have dropped the proof with good reason.
-            (Finality::Unknown, None) => Err(blameless(missing)),
+            // Whoever sent the block may have dropped the proof with good reason, and then says so.
+            (Finality::Unknown, None) if !is_silent => Err(with_good_reason(missing)),
+            (Finality::Unknown, None) => Err(missing),
             (Finality::Proved(_) | Finality::NothingNewer, None) => Err(missing),
+        }
+    }
+
+    /// Whoever sends blocks and says nothing about their proofs keeps others waiting.
+    fn note_silence(&self, sender: Option<PeerId>, decided: &Result<Evidence, EngineError>) {
+        let is_silent = decided.as_ref().err().is_some_and(says_nothing);
+        if let Some(sender) = sender.filter(|_| is_silent) {
+            self.sources.proofs.report(sender, Offence::Silence);
         }
     }
 
@@ -205,13 +220,19 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
     }
 }
 
+/// Whether a proof is missing whose block's sender says nothing.
+fn says_nothing(error: &EngineError) -> bool {
+    let silent = Conduct::Silent;
+    matches!(error, EngineError::ProofMissing { sender, .. } if *sender == silent)
+}
+
 /// A missing proof that is not held against whoever sent the block.
-fn blameless(error: EngineError) -> EngineError {
+fn with_good_reason(error: EngineError) -> EngineError {
     match error {
         EngineError::ProofMissing { block, asked, .. } => EngineError::ProofMissing {
             block,
             asked,
-            sender_failed: false,
+            sender: Conduct::Blameless,
         },
         other => other,
     }

@@ -25,7 +25,7 @@ use sp_runtime::{SaturatedConversion, traits::Block as BlockT};
 use super::{MAX_HASHES, WireError, decode_answer};
 use crate::{
     engine::{Engine, Verified},
-    error::EngineError,
+    error::{Conduct, EngineError},
     header::SealedHeader,
     stats::Answered,
 };
@@ -38,7 +38,7 @@ pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A peer that has not answered by then is still waited for, but another is asked beside it: one peer that says nothing must
 /// not hold up a block whose proof others have.
-const ASK_ANOTHER: Duration = Duration::from_secs(2);
+pub(crate) const ASK_ANOTHER: Duration = Duration::from_secs(2);
 
 /// What a peer did wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,6 +47,8 @@ pub enum Offence {
     MalformedAnswer,
     /// It gave a proof that does not prove the block.
     WrongProof,
+    /// It sent a block and said nothing when it was asked for the proof, which nobody else had either.
+    Silence,
 }
 
 impl Offence {
@@ -57,6 +59,9 @@ impl Offence {
             }
             // A proof is kept only where it was verified, so nobody honest holds a wrong one.
             Self::WrongProof => ReputationChange::new_fatal("Wrong proof of work"),
+            // A bad line is no crime, but such a block keeps others waiting. The network hangs up at 71 % of `i32::MIN` and
+            // forgives a two-hundredth each second: twice within three minutes is too much.
+            Self::Silence => ReputationChange::new(-(1 << 30), "No proof of a block that it sent"),
         }
     }
 }
@@ -131,7 +136,7 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     );
     blocks.truncate(MAX_HASHES);
     let blocks = &blocks[..];
-    let (mut asked, mut sender_failed) = (Vec::new(), false);
+    let (mut asked, mut said) = (Vec::new(), Said::by(hints.sender));
     let mut answers = FuturesUnordered::new();
     loop {
         // Peers may have come since the last one was asked.
@@ -140,13 +145,15 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
         if let Some(peer) = next.filter(|_| asked.len() < MAX_PEERS_ASKED) {
             asked.push(peer);
             let limit = engine.sleep(ASK_TIMEOUT);
-            answers.push(async move { (peer, in_time(source.ask(peer, blocks), limit).await) });
+            answers
+                .push(async move { (peer, said_in_time(source.ask(peer, blocks), limit).await) });
         }
         let (peer, answer) = match in_time(answers.next(), engine.sleep(ASK_ANOTHER)).await {
             Some(Some((peer, Some(answer)))) => (peer, answer),
             Some(Some((peer, None))) => {
                 tracing::debug!(%peer, block = ?sealed.hash, "Peer said nothing in time");
                 engine.tally.answered(Answered::Not);
+                said.nothing(peer);
                 continue;
             }
             // There is time to ask another.
@@ -166,7 +173,7 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
             }
             Judgement::NotProved(how) => {
                 engine.tally.answered(how);
-                sender_failed |= how != Answered::Not && Some(peer) == hints.sender;
+                said.no_proof(peer, how);
             }
         }
     }
@@ -174,8 +181,61 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
     Err(EngineError::ProofMissing {
         block: sealed.hash,
         asked: asked.len(),
-        sender_failed,
+        sender: said.verdict(),
     })
+}
+
+/// What came of asking for a proof that nobody gave.
+struct Said {
+    sender: Option<PeerId>,
+    by_sender: Conduct,
+    somebody_answered: bool,
+}
+
+impl Said {
+    fn by(sender: Option<PeerId>) -> Self {
+        Self {
+            sender,
+            by_sender: Conduct::Blameless,
+            somebody_answered: false,
+        }
+    }
+
+    /// A peer let the time pass.
+    fn nothing(&mut self, peer: PeerId) {
+        if Some(peer) == self.sender {
+            self.by_sender = Conduct::Silent;
+        }
+    }
+
+    /// A peer answered without a proof, or the line broke.
+    fn no_proof(&mut self, peer: PeerId, how: Answered) {
+        if how == Answered::Not {
+            return;
+        }
+        self.somebody_answered = true;
+        if Some(peer) == self.sender {
+            self.by_sender = Conduct::Failed;
+        }
+    }
+
+    fn verdict(self) -> Conduct {
+        match self.by_sender {
+            Conduct::Silent if !self.somebody_answered => Conduct::Blameless,
+            said => said,
+        }
+    }
+}
+
+/// What `answer` resolves to before `limit` does, unless that is that the network waited as long.
+async fn said_in_time<T>(
+    answer: impl Future<Output = Result<T, AskError>> + Unpin,
+    limit: impl Future<Output = ()> + Unpin,
+) -> Option<Result<T, AskError>> {
+    match in_time(answer, limit).await? {
+        Err(AskError::Network(RequestFailure::Network(OutboundFailure::Timeout))) => None,
+        answer => Some(answer),
+    }
 }
 
 /// What an answer is worth.

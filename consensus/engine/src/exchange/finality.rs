@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use futures_timer::Delay;
 use parity_scale_codec::Encode;
 use sc_network::{IfDisconnected, ProtocolName, ReputationChange};
@@ -13,7 +14,7 @@ use sp_core::H256;
 use sp_runtime::traits::Block as BlockT;
 
 use super::{
-    client::{ASK_TIMEOUT, Bound, first_few, in_time},
+    client::{ASK_ANOTHER, ASK_TIMEOUT, Bound, first_few, in_time},
     on_chain,
 };
 use crate::{
@@ -165,21 +166,41 @@ impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
             return Finality::Unknown;
         };
         let peers = first_few(bound.peers(u32::MAX).await, sender);
-        first_proved(peers, reach, sender, |peer| self.ask(bound, peer)).await
+        let ask = |peer| self.ask(bound, peer);
+        first_proved(peers, reach, sender, ask, || {
+            Delay::new(ASK_ANOTHER).boxed()
+        })
+        .await
     }
 }
 
 /// What the first peer proves that proves finality up to `reach`, else the most that any of them knows; `ask` gives `None`
-/// for one that did not answer.
+/// for one that did not answer. After each `pause` without an answer another is asked beside those that say nothing.
 pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
     peers: Vec<PeerId>,
     reach: u32,
     sender: Option<PeerId>,
     ask: impl Fn(PeerId) -> F,
+    pause: impl Fn() -> BoxFuture<'static, ()>,
 ) -> Finality {
-    let (mut said, mut sender_is_silent) = (Finality::Unknown, false);
-    for peer in peers {
-        match ask(peer).await {
+    let (mut said, mut awaited, mut sender_is_silent) = (Finality::Unknown, sender, false);
+    let (ask, mut left, mut answers) = (&ask, peers.into_iter(), FuturesUnordered::new());
+    loop {
+        let next = left.next();
+        let all_are_asked = next.is_none();
+        answers.extend(next.map(|peer| async move { (peer, ask(peer).await) }));
+        let Some(answered) = in_time(answers.next(), pause()).await else {
+            // Whoever else says nothing is not waited for.
+            match all_are_asked && awaited.is_none() && said != Finality::Unknown {
+                true => break,
+                false => continue,
+            }
+        };
+        let Some((peer, answer)) = answered else {
+            break;
+        };
+        awaited = awaited.filter(|sender| *sender != peer);
+        match answer {
             Some(Finality::Proved(target)) if target.number >= reach => {
                 return Finality::Proved(target);
             }
@@ -197,6 +218,10 @@ pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use futures::future::pending;
+
     use super::*;
 
     fn up_to(number: u32) -> Option<Finality> {
@@ -208,9 +233,13 @@ mod tests {
         let peers: Vec<PeerId> = answers.iter().map(|_| PeerId::random()).collect();
         let answer = |asked| answers[peers.iter().position(|peer| *peer == asked).unwrap()];
         let sender = peers.first().copied();
-        first_proved(peers.clone(), 5, sender, |peer| {
-            std::future::ready(answer(peer))
-        })
+        first_proved(
+            peers.clone(),
+            5,
+            sender,
+            |peer| std::future::ready(answer(peer)),
+            || pending().boxed(),
+        )
         .await
     }
 
@@ -232,5 +261,43 @@ mod tests {
         assert_eq!(said(&[None, up_to(4)]).await, Finality::Unknown);
         assert_eq!(said(&[None, up_to(5)]).await, up_to(5).unwrap());
         assert_eq!(said(&[Some(nothing), None]).await, nothing);
+    }
+
+    /// What is said where peers without an answer here never give one.
+    async fn said_beside_silence(sender: Option<usize>, answers: &[Option<Finality>]) -> Finality {
+        let peers: Vec<PeerId> = answers.iter().map(|_| PeerId::random()).collect();
+        let answer = |asked| answers[peers.iter().position(|peer| *peer == asked).unwrap()];
+        let sender = sender.map(|at| peers[at]);
+        let ask = |peer| async move {
+            match answer(peer) {
+                None => pending().await,
+                said => said,
+            }
+        };
+        // Some times pass, and then no more.
+        let passed = Cell::new(0);
+        let pause = || match passed.replace(passed.get() + 1) {
+            0..8 => async {}.boxed(),
+            _ => pending().boxed(),
+        };
+        first_proved(peers.clone(), 5, sender, ask, pause).await
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_keeps_others_from_nothing() {
+        let nothing = Some(Finality::NothingNewer);
+        let proof = up_to(6).unwrap();
+        assert_eq!(
+            said_beside_silence(None, &[None, None, up_to(6)]).await,
+            proof
+        );
+        assert_eq!(said_beside_silence(Some(0), &[None, up_to(6)]).await, proof);
+        assert_eq!(
+            said_beside_silence(None, &[None, nothing, None]).await,
+            Finality::NothingNewer
+        );
+        // The sender of the block may have a proof.
+        let waits = said_beside_silence(Some(0), &[None, nothing]).now_or_never();
+        assert_eq!(waits, None);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use lanes::AT_ONCE;
 
 #[cfg(test)]
 pub(crate) use {
-    client::{ASK_TIMEOUT, first_few, in_time},
+    client::{ASK_ANOTHER, ASK_TIMEOUT, first_few, in_time},
     finality::first_proved,
     lanes::LANES,
 };

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{FutureExt, pending};
+use futures::future::{BoxFuture, FutureExt, pending};
 use futures_timer::Delay;
 use parking_lot::Mutex;
 use sc_consensus::{
@@ -239,10 +239,20 @@ impl Node {
 
     /// A node for which what a peer may take at most never ends, and every shorter time at once.
     pub(super) fn in_no_time(peers: Arc<MockPeers>) -> Self {
+        Self::with_limit(peers, || pending().boxed())
+    }
+
+    /// A node for which every time ends at once.
+    pub(super) fn without_patience(peers: Arc<MockPeers>) -> Self {
+        Self::with_limit(peers, at_once)
+    }
+
+    /// Shorter times than what a peer may take end at once.
+    fn with_limit(peers: Arc<MockPeers>, limit: fn() -> BoxFuture<'static, ()>) -> Self {
         let machine = Machine {
-            sleep: Arc::new(|pause| match pause < ASK_TIMEOUT {
-                true => Delay::new(Duration::from_millis(1)).boxed(),
-                false => pending().boxed(),
+            sleep: Arc::new(move |pause| match pause < ASK_TIMEOUT {
+                true => at_once(),
+                false => limit(),
             }),
             ..Machine::real(Arc::new(|| NOW_MS))
         };
@@ -339,6 +349,10 @@ pub(super) enum SyncError {
     SenderBanned(String),
     /// Import refused: sync tries again.
     NotNow(String),
+}
+
+fn at_once() -> BoxFuture<'static, ()> {
+    Delay::new(Duration::from_millis(1)).boxed()
 }
 
 /// A block as sync hands it to the import queue.

@@ -10,6 +10,7 @@ use std::{
 
 use labora_pouw::Proof;
 use parking_lot::Mutex;
+use sc_network::{OutboundFailure, RequestFailure};
 use sc_network_types::PeerId;
 use sp_core::H256;
 
@@ -24,10 +25,12 @@ use crate::{
 pub(super) enum Answer {
     /// These proofs, and `None` for every other block.
     Proofs(HashMap<H256, Proof>),
-    /// Nothing, in time.
-    Silence,
+    /// Nothing: the line broke.
+    Broken,
     /// Nothing, and the request stays open.
     Never,
+    /// Nothing, until the network waits no longer.
+    TimedOut,
     /// Bytes that do not decode.
     Malformed,
 }
@@ -95,7 +98,8 @@ impl ProofSource for MockPeers {
             }
             .into()),
             Some(Answer::Never) => futures::future::pending().await,
-            Some(Answer::Silence) | None => Err(AskError::NoNetwork),
+            Some(Answer::TimedOut) => Err(RequestFailure::Network(OutboundFailure::Timeout).into()),
+            Some(Answer::Broken) | None => Err(AskError::NoNetwork),
         }
     }
 

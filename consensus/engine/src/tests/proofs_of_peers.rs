@@ -90,7 +90,7 @@ async fn a_malformed_answer_is_reported() {
 #[tokio::test]
 async fn a_missing_proof_keeps_the_block_out_and_bans_nobody_who_may_be_honest() {
     let silent = PeerId::random();
-    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Silence)]);
+    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Broken)]);
     node.lookahead
         .remember(&[incoming(&blocks[0], Some(silent))]);
     let error = node.sync(&blocks[0].header).await.unwrap_err();
@@ -110,6 +110,34 @@ async fn another_peer_is_asked_beside_one_that_says_nothing() {
     node.sync(&blocks[0].header).await.unwrap();
     assert_eq!(node.chain.best().hash(), blocks[0].hash());
     assert_eq!(peers.asked_peers(), [silent, honest]);
+}
+
+/// What the sender of a block that nobody has a proof of is reported for, by what it and another peer answer.
+async fn reported(of_sender: Answer, of_other: Answer) -> Vec<Offence> {
+    let (sender, other) = (PeerId::random(), PeerId::random());
+    let peers = MockPeers::of(vec![(other, of_other), (sender, of_sender)]);
+    let node = Node::without_patience(peers.clone());
+    let blocks = chain_of(1);
+    node.lookahead
+        .remember(&[incoming(&blocks[0], Some(sender))]);
+    assert!(node.sync(&blocks[0].header).await.is_err());
+    let reported = peers.reported.lock();
+    assert!(reported.iter().all(|(peer, _)| *peer == sender));
+    reported.iter().map(|(_, offence)| *offence).collect()
+}
+
+#[tokio::test]
+async fn a_sender_that_says_nothing_is_reported_where_others_answer() {
+    let nothing = || MockPeers::holding(&[]);
+    assert_eq!(reported(Answer::Never, nothing()).await, [Offence::Silence]);
+    assert_eq!(
+        reported(Answer::TimedOut, nothing()).await,
+        [Offence::Silence]
+    );
+    // The line may be to blame: nobody answers, or it broke.
+    assert_eq!(reported(Answer::Never, Answer::Never).await, []);
+    assert_eq!(reported(Answer::Never, Answer::Broken).await, []);
+    assert_eq!(reported(Answer::Broken, nothing()).await, []);
 }
 
 #[test]
@@ -152,7 +180,7 @@ fn verification_asks_no_clock_that_ends_with_the_runtime() {
     // The import queue's blocking task goes on while the runtime ends; a runtime without a clock stands for that.
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let silent = PeerId::random();
-    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Silence)]);
+    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Broken)]);
     let result = runtime.block_on(node.sync(&blocks[0].header));
     assert!(matches!(result, Err(SyncError::NotNow(_))), "{result:?}");
 }

@@ -41,10 +41,15 @@ struct Links {
     asked: u64,
     /// Who does not speak with whom any more, and until when.
     banned: HashMap<(usize, usize), Ms>,
+    /// Who sent whom a block and last said nothing about its proof, and when.
+    silent: HashMap<(usize, usize), Ms>,
 }
 
 /// How long a peer that did wrong is kept away.
 const BAN_MS: Ms = 8_000;
+
+/// How soon after the first silence the second is one too many, by the SDK's reputations.
+const SILENCE_MS: Ms = 175_000;
 
 impl Context {
     pub(super) fn new(plan: Plan, rng: Rng) -> Arc<Self> {
@@ -53,6 +58,7 @@ impl Context {
             healed: false,
             asked: 0,
             banned: HashMap::new(),
+            silent: HashMap::new(),
         };
         Arc::new(Self {
             ids: (0..plan.peers()).map(peer_id).collect(),
@@ -161,6 +167,21 @@ impl Context {
         } else if self.is_honest(of) {
             self.broke(format!("node {by} hangs up on honest node {of}: {why}"));
         }
+        self.ban(by, of);
+    }
+
+    /// Node `of` sent `by` a block, and said nothing when it was asked for the proof, as whoever is cut off may.
+    pub(super) fn silent(&self, by: usize, of: usize) {
+        let now = self.timeline.now();
+        let last = self.links.lock().silent.insert((by, of), now);
+        if last.is_none_or(|last| last + SILENCE_MS < now) {
+            return;
+        }
+        self.show(|| format!("node {by} hangs up on {of}, which says nothing"));
+        self.count(|stats| match self.is_honest(of) {
+            true => stats.honest_peers_banned_for_silence += 1,
+            false => stats.peers_banned_for_silence += 1,
+        });
         self.ban(by, of);
     }
 

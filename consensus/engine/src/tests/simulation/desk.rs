@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures::channel::oneshot;
 use parity_scale_codec::Encode;
 use parking_lot::Mutex;
+use sc_network::{OutboundFailure, RequestFailure};
 use sc_network_types::PeerId;
 use sp_blockchain::HeaderBackend;
 use sp_core::H256;
@@ -19,8 +20,8 @@ use super::{
 use crate::{
     Finality, FinalitySource, ProofSource, TrustedTarget,
     exchange::{
-        ASK_TIMEOUT, AskError, Offence, decode_answer, decode_request, encode_answer, first_few,
-        first_proved, in_time,
+        ASK_ANOTHER, ASK_TIMEOUT, AskError, Offence, decode_answer, decode_request, encode_answer,
+        first_few, first_proved, in_time,
     },
     store::encoded_proof,
 };
@@ -161,13 +162,17 @@ impl ProofSource for Desk {
         let ask = |id| Message::AskProofs { id, request };
         match self.question(peer, ask).await {
             Some(Answer::Proofs(bytes)) => Ok(decode_answer(&bytes, blocks.len())?),
-            _ => Err(AskError::NoNetwork),
+            Some(_) => Err(AskError::NoNetwork),
+            None => Err(RequestFailure::Network(OutboundFailure::Timeout).into()),
         }
     }
 
     fn report(&self, peer: PeerId, offence: Offence) {
         let peer = self.context.peer(peer);
-        self.context.blame(self.me, peer, &format!("{offence:?}"));
+        match offence {
+            Offence::Silence => self.context.silent(self.me, peer),
+            offence => self.context.blame(self.me, peer, &format!("{offence:?}")),
+        }
     }
 }
 
@@ -176,6 +181,8 @@ impl FinalitySource for Desk {
     async fn newest(&self, reach: u32, sender: Option<PeerId>) -> Finality {
         let from = self.chain.finalised().0;
         let peers = first_few(self.peers(u32::MAX).await, sender);
-        first_proved(peers, reach, sender, |peer| self.final_at(peer, from)).await
+        let ask = |peer| self.final_at(peer, from);
+        let pause = || self.context.timeline.sleep(millis(ASK_ANOTHER));
+        first_proved(peers, reach, sender, ask, pause).await
     }
 }

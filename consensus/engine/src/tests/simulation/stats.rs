@@ -63,6 +63,9 @@ stats! {
     peers_banned,
     /// Each is looked at by the checker's rules.
     honest_peers_banned,
+    peers_banned_for_silence,
+    /// Their answers were lost on the way.
+    honest_peers_banned_for_silence,
     blocks_mined_to_heal,
     stalled_after_equivocation,
 }
