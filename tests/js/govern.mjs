@@ -2,10 +2,12 @@
 //
 // Usage: node govern.mjs ws://127.0.0.1:PORT upgrade FILE.wasm
 //        node govern.mjs ws://127.0.0.1:PORT recover STASH...
+//        node govern.mjs ws://127.0.0.1:PORT rekey ws://127.0.0.1:PORT URI...
 //
 // `upgrade` sets the chain's code, and waits for the block that has it. `recover` goes by docs/runbook.md: takes validators
 // that are gone for good out of the elections, has others elected soon, waits until the lost ones are out of the next session,
-// and notes that finality has stalled, so that the change is forced. Exit status 1, with the reason on stderr, if anything is not as it must be.
+// and notes that finality has stalled, so that the change is forced. `rekey` has the second node make a new key for each of
+// these validators, who name it as theirs; they vote with it from the session after next. Exit status 1, with the reason on stderr, if anything is not as it must be.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -80,9 +82,24 @@ async function recover(api, root, gone) {
   console.log(JSON.stringify({ stalledAt: finalised }));
 }
 
+async function rekey(api, _, [machine, ...uris]) {
+  assert(uris.length > 0, 'name the validators');
+  const provider = new WsProvider(machine, 500, {}, 60_000);
+  await provider.isReady;
+  const keyring = new Keyring({ type: 'sr25519' });
+  for (const uri of uris) {
+    const stash = keyring.addFromUri(uri);
+    const owner = `0x${Buffer.from(stash.publicKey).toString('hex')}`;
+    const { keys, proof } = await provider.send('author_rotateKeysWithOwner', [owner]);
+    await include(api, api.tx.session.setKeys(keys, proof), stash, { limitMs: LIMIT_MS });
+    console.log(JSON.stringify({ uri, keys }));
+  }
+  await provider.disconnect();
+}
+
 async function main([url, task, ...rest]) {
-  const tasks = { upgrade, recover };
-  assert(/^wss?:\/\//.test(url ?? '') && tasks[task], 'usage: node govern.mjs ws://… upgrade FILE | recover STASH...');
+  const tasks = { upgrade, recover, rekey };
+  assert(/^wss?:\/\//.test(url ?? '') && tasks[task], 'usage: node govern.mjs ws://… upgrade FILE | recover STASH... | rekey ws://… URI...');
   const provider = new WsProvider(url, 500, {}, 60_000);
   const api = await ApiPromise.create({ provider, noInitWarn: true, throwOnConnect: true });
   const root = new Keyring({ type: 'sr25519', ss58Format: api.registry.chainSS58 }).addFromUri('//Alice');

@@ -4,6 +4,7 @@
 use labora_tests::{
     Node, NodeOptions, Outcome,
     binary::refused,
+    js,
     node::Freeze,
     proxy::{Link, Proxy},
     rpc::Rpc,
@@ -136,6 +137,68 @@ async fn without_half_of_the_validators_the_chain_grows_and_finality_waits_for_t
     wait_for_final(third.rpc(), best + 10).await?;
     wait_for_final(fourth.rpc(), best + 10).await?;
     assert_one_final_chain(&[miner.rpc(), third.rpc(), fourth.rpc()]).await?;
+    Ok(())
+}
+
+/// Blocks above the change of authorities: more than a node asks for the proofs of at once, so that whoever comes late asks
+/// first whether they are final.
+const ABOVE_THE_CHANGE: u64 = 24;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finality_that_stalls_where_the_authorities_change_is_followed_by_late_nodes_and_goes_on()
+-> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let validators = network.validators(4).await?;
+    wait_for_final(miner.rpc(), 1).await?;
+
+    // Charlie and Dave will vote with keys of a machine that is down when those begin to count.
+    let mut options = network.options().following();
+    let more = ["--validator", "--unsafe-force-node-key-generation"];
+    options.more.extend(more.map(String::from));
+    let spare = network.start("spare", &options).await?;
+    let mut script = js::script("govern.mjs", &miner)?;
+    script
+        .arg("rekey")
+        .arg(format!("ws://{}", spare.rpc_address()));
+    script.args(["//Charlie", "//Dave"]);
+    println!("{}", js::run(script, SOON).await?);
+    network.known.pop();
+    spare.kill()?;
+
+    let stalled = wait_for("finality to stall", 2 * SOON, || async {
+        let best = miner.rpc().best_number().await?;
+        let finalised = miner.rpc().finalised_number().await?;
+        Ok((best >= finalised + ABOVE_THE_CHANGE).then_some(finalised))
+    })
+    .await?;
+    assert!(stalled > 20, "the keys of a session are known one before");
+    for flags in [&[][..], &["--sync", "warp"]] {
+        let mut options = network.options().following();
+        options.more.extend(flags.iter().map(|flag| (*flag).into()));
+        let level = "peerset=trace,labora_consensus=debug,sync=debug";
+        options.more.extend(["--log".into(), level.into()]);
+        let late = network
+            .start(&format!("late{}", flags.len()), &options)
+            .await?;
+        let reached = miner.rpc().best_number().await?;
+        wait_for_best(late.rpc(), reached).await?;
+        wait_for_final(late.rpc(), stalled).await?;
+        let blamed = late.log().text()?.contains("rong proof of finality");
+        assert!(!blamed, "an honest peer is blamed");
+        late.log().assert_no_panic()?;
+        network.known.pop();
+    }
+    assert_eq!(miner.rpc().finalised_number().await?, stalled);
+
+    // Of the two keys there it votes with one: three of four.
+    let spare = network.start("spare", &options).await?;
+    let reached = miner.rpc().best_number().await?;
+    for node in validators.iter().chain([&miner, &spare]) {
+        wait_for_final(node.rpc(), reached).await?;
+        node.log().assert_no_panic()?;
+    }
+    assert_one_final_chain(&[miner.rpc(), validators[3].rpc(), spare.rpc()]).await?;
     Ok(())
 }
 
