@@ -40,15 +40,24 @@ async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_force
         wait_for_final(node.rpc(), next).await?;
     }
     assert_one_final_chain(&[miner.rpc(), validators[0].rpc(), validators[1].rpc()]).await?;
-    // Whoever comes later follows too.
-    let late = network
-        .start("late", &network.options().following())
-        .await?;
+    // Whoever comes later follows too, and bans nobody for proofs of finality that cannot show the change.
+    let mut options = network.options().following();
+    options
+        .more
+        .extend(["--log".into(), "peerset=trace".into()]);
+    let late = network.start("late", &options).await?;
     wait_for_best(late.rpc(), next).await?;
     assert_eq!(
         late.rpc().hash_at(next).await?,
         miner.rpc().hash_at(next).await?
     );
+    let blame = late.log().text()?;
+    let blamed = blame.matches("Reason: Wrong proof of finality").count();
+    assert!(
+        blamed <= 3,
+        "three peers are blamed once, not {blamed} times"
+    );
+    assert!(!blame.contains("Banned, disconnecting"));
     miner.log().assert_no_panic()
 }
 

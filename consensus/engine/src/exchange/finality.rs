@@ -1,15 +1,20 @@
 //! Asking peers what is final, when a block's proof cannot be had.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use futures_timer::Delay;
 use parity_scale_codec::Encode;
+use parking_lot::Mutex;
 use sc_network::{IfDisconnected, ProtocolName, ReputationChange};
 use sc_network_sync::strategy::warp::{
     EncodedProof, VerificationResult, Verifier, WarpProofRequest, WarpSyncProvider,
 };
 use sc_network_types::PeerId;
+use schnellru::{ByLength, LruMap};
 use sp_core::H256;
 use sp_runtime::traits::Block as BlockT;
 
@@ -24,6 +29,13 @@ use crate::{
 
 /// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
 const MAX_PARTS: usize = 64;
+
+/// Peers that gave a wrong proof are not asked again for so long, and so not blamed again. After a forced change of
+/// authorities, which no proof shows, everybody honest gives wrong ones: that must not add up to a ban.
+const NOT_ASKED: Duration = Duration::from_secs(60);
+
+/// Such peers remembered: 56 bytes each.
+const MAX_NOT_ASKED: u32 = 1024;
 
 /// A proof that GRANDPA's own sets of authorities do not bear out.
 const WRONG: ReputationChange = ReputationChange::new(-(1 << 28), "Wrong proof of finality");
@@ -77,6 +89,30 @@ pub struct NetworkFinality<B: BlockT<Hash = H256>> {
     provider: Arc<dyn WarpSyncProvider<B>>,
     engine: Arc<Engine<B>>,
     bound: OnceLock<Bound<B>>,
+    wrong: Wrong,
+}
+
+/// Who gave a wrong proof last, and when.
+struct Wrong(Mutex<LruMap<PeerId, Instant>>);
+
+impl Wrong {
+    fn new() -> Self {
+        Self(Mutex::new(LruMap::new(ByLength::new(MAX_NOT_ASKED))))
+    }
+
+    /// Notes a wrong proof; whether it is to be held against the peer, as it is once where it was asked several times at once.
+    fn note(&self, peer: PeerId, now: Instant) -> bool {
+        let is_first = self.is_asked(peer, now);
+        if is_first {
+            self.0.lock().insert(peer, now);
+        }
+        is_first
+    }
+
+    fn is_asked(&self, peer: PeerId, now: Instant) -> bool {
+        let last = self.0.lock().peek(&peer).copied();
+        last.is_none_or(|last| now.saturating_duration_since(last) >= NOT_ASKED)
+    }
 }
 
 impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
@@ -92,6 +128,7 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
             provider,
             engine,
             bound: OnceLock::new(),
+            wrong: Wrong::new(),
         })
     }
 
@@ -150,7 +187,9 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
                 }
                 Err(error) => {
                     tracing::debug!(%peer, %error, "Peer gave a wrong proof of finality");
-                    bound.network.report_peer(peer, WRONG);
+                    if self.wrong.note(peer, Instant::now()) {
+                        bound.network.report_peer(peer, WRONG);
+                    }
                     return proved;
                 }
             }
@@ -165,7 +204,10 @@ impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
         let Some(bound) = self.bound.get() else {
             return Finality::Unknown;
         };
-        let peers = first_few(bound.peers(u32::MAX).await, sender);
+        let (peers, now) = (bound.peers(u32::MAX).await, Instant::now());
+        let is_asked = |peer: &PeerId| self.wrong.is_asked(*peer, now);
+        let peers = peers.into_iter().filter(is_asked).collect();
+        let peers = first_few(peers, sender.filter(is_asked));
         let ask = |peer| self.ask(bound, peer);
         first_proved(peers, reach, sender, ask, || {
             Delay::new(ASK_ANOTHER).boxed()
@@ -281,6 +323,21 @@ mod tests {
             _ => pending().boxed(),
         };
         first_proved(peers.clone(), 5, sender, ask, pause).await
+    }
+
+    #[test]
+    fn who_gave_a_wrong_proof_is_not_asked_again_for_a_while() {
+        let (wrong, now) = (Wrong::new(), Instant::now());
+        let (peer, other) = (PeerId::random(), PeerId::random());
+        assert!(wrong.is_asked(peer, now));
+        assert!(wrong.note(peer, now));
+        assert!(!wrong.is_asked(peer, now + NOT_ASKED / 2));
+        assert!(!wrong.note(peer, now + NOT_ASKED / 2));
+        assert!(wrong.is_asked(peer, now + NOT_ASKED));
+        assert!(wrong.is_asked(other, now));
+        // However often: the network hangs up at 71 % of `i32::MIN`, and forgives a two-hundredth each second.
+        let kept = 1.0 - (-NOT_ASKED.as_secs_f64() / 200.0).exp();
+        assert!(f64::from(WRONG.value) / kept > 0.71 * f64::from(i32::MIN));
     }
 
     #[tokio::test]
