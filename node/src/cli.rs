@@ -50,6 +50,14 @@ pub struct Cli {
     #[clap(flatten)]
     pub gemm: GemmParams,
 
+    /// Flags about proofs.
+    #[clap(flatten)]
+    pub proofs: ProofParams,
+}
+
+/// Which proofs a node keeps, and which it wants to see.
+#[derive(Args, Clone, Debug)]
+pub struct ProofParams {
     /// Proofs to keep: `archive` for all, or those of unfinalised blocks and of so many finalised ones.
     #[arg(long = "proofs", value_name = "archive|BLOCKS", value_parser = parse_proofs, default_value = "256")]
     pub keep_proofs: KeepProofs,
@@ -69,7 +77,7 @@ pub struct Cli {
     pub checkpoint: Option<TrustedTarget>,
 }
 
-impl Cli {
+impl ProofParams {
     /// What the user takes on trust.
     pub fn trust(&self) -> Trust {
         Trust {

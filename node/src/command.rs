@@ -83,7 +83,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     task_manager,
                     import_queue,
                     ..
-                } = service::new_partial(&config, cli.trust(), false)?;
+                } = service::new_partial(&config, cli.proofs.trust(), false)?;
                 Ok((command.run(client, import_queue), task_manager))
             })?;
         }
@@ -94,7 +94,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     client,
                     task_manager,
                     ..
-                } = service::new_partial(&config, cli.trust(), false)?;
+                } = service::new_partial(&config, cli.proofs.trust(), false)?;
                 Ok((command.run(client, config.database), task_manager))
             })?;
         }
@@ -105,7 +105,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     client,
                     task_manager,
                     ..
-                } = service::new_partial(&config, cli.trust(), false)?;
+                } = service::new_partial(&config, cli.proofs.trust(), false)?;
                 Ok((command.run(client, config.chain_spec), task_manager))
             })?;
         }
@@ -129,7 +129,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                     task_manager,
                     backend,
                     ..
-                } = service::new_partial(&config, cli.trust(), false)?;
+                } = service::new_partial(&config, cli.proofs.trust(), false)?;
                 let votes = Box::new(|client, _, blocks| {
                     sc_consensus_grandpa::revert(client, blocks)?;
                     Ok(())

@@ -94,8 +94,8 @@ impl Options {
         Ok(Options {
             author,
             peers,
-            keep_proofs: cli.keep_proofs,
-            trust: cli.trust(),
+            keep_proofs: cli.proofs.keep_proofs,
+            trust: cli.proofs.trust(),
             devices,
             limits: cli.limits.limits(),
             gemm,

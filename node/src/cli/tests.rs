@@ -92,7 +92,7 @@ fn proofs_are_kept_for_some_blocks_or_for_ever() {
     assert_eq!(parse_proofs("archive"), Ok(KeepProofs::Archive));
     assert_eq!(parse_proofs("0"), Ok(KeepProofs::Finalised(0)));
     assert_eq!(
-        parse(&[]).map(|cli| cli.keep_proofs),
+        parse(&[]).map(|cli| cli.proofs.keep_proofs),
         Ok(KeepProofs::Finalised(256))
     );
     for value in ["", "all", "-1", "4294967296", "1.5"] {

@@ -15,7 +15,7 @@ use sc_service::BasePath;
 use serde::Serialize;
 
 use crate::{
-    cli::{Cli, GemmParams, MiningParams},
+    cli::{Cli, GemmParams, LimitParams, MiningParams, ProofParams},
     settings::is_local,
     table,
 };
@@ -35,9 +35,17 @@ pub struct DoctorCommand {
     #[clap(flatten)]
     pub mining: MiningParams,
 
+    /// Its flags that keep devices within limits.
+    #[clap(flatten)]
+    pub limits: LimitParams,
+
     /// Its flags about the endpoint that multiplies for users.
     #[clap(flatten)]
     pub gemm: GemmParams,
+
+    /// Its flags about proofs.
+    #[clap(flatten)]
+    pub proofs: ProofParams,
 }
 
 /// How something is.

@@ -91,7 +91,7 @@ const KEY_HINT: &str = "\
 #       --key-type gran --scheme ed25519 --suri FILE
 # and make the key that names it to its peers:
 #   labora key generate-node-key --chain /etc/labora/chain.json --base-path /var/lib/labora
-#   chmod 600 /var/lib/labora/chains/*/network/secret_ed25519
+#   sudo sh -c 'chmod 600 /var/lib/labora/chains/*/network/secret_ed25519'
 ";
 
 /// A member's name, and its id among peers where that is known.
