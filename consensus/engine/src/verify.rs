@@ -163,8 +163,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             (_, Some(vouched)) => Ok(vouched),
             // Whoever sent the block may have dropped the proof with good reason, and then says so.
             (Finality::Unknown, None) if !is_silent => Err(with_good_reason(missing)),
-            (Finality::Unknown, None) => Err(missing),
-            (Finality::Proved(_) | Finality::NothingNewer, None) => Err(missing),
+            (_, None) => Err(missing),
         }
     }
 
@@ -222,8 +221,13 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
 
 /// Whether a proof is missing whose block's sender says nothing.
 fn says_nothing(error: &EngineError) -> bool {
-    let silent = Conduct::Silent;
-    matches!(error, EngineError::ProofMissing { sender, .. } if *sender == silent)
+    matches!(
+        error,
+        EngineError::ProofMissing {
+            sender: Conduct::Silent,
+            ..
+        }
+    )
 }
 
 /// A missing proof that is not held against whoever sent the block.

@@ -102,17 +102,21 @@ impl Wrong {
 
     /// Notes a wrong proof; whether it is to be held against the peer, as it is once where it was asked several times at once.
     fn note(&self, peer: PeerId, now: Instant) -> bool {
-        let is_first = self.is_asked(peer, now);
+        let mut noted = self.0.lock();
+        let is_first = is_over(noted.peek(&peer), now);
         if is_first {
-            self.0.lock().insert(peer, now);
+            noted.insert(peer, now);
         }
         is_first
     }
 
     fn is_asked(&self, peer: PeerId, now: Instant) -> bool {
-        let last = self.0.lock().peek(&peer).copied();
-        last.is_none_or(|last| now.saturating_duration_since(last) >= NOT_ASKED)
+        is_over(self.0.lock().peek(&peer), now)
     }
+}
+
+fn is_over(noted: Option<&Instant>, now: Instant) -> bool {
+    noted.is_none_or(|noted| now.saturating_duration_since(*noted) >= NOT_ASKED)
 }
 
 impl<B: BlockT<Hash = H256>> NetworkFinality<B> {

@@ -89,10 +89,10 @@ async fn a_malformed_answer_is_reported() {
 
 #[tokio::test]
 async fn a_missing_proof_keeps_the_block_out_and_bans_nobody_who_may_be_honest() {
-    let silent = PeerId::random();
-    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Broken)]);
+    let broken = PeerId::random();
+    let (node, _, blocks) = late_node(|_| vec![(broken, Answer::Broken)]);
     node.lookahead
-        .remember(&[incoming(&blocks[0], Some(silent))]);
+        .remember(&[incoming(&blocks[0], Some(broken))]);
     let error = node.sync(&blocks[0].header).await.unwrap_err();
     assert!(
         matches!(&error, SyncError::NotNow(why) if why.contains("1 peers were asked")),
@@ -179,8 +179,8 @@ async fn a_wrong_proof_heard_earlier_does_not_condemn_the_block() {
 fn verification_asks_no_clock_that_ends_with_the_runtime() {
     // The import queue's blocking task goes on while the runtime ends; a runtime without a clock stands for that.
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-    let silent = PeerId::random();
-    let (node, _, blocks) = late_node(|_| vec![(silent, Answer::Broken)]);
+    let broken = PeerId::random();
+    let (node, _, blocks) = late_node(|_| vec![(broken, Answer::Broken)]);
     let result = runtime.block_on(node.sync(&blocks[0].header));
     assert!(matches!(result, Err(SyncError::NotNow(_))), "{result:?}");
 }
