@@ -1,5 +1,7 @@
 //! From the command line to the thing that was asked for.
 
+mod lock;
+
 use std::{
     path::Path,
     process::ExitCode,
@@ -16,6 +18,7 @@ use crate::{
     cli::{Cli, Subcommand},
     devices, doctor, miner, mining, pouw, service, settings, testnet,
 };
+pub use lock::{LockError, lock};
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
@@ -119,7 +122,16 @@ pub fn run() -> sc_cli::Result<ExitCode> {
         }
         Some(Subcommand::PurgeChain(command)) => {
             let runner = cli.create_runner(command)?;
-            runner.sync_run(|config| command.run(config.database))?;
+            runner.sync_run(|config| {
+                // Until the folder is gone, so that no node starts on what is being removed.
+                let _held = match config.database.path() {
+                    Some(folder) => {
+                        lock(folder).map_err(|error| sc_cli::Error::Input(error.to_string()))?
+                    }
+                    None => Vec::new(),
+                };
+                command.run(config.database)
+            })?;
         }
         Some(Subcommand::Revert(command)) => {
             let runner = cli.create_runner(command)?;
@@ -204,7 +216,7 @@ fn name_folder(error: sc_cli::Error, folder: &Path) -> sc_cli::Error {
 }
 
 /// What RocksDB says when another process holds its lock; it has no code of its own.
-pub fn is_locked(words: &str) -> bool {
+fn is_locked(words: &str) -> bool {
     words.contains("lock hold by current process") || words.contains("While lock file")
 }
 

@@ -19,15 +19,14 @@ const DOCTOR_LIMIT: Duration = Duration::from_secs(60);
 /// Until the dev chain must have a block.
 const BLOCK_LIMIT: Duration = Duration::from_secs(120);
 
-/// Looks at a node of the dev chain on `base` whose RPC answers on this port, with more flags.
+/// Looks at a node on `base` whose RPC answers on this port, with more flags; of the dev chain, if they name no other.
 fn doctor(base: &Path, rpc_port: u16, more: &[&str]) -> Outcome<Finished> {
     let port = rpc_port.to_string();
     let mut command = Command::new(binary::labora()?);
-    command
-        .arg("doctor")
-        .arg("--dev")
-        .arg("--base-path")
-        .arg(base);
+    command.arg("doctor").arg("--base-path").arg(base);
+    if !more.contains(&"--chain") {
+        command.arg("--dev");
+    }
     command.args([
         "--rpc-port",
         &port,
@@ -52,11 +51,14 @@ fn findings(base: &Path, rpc_port: u16, status: i32, more: &[&str]) -> Outcome<V
 
 /// Health and words of one finding.
 fn of<'a>(findings: &'a Value, what: &str) -> Outcome<(&'a str, &'a str)> {
-    let found = findings.as_array().into_iter().flatten();
-    let found = found.into_iter().find(|it| it["what"] == what);
-    let found = found.ok_or_else(|| format!("no {what} in {findings:#}"))?;
+    let found = finding(findings, what).ok_or_else(|| format!("no {what} in {findings:#}"))?;
     let text = |field: &str| found[field].as_str().unwrap_or_default();
     Ok((text("health"), text("found")))
+}
+
+fn finding<'a>(findings: &'a Value, what: &str) -> Option<&'a Value> {
+    let mut all = findings.as_array().into_iter().flatten();
+    all.find(|it| it["what"] == what)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +90,18 @@ async fn it_sees_a_node_before_while_and_after_it_runs() -> Outcome {
     let (health, newest) = of(&while_it_runs, "newest block")?;
     assert!(health == "good" && newest.starts_with("block "), "{newest}");
     assert_eq!(of(&while_it_runs, "port of RPC")?.0, "good");
+    // The same port, but asked about another chain.
+    let of_another = findings(&base, port, 1, &["--chain", "local"])?;
+    let (health, found) = of(&of_another, "port of RPC")?;
+    assert!(
+        health == "bad" && found.contains("a node of another chain"),
+        "{found}"
+    );
+    assert_eq!(
+        of(&of_another, "database")?,
+        ("good", "none yet: the first start makes it")
+    );
+    assert!(finding(&of_another, "peers").is_none(), "{of_another:#}");
     let best = node.rpc().best_number().await?;
     assert!(node.stop().await?.success());
 
@@ -138,6 +152,9 @@ async fn what_was_broken_is_found_and_says_what_to_do() -> Outcome {
     let broken = findings(&base, 0, 1, &[])?;
     assert_eq!(of(&broken, "database")?.0, "bad");
     fs::remove_file(&current)?;
+    let damaged = findings(&base, 0, 1, &[])?;
+    let (health, found) = of(&damaged, "database")?;
+    assert!(health == "bad" && found.contains("is damaged"), "{found}");
 
     // Nobody listens where this peer is said to be.
     let gone = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -37,6 +37,38 @@ async fn a_second_process_on_the_same_data_refuses_and_the_first_goes_on() -> Ou
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_not_purged_under_the_node_that_runs_on_it() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+    let mut node = Node::start(&machine, &base, &NodeOptions::dev()).await?;
+    let purge = strings(&[
+        "purge-chain",
+        "--dev",
+        "-y",
+        "--base-path",
+        &base.to_string_lossy(),
+    ]);
+    refused(&purge, &["a node is running", "stop it first"])?;
+    node.assert_running()?;
+    let database = base.join("chains/labora_dev/db/full");
+    assert!(database.join("CURRENT").is_file(), "it was removed");
+    let rpc = node.rpc();
+    let best = rpc.best_number().await?;
+    wait_for("a block after the refusal", REFUSAL_LIMIT, || async move {
+        Ok((rpc.best_number().await? > best).then_some(()))
+    })
+    .await?;
+    node.log().assert_no_panic()?;
+
+    assert!(node.stop().await?.success());
+    let purged = binary::finish(Command::new(binary::labora()?).args(&purge), REFUSAL_LIMIT)?;
+    assert_eq!(purged.code, Some(0), "{}", purged.text());
+    assert!(!database.exists(), "{}", purged.text());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_folder_that_cannot_be_made_is_named_in_the_error() -> Outcome {
     let _machine = Machine::take().await;
     let folder = tempfile::tempdir()?;

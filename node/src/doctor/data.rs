@@ -6,68 +6,142 @@ use labora_runtime::opaque::Block;
 use sc_client_api::Backend as _;
 use sc_client_db::{Backend, BlocksPruning, DatabaseSettings, DatabaseSource};
 use sp_blockchain::HeaderBackend;
-use sp_core::{Pair as _, ed25519};
+use sp_core::{H256, Pair as _, ed25519};
 
-use super::{Finding, Subject};
-use crate::command::is_locked;
+use super::{Finding, Health, Subject};
+use crate::command::{LockError, lock};
 
 /// Blocks that the SDK keeps apart from the final ones while it reads.
 const CANONICALISATION_DELAY: u64 = 4_096;
 /// Unfinalised blocks from which on their states weigh on memory.
 const MANY_UNFINALISED: u32 = 5_000;
 
-/// Whether the database can be read, and where its chain stands. Without room on the disk it cannot even where it is whole.
-pub(super) fn database(subject: &Subject<'_>, has_room: bool) -> Finding {
-    let path = subject.chain.join("db").join("full");
-    if subject.is_temporary() || !path.join("CURRENT").exists() {
-        return Finding::good("database", "none yet: the first start makes it");
-    }
-    let settings = DatabaseSettings {
-        trie_cache_maximum_size: None,
-        state_pruning: None,
-        source: DatabaseSource::RocksDb {
-            path: path.clone(),
-            cache_size: 16,
-        },
-        blocks_pruning: BlocksPruning::KeepFinalized,
-        pruning_filters: Vec::new(),
-        metrics_registry: None,
-    };
-    match Backend::<Block>::new(settings, CANONICALISATION_DELAY) {
-        Ok(backend) => {
-            let info = backend.blockchain().info();
-            let found = format!(
-                "block {}, final up to {}",
-                info.best_number, info.finalized_number
-            );
-            if info.best_number - info.finalized_number.min(info.best_number) > MANY_UNFINALISED {
-                return Finding::warning(
-                    "database",
-                    found,
-                    "states of blocks that are not final stay in memory: see why nothing becomes final",
-                );
-            }
-            Finding::good("database", found)
+/// The database as it was found.
+pub(super) enum Database {
+    /// Not a file of it.
+    None,
+    /// Files of it, without the one that says which of them count.
+    Headless,
+    /// A process has it.
+    InUse,
+    /// Where its chain stands, and what it begins with.
+    Read {
+        best: u32,
+        finalised: u32,
+        genesis: H256,
+    },
+    /// It cannot be opened, for this reason.
+    Closed(String),
+}
+
+impl Database {
+    /// Opens the database in `folder` if there is one that nobody has.
+    pub(super) fn look(folder: &Path) -> Self {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries.flatten(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Database::None,
+            Err(error) => return Database::Closed(error.to_string()),
+        };
+        let names: Vec<_> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        if !names.iter().any(|name| name == "CURRENT") {
+            // On these RocksDB begins a new database, or refuses to.
+            return if names.iter().any(|name| is_of_database(name)) {
+                Database::Headless
+            } else {
+                Database::None
+            };
         }
-        Err(error) if !has_room && !is_locked(&error.to_string()) => Finding::warning(
-            "database",
-            "cannot be opened while the disk is full",
-            "make room first, as said of the disk, and look again; delete nothing in it",
-        ),
-        Err(error) => unreadable(&path, &error.to_string()),
+        if matches!(lock(folder), Err(LockError::InUse(_))) {
+            return Database::InUse;
+        }
+        Self::read(folder)
+    }
+
+    fn read(folder: &Path) -> Self {
+        let settings = DatabaseSettings {
+            trie_cache_maximum_size: None,
+            state_pruning: None,
+            source: DatabaseSource::RocksDb {
+                path: folder.to_owned(),
+                cache_size: 16,
+            },
+            blocks_pruning: BlocksPruning::KeepFinalized,
+            pruning_filters: Vec::new(),
+            metrics_registry: None,
+        };
+        match Backend::<Block>::new(settings, CANONICALISATION_DELAY) {
+            Ok(backend) => {
+                let info = backend.blockchain().info();
+                Database::Read {
+                    best: info.best_number,
+                    finalised: info.finalized_number,
+                    genesis: info.genesis_hash,
+                }
+            }
+            Err(error) => Database::Closed(error.to_string()),
+        }
+    }
+
+    /// Whether a node runs on it.
+    pub(super) fn is_in_use(&self) -> bool {
+        matches!(self, Database::InUse)
+    }
+
+    /// Hash of the genesis of its chain, if it was read and holds one.
+    pub(super) fn genesis(&self) -> Option<H256> {
+        match self {
+            Database::Read { genesis, .. } => Some(*genesis).filter(|hash| !hash.is_zero()),
+            _ => None,
+        }
+    }
+
+    /// Whether it can be read, and where its chain stands. Without room on the disk it cannot even where it is whole.
+    pub(super) fn finding(&self, folder: &Path, has_room: bool) -> Finding {
+        let what = "database";
+        match self {
+            Database::None => Finding::good(what, "none yet: the first start makes it"),
+            Database::InUse => Finding::good(what, "in use by the node that runs"),
+            Database::Read {
+                best, finalised, ..
+            } => {
+                let found = format!("block {best}, final up to {finalised}");
+                if best.saturating_sub(*finalised) > MANY_UNFINALISED {
+                    return Finding::warning(
+                        what,
+                        found,
+                        "states of blocks that are not final stay in memory: see why nothing becomes final",
+                    );
+                }
+                Finding::good(what, found)
+            }
+            Database::Headless => Finding::bad(
+                what,
+                format!(
+                    "{} is damaged: its file CURRENT is gone, and others are there",
+                    folder.display()
+                ),
+                "put the whole folder back from a copy, or delete it with purge-chain, which leaves the keys, and sync again",
+            ),
+            Database::Closed(_) if !has_room => Finding::warning(
+                what,
+                "cannot be opened while the disk is full",
+                "make room first, as said of the disk, and look again; delete nothing in it",
+            ),
+            Database::Closed(error) => Finding::bad(
+                what,
+                format!("{} cannot be opened: {error}", folder.display()),
+                "check that it is a folder of this user's, made by this version and for this chain; else start with another \
+                 --base-path, or delete it with purge-chain and sync again",
+            ),
+        }
     }
 }
 
-pub(super) fn unreadable(path: &Path, error: &str) -> Finding {
-    if is_locked(error) {
-        return Finding::good("database", "in use by the node that runs");
-    }
-    Finding::bad(
-        "database",
-        format!("{} cannot be opened: {error}", path.display()),
-        "check that it is a folder of this user's, made by this version and for this chain; else start with another \
-         --base-path, or delete it with purge-chain and sync again",
-    )
+/// Whether a file of this name holds what a database knows, and is not its lock or the log for people.
+fn is_of_database(name: &str) -> bool {
+    name.starts_with("MANIFEST-") || name.ends_with(".sst") || name.ends_with(".log")
 }
 
 /// Who is mined for, and whether keys are there and for this user's eyes only.
@@ -111,49 +185,73 @@ fn author(subject: &Subject<'_>) -> Finding {
 
 /// The key that names a node to its peers.
 pub(super) fn network_key(file: &Path, is_needed: bool) -> Finding {
+    let what = "network key";
     let place = file.display();
+    // What is in its place may be wanted, and `--file` writes over it.
+    let another = format!(
+        "move it away, and put the key back from a copy; without one, `labora key generate-node-key --file {place}` and \
+         `chmod 600 {place}` make another, and peers know the node by another name"
+    );
+    if file.is_dir() {
+        let found = format!("{place} is a folder, and should be the file of the key");
+        return Finding::bad(what, found, another);
+    }
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_needed => {
             return Finding::bad(
-                "network key",
+                what,
                 format!("none in {place}"),
                 "make one with `labora key generate-node-key` and the node's --chain and --base-path",
             );
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Finding::good("network key", "none yet: the first start makes it");
+            return Finding::good(what, "none yet: the first start makes it");
         }
         Err(error) => {
             return Finding::bad(
-                "network key",
+                what,
                 format!("{place} cannot be read: {error}"),
                 "give it to the user that runs the node",
             );
         }
     };
-    let text = String::from_utf8_lossy(&bytes);
-    let is_key = bytes.len() == 32 || hex::decode(text.trim()).is_ok_and(|key| key.len() == 32);
-    if !is_key {
+    let is_hex = |text: &[u8]| hex::decode(text).is_ok_and(|key| key.len() == 32);
+    if bytes.len() == 32 || is_hex(&bytes) {
+        return secret(what, file, "there".into());
+    }
+    if is_hex(bytes.trim_ascii()) {
         return Finding::bad(
-            "network key",
-            format!("{place} holds no key: 32 bytes, or their 64 hexadecimal digits"),
-            "put the file back from a copy, or delete it: the node then has another name",
+            what,
+            format!("{place} holds a line break or a space beside the key"),
+            "leave nothing but the 64 digits in the file: the node takes all that is in it for the key",
         );
     }
-    secret("network key", file, "there".into())
+    Finding::bad(
+        what,
+        format!("{place} holds no key: 32 bytes, or their 64 hexadecimal digits"),
+        another,
+    )
 }
 
 /// The keys that a node signs with; `votes` says that one to vote with is needed.
 ///
 /// With a password a key cannot be held against its name.
 pub(super) fn keystore(folder: &Path, votes: bool, has_password: bool) -> Finding {
+    let what = "keystore";
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries.flatten().collect::<Vec<_>>(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Finding::bad(
+                what,
+                format!("{} is a file, and should be a folder", folder.display()),
+                "move it away; the node makes the folder, and keys go into it from a copy or with `labora key insert`",
+            );
+        }
         Err(error) => {
             return Finding::bad(
-                "keystore",
+                what,
                 format!("{} cannot be read: {error}", folder.display()),
                 "give it to the user that runs the node",
             );
@@ -166,25 +264,21 @@ pub(super) fn keystore(folder: &Path, votes: bool, has_password: bool) -> Findin
         if name.len() > 4 {
             keys += 1;
             to_vote_with += usize::from(name.starts_with(&sp_consensus_grandpa::KEY_TYPE.0));
-            let finding = secret("keystore", &entry.path(), String::new());
-            if finding.health != super::Health::Good {
-                return finding;
-            }
-            if let Some(wrong) = wrong_vote_key(&entry.path(), &name, has_password) {
+            if let Some(wrong) = wrong_key(&entry.path(), &name, has_password) {
                 return wrong;
             }
         }
     }
     if votes && to_vote_with == 0 {
         return Finding::bad(
-            "keystore",
+            what,
             "no key to vote with, though the node is a validator",
             "make one with the RPC method author_rotateKeysWithOwner, or put one in with `labora key insert --key-type gran \
              --scheme ed25519`; then name it to the chain with session.setKeys",
         );
     }
     Finding::good(
-        "keystore",
+        what,
         match keys {
             0 => "no keys: a node that only mines needs none".to_owned(),
             1 => "1 key".to_owned(),
@@ -193,37 +287,46 @@ pub(super) fn keystore(folder: &Path, votes: bool, has_password: bool) -> Findin
     )
 }
 
-/// Why a file in the keystore whose name is that of a key to vote with (the type, then the public key) does not hold it.
-fn wrong_vote_key(file: &Path, name: &[u8], has_password: bool) -> Option<Finding> {
-    let public = name.strip_prefix(&sp_consensus_grandpa::KEY_TYPE.0)?;
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
+/// Why a file in the keystore is not the key that its name says: the type, then the public key.
+fn wrong_key(file: &Path, name: &[u8], has_password: bool) -> Option<Finding> {
+    let wrong = |found: &str, remedy: &str| {
+        Finding::bad("keystore", format!("{} {found}", file.display()), remedy)
+    };
+    if file.is_dir() {
+        return Some(wrong("is a folder, and should be the file of a key", AGAIN));
+    }
+    let is_secret = secret("keystore", file, String::new());
+    if is_secret.health != Health::Good {
+        return Some(is_secret);
+    }
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
         Err(error) => {
-            return Some(Finding::bad(
-                "keystore",
-                format!("{} cannot be read: {error}", file.display()),
+            return Some(wrong(
+                &format!("cannot be read: {error}"),
                 "give it to the user that runs the node",
             ));
         }
     };
+    // A phrase or a seed in JSON, as the SDK's keystore writes it.
+    let Ok(phrase) = serde_json::from_slice::<String>(&bytes) else {
+        return Some(wrong(
+            "holds no key: a phrase or a seed, in double quotes",
+            AGAIN,
+        ));
+    };
+    let public = name.strip_prefix(&sp_consensus_grandpa::KEY_TYPE.0)?;
     if has_password {
         return None;
     }
-    // A phrase or a seed in JSON, as the SDK's keystore writes it.
-    let phrase: Option<String> = serde_json::from_str(&text).ok();
-    let pair = phrase.and_then(|phrase| ed25519::Pair::from_string(&phrase, None).ok());
-    let is_its_own = pair.is_some_and(|pair| pair.public().0 == *public);
-    (!is_its_own).then(|| {
-        Finding::bad(
-            "keystore",
-            format!(
-                "{} does not hold the ed25519 key that its name says",
-                file.display()
-            ),
-            "delete it, and put the key in again with `labora key insert --key-type gran --scheme ed25519`",
-        )
-    })
+    let pair = ed25519::Pair::from_string(&phrase, None);
+    let is_its_own = pair.is_ok_and(|pair| pair.public().0 == *public);
+    (!is_its_own).then(|| wrong("does not hold the ed25519 key that its name says", AGAIN))
 }
+
+/// What to do about a file that is not its key: it may be another that somebody wants.
+const AGAIN: &str = "move it out of the keystore and keep it; then put the key in again from a copy or with `labora key insert`, for \
+                     one to vote with `--key-type gran --scheme ed25519`";
 
 /// A secret must not be readable by others.
 #[cfg(unix)]

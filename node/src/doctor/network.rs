@@ -19,7 +19,11 @@ use sc_network::{config::MultiaddrWithPeerId, multiaddr::Protocol};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Finding, Subject};
+use super::{
+    Finding, Subject,
+    data::Database,
+    genesis::{self, Stranger},
+};
 use crate::{
     cli::values::GemmListen,
     mining::DEFAULT_GEMM_LISTEN,
@@ -38,10 +42,14 @@ const MANY_BLOCKS: u64 = 20;
 /// Blocks that finality may be behind before it is worth a word; as the alert has it.
 const MANY_NOT_FINAL: u32 = 30;
 
-/// Looks at ports, then at the node that answers on one of them, or else at the nodes it would begin with.
-pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
-    let node = Running::ask(rpc_port(subject)).await;
-    let mut out = ports(subject, node.is_some());
+/// Looks at ports, then at the node of this chain that answers on one of them, or else at the nodes it would begin with.
+pub(super) async fn look(subject: &Subject<'_>, database: &Database) -> Vec<Finding> {
+    let (node, wrong) = match own_node(subject, database).await {
+        Ok(node) => (node, None),
+        Err(wrong) => (None, Some(wrong)),
+    };
+    let is_running = node.is_some() || database.is_in_use();
+    let mut out = ports(subject, is_running, wrong);
     match node {
         Some(node) => {
             out.push(peers(&node.health));
@@ -53,9 +61,47 @@ pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
     out
 }
 
-fn rpc_port(subject: &Subject<'_>) -> u16 {
+/// The node that answers; an error if it is not known to be one of this chain.
+async fn own_node(subject: &Subject<'_>, database: &Database) -> Result<Option<Running>, Finding> {
+    let address = rpc_address(subject);
+    let Some(node) = Running::ask(address).await else {
+        return Ok(None);
+    };
+    let ours = match database.genesis() {
+        Some(genesis) => genesis,
+        None => genesis::of_spec(&*subject.spec).map_err(|error| {
+            Finding::bad(
+                "port of RPC",
+                format!("{address} is answered by a node, and whether it is of this chain is not known: {error}"),
+                "see that --chain is this node's, and was made for this version",
+            )
+        })?,
+    };
+    if node.info.genesis == ours {
+        return Ok(Some(node));
+    }
+    let stranger = Stranger {
+        address,
+        theirs: node.info.genesis,
+        ours,
+    };
+    Err(stranger.finding(rpc_need(subject), database))
+}
+
+fn rpc_address(subject: &Subject<'_>) -> SocketAddr {
     let port = subject.command.run.rpc_params.rpc_port;
-    port.unwrap_or_else(<()>::rpc_listen_port)
+    loopback(port.unwrap_or_else(<()>::rpc_listen_port))
+}
+
+fn rpc_need(subject: &Subject<'_>) -> Need {
+    match subject.command.run.rpc_params.rpc_port {
+        Some(_) => Need::Asked,
+        None => Need::Default,
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// A node that answers.
@@ -76,14 +122,11 @@ pub(super) struct NodeHealth {
 }
 
 impl Running {
-    async fn ask(port: u16) -> Option<Self> {
+    async fn ask(address: SocketAddr) -> Option<Self> {
         let client = HttpClientBuilder::default()
             .request_timeout(PATIENCE)
             .max_response_size(MAX_ANSWER)
-            .build(format!(
-                "http://{}",
-                SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-            ))
+            .build(format!("http://{address}"))
             .ok()?;
         Self::questions(&client).await.ok()
     }
@@ -104,10 +147,10 @@ impl Running {
     }
 }
 
-fn ports(subject: &Subject<'_>, is_running: bool) -> Vec<Finding> {
+/// Each port; `wrong` is what is known of RPC's already.
+fn ports(subject: &Subject<'_>, is_running: bool, wrong: Option<Finding>) -> Vec<Finding> {
     let run = &subject.command.run;
     let network = &run.network_params;
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut out = Vec::new();
     let p2p = match network.listen_addr.iter().find_map(tcp_address) {
         Some(address) => address,
@@ -122,10 +165,10 @@ fn ports(subject: &Subject<'_>, is_running: bool) -> Vec<Finding> {
     };
     let must = Need::Asked;
     out.push(port("port of peers", p2p, "--port", must, is_running));
-    let asked = |asked: bool| if asked { Need::Asked } else { Need::Default };
-    let need = asked(run.rpc_params.rpc_port.is_some());
-    let rpc = loopback(rpc_port(subject));
-    out.push(port("port of RPC", rpc, "--rpc-port", need, is_running));
+    out.push(wrong.unwrap_or_else(|| {
+        let (address, need) = (rpc_address(subject), rpc_need(subject));
+        port("port of RPC", address, "--rpc-port", need, is_running)
+    }));
     let prometheus = &run.prometheus_params;
     if !prometheus.no_prometheus {
         let address = loopback(

@@ -7,7 +7,8 @@ use labora_runtime::opaque::Header;
 use sp_runtime::{Digest, traits::Header as _};
 
 use super::{
-    data::{keystore, network_key, unreadable},
+    data::{Database, keystore, network_key},
+    genesis::Stranger,
     machine::{Clock, chrony, clock_of, disk_at},
     network::{Need, NodeHealth, Running, finality, peers, port, progress},
     *,
@@ -124,6 +125,35 @@ fn blocks_that_are_late_or_of_the_future_are_told_of() {
 }
 
 #[test]
+fn a_node_of_another_chain_is_told_from_this_chains() {
+    let stranger = Stranger {
+        address: ([127, 0, 0, 1], 9944).into(),
+        theirs: sp_core::H256([1; 32]),
+        ours: sp_core::H256([2; 32]),
+    };
+    let asked = stranger.finding(Need::Asked, &Database::None);
+    assert_eq!(asked.health, Health::Bad);
+    assert!(
+        asked
+            .found
+            .contains("127.0.0.1:9944 is answered by a node of another chain"),
+        "{}",
+        asked.found
+    );
+    assert!(
+        asked.remedy.contains("choose another --rpc-port"),
+        "{}",
+        asked.remedy
+    );
+    // It starts all the same: on another port, or it runs already.
+    let default = stranger.finding(Need::Default, &Database::None);
+    assert_eq!(default.health, Health::Warning);
+    let runs = stranger.finding(Need::Asked, &Database::InUse);
+    assert_eq!(runs.health, Health::Warning);
+    assert!(runs.remedy.contains("--chain"), "{}", runs.remedy);
+}
+
+#[test]
 fn a_network_key_must_be_one_and_be_a_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secret_ed25519");
@@ -133,12 +163,35 @@ fn a_network_key_must_be_one_and_be_a_secret() {
     assert!(needed.remedy.contains("generate-node-key"));
 
     fs::write(&file, [7; 31]).expect("written");
-    assert!(network_key(&file, false).found.contains("holds no key"));
+    let garbage = network_key(&file, false);
+    assert!(garbage.found.contains("holds no key"), "{}", garbage.found);
+    assert_moved_away(&garbage);
     fs::write(&file, hex::encode([7; 32])).expect("written");
     permit(&file, 0o600);
     assert_eq!(network_key(&file, false).health, Health::Good);
     permit(&file, 0o644);
     assert!(network_key(&file, false).remedy.contains("chmod 600"));
+
+    // The SDK's node does not start on it.
+    fs::write(&file, hex::encode([7; 32]) + "\n").expect("written");
+    let more = network_key(&file, false);
+    assert!(more.found.contains("a line break"), "{}", more.found);
+    assert!(more.remedy.contains("the 64 digits"), "{}", more.remedy);
+
+    let place = folder.path().join("folder");
+    fs::create_dir(&place).expect("made");
+    let no_file = network_key(&place, true);
+    assert!(no_file.found.contains("is a folder"), "{}", no_file.found);
+    assert_moved_away(&no_file);
+}
+
+/// What is in a key's place is not written over or deleted before it is safe.
+fn assert_moved_away(finding: &Finding) {
+    assert_eq!(finding.health, Health::Bad);
+    let remedy = &finding.remedy;
+    assert!(remedy.starts_with("move it "), "{remedy}");
+    assert!(remedy.contains("`labora key "), "{remedy}");
+    assert!(!remedy.contains("delete"), "{remedy}");
 }
 
 #[test]
@@ -163,12 +216,9 @@ fn keys_are_counted_and_must_be_secrets() {
     for wrong in ["\"//Bob\"", "\"bad phrase\"", "//Alice"] {
         fs::write(&key, wrong).expect("written");
         permit(&key, 0o600);
-        assert_eq!(
-            keystore(folder.path(), true, false).health,
-            Health::Bad,
-            "{wrong}"
-        );
+        assert_moved_away(&keystore(folder.path(), true, false));
     }
+    fs::write(&key, "\"bad phrase\"").expect("written");
     assert_eq!(
         keystore(folder.path(), true, true).health,
         Health::Good,
@@ -178,6 +228,29 @@ fn keys_are_counted_and_must_be_secrets() {
     assert_eq!(keystore(folder.path(), true, false).found, "2 keys");
     permit(&key, 0o640);
     assert_eq!(keystore(folder.path(), true, false).health, Health::Bad);
+}
+
+#[test]
+fn what_is_no_key_in_a_keystore_is_found_with_a_password_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join(format!("61757261{}", "ab".repeat(32)));
+    fs::write(&key, [0xFF; 40]).expect("written");
+    permit(&key, 0o600);
+    let garbage = keystore(folder.path(), false, true);
+    assert!(garbage.found.contains("holds no key"), "{}", garbage.found);
+    assert_moved_away(&garbage);
+
+    fs::remove_file(&key).expect("it is there");
+    fs::create_dir(&key).expect("made");
+    let no_file = keystore(folder.path(), false, true);
+    assert!(no_file.found.contains("is a folder"), "{}", no_file.found);
+    assert_moved_away(&no_file);
+
+    let file = folder.path().join("keystore");
+    fs::write(&file, "").expect("written");
+    let no_folder = keystore(&file, false, false);
+    assert!(no_folder.found.contains("is a file"), "{}", no_folder.found);
+    assert_moved_away(&no_folder);
 }
 
 #[test]
@@ -191,11 +264,42 @@ fn finality_that_is_far_behind_is_worth_a_word() {
 #[test]
 fn a_database_that_a_node_has_is_no_fault_and_a_broken_one_is() {
     let path = Path::new("/data/db/full");
-    let locked = unreadable(path, "IO error: While lock file: /data/db/full/LOCK");
+    let locked = Database::InUse.finding(path, true);
     assert_eq!(locked.health, Health::Good);
-    let broken = unreadable(path, "Corruption: CURRENT file does not end with newline");
-    assert_eq!(broken.health, Health::Bad);
-    assert!(broken.found.contains("/data/db/full"));
+    let broken = Database::Closed("Corruption: CURRENT file does not end with newline".into());
+    assert_eq!(broken.finding(path, true).health, Health::Bad);
+    assert!(broken.finding(path, true).found.contains("/data/db/full"));
+    let full = broken.finding(path, false);
+    assert_eq!(full.health, Health::Warning);
+    assert!(full.remedy.contains("delete nothing"));
+}
+
+#[test]
+fn a_database_without_the_file_that_names_the_others_is_damaged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let look = |path: &Path| Database::look(path).finding(path, true);
+    let missing = look(&folder.path().join("missing"));
+    assert_eq!(
+        (missing.health, missing.found.as_str()),
+        (Health::Good, "none yet: the first start makes it")
+    );
+    assert_eq!(look(folder.path()).found, missing.found);
+    // What is there before a database is: no start that was cut short is a fault.
+    for name in ["LOCK", "LOG", "IDENTITY"] {
+        fs::write(folder.path().join(name), "").expect("written");
+    }
+    assert_eq!(look(folder.path()).found, missing.found);
+    for name in ["000004.log", "000011.sst", "MANIFEST-000005"] {
+        let file = folder.path().join(name);
+        fs::write(&file, "").expect("written");
+        let damaged = look(folder.path());
+        assert_eq!(damaged.health, Health::Bad, "{name}");
+        assert!(damaged.found.contains("CURRENT is gone"), "{name}");
+        assert!(damaged.remedy.contains("purge-chain"), "{name}");
+        fs::remove_file(file).expect("it is there");
+    }
+    let file = folder.path().join("LOCK");
+    assert_eq!(look(&file).health, Health::Bad, "it is no folder");
 }
 
 #[test]
