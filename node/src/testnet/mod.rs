@@ -71,9 +71,9 @@ pub struct TestnetCommand {
     #[arg(long, value_name = "PORT", conflicts_with = "write")]
     pub base_port: Option<u16>,
 
-    /// What each miner multiplies on, as a node's --devices.
-    #[arg(long, value_name = "DEVICES", value_parser = checked_devices, default_value = "cpu:1")]
-    pub devices: String,
+    /// What each miner multiplies on, as a node's --devices. Default: cpu:1, and with --write a node's own, auto.
+    #[arg(long, value_name = "DEVICES", value_parser = checked_devices)]
+    pub devices: Option<String>,
 
     /// End by itself once this many blocks are final, and print a summary.
     #[arg(long, value_name = "N", conflicts_with = "write")]

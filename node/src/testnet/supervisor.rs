@@ -92,7 +92,9 @@ impl Supervisor {
         let processes = members.iter().zip(&ports).map(|(member, own)| {
             let home = Home::new(folder.path(), &member.name);
             let begin_with = launch::bootnodes(member, members, &ports);
-            let arguments = launch::arguments(&folder, member, *own, begin_with, &command.devices);
+            // All share one machine.
+            let devices = command.devices.as_deref().unwrap_or("cpu:1");
+            let arguments = launch::arguments(&folder, member, *own, begin_with, devices);
             Process::new(arguments, home.log())
         });
         Ok(Supervisor {

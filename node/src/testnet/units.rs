@@ -21,8 +21,8 @@ pub(super) struct Unit<'a> {
     pub role: Role,
     /// Whom it mines for.
     pub author: &'a str,
-    /// What it mines on.
-    pub devices: &'a str,
+    /// What it mines on, if that was said.
+    pub devices: Option<&'a str>,
     /// Whether the operator has to insert the key that it votes with.
     pub needs_key: bool,
 }
@@ -32,11 +32,15 @@ impl Unit<'_> {
     pub(super) fn text(&self) -> String {
         let (name, role) = (self.name, self.word());
         let key = if self.needs_key { KEY_HINT } else { "" };
+        let devices = match self.role {
+            Role::Validator => "",
+            Role::Miner => DEVICES_HINT,
+        };
         format!(
             "\
 # {name}: a {role} of the network whose chain spec lies beside this file's folder.
 # Expects: {BINARY}; {SETTINGS}/chain.json and {SETTINGS}/bootnodes.env; the user labora, who owns {DATA}.
-{key}
+{devices}{key}
 [Unit]
 Description=Labora {role} {name}
 Wants=network-online.target
@@ -75,7 +79,8 @@ WantedBy=multi-user.target
     }
 
     fn flags(&self) -> String {
-        let (name, author, devices) = (self.name, self.author, self.devices);
+        let (name, author) = (self.name, self.author);
+        let devices = self.devices.unwrap_or("auto");
         let all =
             format!("--chain {SETTINGS}/chain.json --base-path {DATA} --name {name} --port {PORT}");
         match self.role {
@@ -92,6 +97,11 @@ const KEY_HINT: &str = "\
 # and make the key that names it to its peers:
 #   labora key generate-node-key --chain /etc/labora/chain.json --base-path /var/lib/labora
 #   sudo sh -c 'chmod 600 /var/lib/labora/chains/*/network/secret_ed25519'
+";
+
+const DEVICES_HINT: &str = "\
+# It mines on what --devices says below. `auto` is every NVIDIA GPU that can be used, and the CPU only where there is none;
+# `cuda:0,2`, `cuda+cpu:4` or `cpu:THREADS` choose. `labora devices` shows what the machine has.
 ";
 
 /// A member's name, and its id among peers where that is known.
@@ -195,3 +205,52 @@ machine.";
 
 const NO_MINERS: &str = "No miners are named. Whoever mines starts `miner.service` on a machine of its own, with the address of its account \
 in it; without a single miner there are no blocks.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(role: Role, devices: Option<&str>) -> String {
+        Unit {
+            name: "ann",
+            role,
+            author: SOMEBODY,
+            devices,
+            needs_key: false,
+        }
+        .text()
+    }
+
+    #[test]
+    fn a_miner_takes_the_gpus_of_its_machine_unless_told_otherwise() {
+        let unit_by_default = unit(Role::Miner, None);
+        assert!(
+            unit_by_default.contains(" --devices auto $LABORA_BOOTNODES\n"),
+            "{unit_by_default}"
+        );
+        let chosen = unit(Role::Miner, Some("cuda:0,2"));
+        assert!(
+            chosen.contains(" --devices cuda:0,2 $LABORA_BOOTNODES\n"),
+            "{chosen}"
+        );
+    }
+
+    #[test]
+    fn a_miners_unit_says_how_to_choose_its_devices_and_a_validators_does_not() {
+        for devices in ["auto", "cuda:0,2", "cuda+cpu:4"] {
+            crate::cli::devices::parse_devices(devices).expect("what the unit names is understood");
+            assert!(unit(Role::Miner, None).contains(devices));
+        }
+        let validator = unit(Role::Validator, None);
+        assert!(!validator.contains("devices"), "{validator}");
+        // The comments end before the first section: systemd takes no other lines there.
+        for unit in [unit(Role::Miner, Some("auto")), validator] {
+            let head = unit.split("[Unit]").next().expect("there is one");
+            assert!(
+                head.lines()
+                    .all(|line| line.is_empty() || line.starts_with('#')),
+                "{head}"
+            );
+        }
+    }
+}

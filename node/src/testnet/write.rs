@@ -63,7 +63,7 @@ fn own_keys(command: &TestnetCommand, folder: &Path) -> Result<(), TestnetError>
             name: &member.name,
             role: member.role,
             author: &member.account.to_string(),
-            devices: &command.devices,
+            devices: command.devices.as_deref(),
             needs_key: false,
         };
         let home = Home::new(folder, &member.name);
@@ -103,7 +103,7 @@ fn founded(command: &TestnetCommand, folder: &Path) -> Result<(), TestnetError> 
             name: &founder.name,
             role: Role::Validator,
             author: SOMEBODY,
-            devices: &command.devices,
+            devices: command.devices.as_deref(),
             needs_key: true,
         };
         write(&home.path().join(UNIT), &unit.text())?;
@@ -112,7 +112,7 @@ fn founded(command: &TestnetCommand, folder: &Path) -> Result<(), TestnetError> 
         name: "miner",
         role: Role::Miner,
         author: SOMEBODY,
-        devices: &command.devices,
+        devices: command.devices.as_deref(),
         needs_key: false,
     };
     write(&folder.join("miner.service"), &miner.text())?;
