@@ -13,8 +13,20 @@ use serde_json::Value;
 /// For a few blocks more: they come every few seconds, on a machine that may have more to do.
 const FEW_BLOCKS: Duration = Duration::from_secs(240);
 
-/// Until 20 blocks of 6 s are final.
+/// Blocks of the run that is summed up. The first third or so come faster than they can be voted on, until the difficulty has
+/// adapted, so that a median over half as many would say nothing.
+const BLOCKS: u32 = 40;
+
+/// Until that many blocks of 6 s are final.
 const WHOLE_RUN: Duration = Duration::from_secs(900);
+
+/// Twice the goal, which is for two cores with nothing else to do: these take some 30 s (docs/benchmarks.md), and other work
+/// makes it longer.
+const SECONDS_TO_FIRST_FINALISED: f64 = 120.0;
+
+/// The goal itself. A round of votes takes a second or two, and a block six: other work must make votes several times slower
+/// to be seen here.
+const MEDIAN_FINALITY_LAG: f64 = 3.0;
 
 async fn wait_until_final(rpc: &Rpc, number: u64) -> Outcome {
     wait_for(
@@ -35,7 +47,7 @@ async fn four_validators_and_two_miners_finalise_and_the_run_is_summed_up() -> O
         "--miners",
         "2",
         "--blocks",
-        "20",
+        &BLOCKS.to_string(),
         "--json",
     ];
     let mut network = Testnet::start(&machine, folder.path(), &flags)?;
@@ -59,16 +71,16 @@ async fn four_validators_and_two_miners_finalise_and_the_run_is_summed_up() -> O
             .as_f64()
             .ok_or(format!("no {name} in {summary}"))
     };
-    assert!(figure("finalised_blocks")? >= 20.0);
+    assert!(figure("finalised_blocks")? >= f64::from(BLOCKS));
     assert!(figure("blocks")? >= figure("finalised_blocks")?);
     let by_miner = summary["blocks_per_miner"].as_object().ok_or("no miners")?;
     assert_eq!(by_miner.keys().collect::<Vec<_>>(), ["miner-1", "miner-2"]);
     let mined: f64 = by_miner.values().filter_map(Value::as_f64).sum();
     assert_eq!(mined, figure("blocks")?, "each block has an author");
-    // These only tell a network that works from one that does not. The first blocks come faster than they can be voted on,
-    // until the difficulty has adapted, so the lag over so few says nothing.
-    assert!(figure("seconds_to_first_finalised")? < 300.0);
-    assert!(figure("median_finality_lag")? >= 1.0);
+    assert!(figure("seconds_to_first_finalised")? < SECONDS_TO_FIRST_FINALISED);
+    // A vote is at least a block behind the best one.
+    assert!((1.0..=MEDIAN_FINALITY_LAG).contains(&figure("median_finality_lag")?));
+    // This only tells a network that works from one that does not.
     assert!((0.0..=0.5).contains(&figure("orphan_rate")?));
     Ok(())
 }
