@@ -3,6 +3,7 @@
 //! A spec carries the runtime as WASM; the figures of its genesis are the presets that the runtime itself knows
 //! (`labora_runtime::genesis_config_presets`), so that tools which have nothing but the WASM build the same block.
 
+mod extensions;
 mod network;
 
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use labora_runtime::{WASM_BINARY, genesis_config_presets as presets};
 use sc_chain_spec::Properties;
 use sc_service::ChainType;
 
+pub use extensions::{Extensions, ForcedChange, forced_changes};
 pub use network::{Founding, GrandpaId, MAX_FOUNDERS, Preset, SPARE};
 
 /// A chain of this runtime.
-pub type ChainSpec = sc_service::GenericChainSpec;
+pub type ChainSpec = sc_service::GenericChainSpec<Extensions>;
 
 /// Symbol of the token.
 pub const TOKEN_SYMBOL: &str = "LAB";
@@ -109,9 +111,9 @@ fn from_file(path: PathBuf) -> Result<ChainSpec, Error> {
     ChainSpec::from_json_file(path.clone()).map_err(|reason| Error::NotASpec { path, reason })
 }
 
-fn builder() -> Result<sc_chain_spec::ChainSpecBuilder, Error> {
+fn builder() -> Result<sc_chain_spec::ChainSpecBuilder<Extensions>, Error> {
     let runtime = WASM_BINARY.ok_or(Error::NoRuntime)?;
-    Ok(ChainSpec::builder(runtime, None).with_properties(properties()))
+    Ok(ChainSpec::builder(runtime, Extensions::default()).with_properties(properties()))
 }
 
 /// What wallets and explorers need to show amounts and addresses.

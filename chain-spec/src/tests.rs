@@ -105,3 +105,37 @@ fn what_is_no_chain_is_refused_with_a_sentence() {
         assert!(error.to_string().contains("is not a chain spec"), "{error}");
     }
 }
+
+#[test]
+fn forced_changes_are_read_and_written_and_are_no_part_of_genesis() {
+    let spec = development().expect("built with its WASM");
+    let json = spec.as_json(false).expect("a spec is JSON");
+    assert!(!json.contains("forcedChanges"), "there are none");
+    assert!(forced_changes(&spec).is_empty());
+
+    let mut told: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let change = serde_json::json!({
+        "number": 23,
+        "hash": format!("{:#x}", sp_core::H256::repeat_byte(7)),
+        "effective": 34,
+        "setId": 3,
+        "authorities": [["5FA9nQDVg267DEd8m1ZypXLBnvN7SFxYwV7ndqSYGiN9TTpu", 1]],
+    });
+    told["forcedChanges"] = serde_json::json!([change]);
+    let read = load_file(&file(&told.to_string())).expect("a spec");
+    let [found] = forced_changes(&read) else {
+        panic!("one change is told of");
+    };
+    assert_eq!(serde_json::to_value(found).expect("JSON"), change);
+    let again = read.as_json(false).expect("a spec is JSON");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&again).expect("JSON"),
+        told
+    );
+
+    told["forcedChanges"][0]["number"] = "23".into();
+    assert!(matches!(
+        load_file(&file(&told.to_string())),
+        Err(Error::NotASpec { .. })
+    ));
+}

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use labora_consensus::{
-    Engine, MostWork, NetworkFinality, PouwBlockImport, TrustingProvider, voting_rules,
+    Engine, ForcedChange, ForcedChanges, MostWork, NetworkFinality, PouwBlockImport,
+    TrustingProvider, voting_rules,
 };
 use labora_runtime::opaque::Block;
 use sc_consensus::BoxJustificationImport;
@@ -21,7 +22,10 @@ use sp_consensus_grandpa::AuthorityList;
 use sp_keystore::KeystorePtr;
 use substrate_prometheus_endpoint::Registry;
 
-use crate::service::{FullBackend, FullClient, Hash, Pool};
+use crate::{
+    rpc::pouw::ListForcedChanges,
+    service::{FullBackend, FullClient, Hash, Pool},
+};
 
 /// The best chain, as votes follow it.
 pub type Selection = MostWork<Block, FullBackend>;
@@ -52,6 +56,8 @@ pub struct Finality {
     pub provider: Arc<dyn WarpSyncProvider<Block>>,
     /// Asks peers what is final.
     pub source: Arc<NetworkFinality<Block>>,
+    /// Changes of authorities that finality did not make.
+    forced: Arc<ForcedChanges<Block>>,
 }
 
 /// The first authorities, or a sentence why a chain cannot have any.
@@ -94,28 +100,49 @@ pub fn new_partial(
         Selection::new(backend.clone()),
         telemetry,
     )?;
-    let proofs: Arc<dyn WarpSyncProvider<Block>> =
-        Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
-            backend.clone(),
-            link.shared_authority_set().clone(),
-            Vec::new(),
-        ));
+    let told = forced_changes(config);
+    let proofs = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+        backend.clone(),
+        link.shared_authority_set().clone(),
+        told.iter().map(ForcedChange::hard_fork).collect(),
+    ));
+    let forced = ForcedChanges::new(
+        told.clone(),
+        client.clone(),
+        link.shared_authority_set().clone(),
+        proofs,
+    );
     let genesis = client.info().genesis_hash;
     // The verifier, which asks it, tells the engine what was proved; warp sync, which is the SDK's, does not.
     let source = NetworkFinality::new(
         genesis,
         config.chain_spec.fork_id(),
-        proofs.clone(),
+        forced.clone(),
         engine.clone(),
     );
-    let provider = TrustingProvider::new(proofs, engine.clone());
-    let import = PouwBlockImport::new(grandpa.clone(), engine.clone());
+    let provider = TrustingProvider::new(forced.clone(), engine.clone());
+    let import = PouwBlockImport::new(grandpa.clone(), engine.clone())
+        .with_forced_changes(told, client.clone());
     let finality = Finality {
         link,
         provider,
         source,
+        forced,
     };
     Ok((import, Box::new(grandpa), finality))
+}
+
+/// The forced changes of authorities that the chain spec tells of.
+fn forced_changes(config: &Configuration) -> Vec<ForcedChange> {
+    let told = labora_chain_spec::forced_changes(&*config.chain_spec).iter();
+    told.map(|change| ForcedChange {
+        number: change.number,
+        hash: change.hash,
+        effective: change.effective,
+        set_id: change.set_id,
+        authorities: change.authorities.clone(),
+    })
+    .collect()
 }
 
 /// The name of GRANDPA's protocol on this chain.
@@ -150,6 +177,22 @@ pub struct Voting {
 }
 
 impl Finality {
+    /// Lists forced changes of authorities as a chain spec tells of them.
+    pub fn forced_changes(&self) -> ListForcedChanges {
+        let forced = self.forced.clone();
+        Arc::new(move || {
+            let known = forced.known()?.into_iter();
+            let told = known.map(|change| labora_chain_spec::ForcedChange {
+                number: change.number,
+                hash: change.hash,
+                effective: change.effective,
+                set_id: change.set_id,
+                authorities: change.authorities,
+            });
+            Ok(told.collect())
+        })
+    }
+
     /// The `grandpa_…` methods of JSON-RPC, over the state that the voter will share.
     pub fn rpc(
         &self,

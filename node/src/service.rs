@@ -240,6 +240,7 @@ pub async fn new_full(
 
     let voters = sc_consensus_grandpa::SharedVoterState::empty();
     let grandpa_rpc = finality.rpc(&backend, &voters);
+    let forced_changes = finality.forced_changes();
     let voting = finality::Voting {
         role: config.role,
         name: config.network.node_name.clone(),
@@ -338,6 +339,7 @@ pub async fn new_full(
                 worker: Arc::new(move || worker.stats()),
                 submissions: submissions.clone(),
                 shares: shares.clone(),
+                forced_changes: forced_changes.clone(),
             };
             rpc::create_full(rpc::FullDeps {
                 client: client.clone(),

@@ -26,7 +26,7 @@ export function include(api, call, signer, { limitMs = INCLUSION_TIMEOUT_MS, ...
 }
 
 /** A dispatch error in the words of the runtime's metadata. */
-function describe(api, error) {
+export function describe(api, error) {
   if (!error.isModule) return error.toString();
   const { section, name, docs } = api.registry.findMetaError(error.asModule);
   return `${section}.${name}: ${docs.join(' ')}`;

@@ -38,8 +38,8 @@ pub fn labora() -> Outcome<PathBuf> {
     .into())
 }
 
-/// The runtime's WASM in another form than the one that the node carries, which is compressed: other code for the same
-/// rules. It lies where the node was built.
+/// The runtime's WASM as it is before the node's own copy is made of it, which is compressed. It lies where the node was
+/// built.
 pub fn runtime() -> Outcome<PathBuf> {
     let path = labora()?
         .with_file_name("wbuild")

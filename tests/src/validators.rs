@@ -1,7 +1,8 @@
 //! A network of validators that vote and of miners that mine, for tests of finality.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -40,6 +41,15 @@ impl Network {
             spec,
             known: Vec::new(),
         })
+    }
+
+    /// The chain's spec with one more field, in a file of its own.
+    pub fn spec_with(&self, field: &str, value: Value) -> Outcome<PathBuf> {
+        let mut spec: Value = serde_json::from_slice(&fs::read(&self.spec)?)?;
+        spec[field] = value;
+        let path = self.folder.path().join(format!("spec-{field}.json"));
+        fs::write(&path, serde_json::to_vec(&spec)?)?;
+        Ok(path)
     }
 
     /// The folder of a node.

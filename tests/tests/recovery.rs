@@ -1,24 +1,56 @@
 //! What the runbook says, done: validators that are gone for good, and an upgrade of the runtime.
 
+use std::{fs, path::Path, process::Command};
+
 use labora_tests::{
-    Outcome, binary, js,
+    Node, Outcome, binary,
+    blocks::header_at,
+    js,
+    node::Chain,
+    rpc::Rpc,
+    runtime,
     spec::VALIDATORS,
     validators::{Network, SOON, assert_one_final_chain, wait_for_best, wait_for_final},
     wait_for,
 };
+use serde_json::Value;
+
+/// What the header of a block that changed the code has in its digest: `RuntimeEnvironmentUpdated`, in SCALE.
+const CODE_CHANGED: &str = "0x08";
+
+/// Sets the chain's code by root's key.
+fn upgrade(node: &Node, code: &Path) -> Outcome<Command> {
+    let mut script = js::script("govern.mjs", node)?;
+    script.arg("upgrade").arg(code);
+    Ok(script)
+}
+
+/// The version of the runtime after a block of a node's best chain.
+async fn spec_version(rpc: &Rpc, number: u64) -> Outcome<u64> {
+    let hash = rpc.hash_at(number).await?.ok_or("no such block")?;
+    let version: Value = rpc.call("state_getRuntimeVersion", &[hash.into()]).await?;
+    let number = version["specVersion"].as_u64();
+    Ok(number.ok_or_else(|| format!("no version in {version}"))?)
+}
+
+/// The blocks up to this one that changed the code.
+async fn changes_of_code(rpc: &Rpc, up_to: u64) -> Outcome<Vec<u64>> {
+    let mut changes = Vec::new();
+    for number in 1..=up_to {
+        let header = header_at(rpc, number).await?.ok_or("no such block")?;
+        let logs = header["digest"]["logs"].as_array().ok_or("no digest")?;
+        if logs.iter().any(|log| log == CODE_CHANGED) {
+            changes.push(number);
+        }
+    }
+    Ok(changes)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_forced_change() -> Outcome
 {
     let mut network = Network::new().await?;
-    // A forced change is in no proof of finality, so whoever comes later wants the proof of each block from somebody.
-    let mut options = network.options();
-    options.author = "//Eve";
-    options
-        .more
-        .retain(|flag| flag != "--proofs" && flag != "0");
-    options.more.extend(["--proofs".into(), "archive".into()]);
-    let miner = network.start("miner", &options).await?;
+    let miner = network.miner("miner", "//Eve").await?;
     let mut validators = network.validators(4).await?;
     wait_for_final(miner.rpc(), 3).await?;
     validators.pop().ok_or("a fourth")?.kill()?;
@@ -40,50 +72,123 @@ async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_force
         wait_for_final(node.rpc(), next).await?;
     }
     assert_one_final_chain(&[miner.rpc(), validators[0].rpc(), validators[1].rpc()]).await?;
-    // Whoever comes later follows too, and bans nobody for proofs of finality that cannot show the change.
-    let mut options = network.options().following();
-    options
-        .more
-        .extend(["--log".into(), "peerset=trace".into()]);
-    let late = network.start("late", &options).await?;
-    wait_for_best(late.rpc(), next).await?;
-    assert_eq!(
-        late.rpc().hash_at(next).await?,
-        miner.rpc().hash_at(next).await?
-    );
-    let blame = late.log().text()?;
-    let blamed = blame.matches("Reason: Wrong proof of finality").count();
-    assert!(
-        blamed <= 3,
-        "three peers are blamed once, not {blamed} times"
-    );
-    assert!(!blame.contains("Banned, disconnecting"));
+    newcomers_follow_if_they_are_told(&mut network, &miner, next).await?;
     miner.log().assert_no_panic()
 }
 
+/// A forced change is in no proof of finality, and proofs of work are gone: newcomers have to be told by the chain spec.
+async fn newcomers_follow_if_they_are_told(
+    network: &mut Network,
+    miner: &Node,
+    next: u64,
+) -> Outcome {
+    let forced: Value = miner.rpc().call("pouw_forcedChanges", &[]).await?;
+    let effective = forced[0]["effective"].as_u64().ok_or("no forced change")?;
+    assert_eq!(forced.as_array().map(Vec::len), Some(1), "{forced}");
+    let mut untold = network.options().following();
+    let mut told = untold.clone();
+    told.chain = Chain::File(network.spec_with("forcedChanges", forced)?);
+    let mut warp = told.clone();
+    warp.more.extend(["--sync".into(), "warp".into()]);
+    let log = "peerset=trace,labora_consensus=debug";
+    for options in [&mut untold, &mut told, &mut warp] {
+        options.more.extend(["--log".into(), log.into()]);
+    }
+
+    let full = network.start("told", &told).await?;
+    let warped = network.start("warped", &warp).await?;
+    for node in [&full, &warped] {
+        wait_for_final(node.rpc(), next).await?;
+        let log = node.log().text()?;
+        assert!(!log.contains("Peer gave a wrong proof of finality"));
+        assert!(!log.contains("Banned, disconnecting"));
+    }
+    assert!(
+        warped.log().text()?.contains("Warp sync is complete"),
+        "it did not sync by warp"
+    );
+    // Its history has the blocks in which authorities were announced that nobody signed.
+    for number in [2, effective - 5, effective, effective + 1] {
+        wait_for("the history behind the warp", SOON, || async {
+            let (here, there) = (warped.rpc().hash_at(number), miner.rpc().hash_at(number));
+            Ok((here.await? == there.await?).then_some(()))
+        })
+        .await?;
+    }
+    assert_one_final_chain(&[miner.rpc(), full.rpc(), warped.rpc()]).await?;
+
+    let untold = network.start("untold", &untold).await?;
+    for said in [
+        "Peer gave a wrong proof of finality",
+        "Reason: Neither proof nor finality of a block that it sent",
+    ] {
+        wait_for(said, SOON, || {
+            let text = untold.log().text();
+            async move { Ok(text?.contains(said).then_some(())) }
+        })
+        .await?;
+    }
+    assert!(untold.rpc().best_number().await? < effective);
+    for node in [&full, &warped, &untold] {
+        node.log().assert_no_panic()?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runtime_upgrade_passes_while_mining_and_becomes_final() -> Outcome {
+async fn a_runtime_of_a_higher_version_only_passes_while_mining_and_becomes_final() -> Outcome {
     let mut network = Network::new().await?;
     let miner = network.miner("miner", "//Eve").await?;
     let validators = network.validators(4).await?;
     wait_for_final(miner.rpc(), 2).await?;
-    let mut script = js::script("govern.mjs", &miner)?;
-    script.arg("upgrade").arg(binary::runtime()?);
-    let printed = js::run(script, SOON).await?;
-    let upgraded: u64 = printed
-        .trim()
-        .rsplit(':')
-        .next()
-        .and_then(|rest| rest.trim_end_matches('}').parse().ok())
-        .ok_or_else(|| format!("no block of the upgrade in {printed}"))?;
+    let before = spec_version(miner.rpc(), 1).await?;
+
+    let same = binary::runtime()?;
+    let Err(refusal) = js::run(upgrade(&miner, &same)?, SOON).await else {
+        return Err("code of the same version was set".into());
+    };
+    assert!(
+        refusal.to_string().contains("SpecVersionNeedsToIncrease"),
+        "{refusal}"
+    );
+    // `runtime::raised` says which part of an upgrade this is.
+    let raised = network.base("raised.wasm");
+    fs::write(&raised, runtime::raised(fs::read(&same)?)?)?;
+    println!("{}", js::run(upgrade(&miner, &raised)?, SOON).await?);
+    let reached = wait_for("a final block of the higher version", SOON, || async {
+        let number = miner.rpc().finalised_number().await?;
+        let version = spec_version(miner.rpc(), number).await?;
+        Ok((version == before + 1).then_some(number))
+    })
+    .await?;
+    let changes = changes_of_code(miner.rpc(), reached).await?;
+    let [changed] = changes[..] else {
+        return Err(format!("one block changes the code, not {changes:?}").into());
+    };
+
+    // The new code makes the blocks that follow.
     for node in validators.iter().chain([&miner]) {
-        wait_for_final(node.rpc(), upgraded + 3).await?;
+        wait_for_final(node.rpc(), changed + 3).await?;
     }
     // Who comes after the upgrade syncs through it.
     let late = network
         .start("late", &network.options().following())
         .await?;
-    wait_for_final(late.rpc(), upgraded + 3).await?;
+    wait_for_final(late.rpc(), changed + 3).await?;
+    for node in validators.iter().chain([&miner, &late]) {
+        for (number, version) in [
+            (changed - 1, before),
+            (changed, before + 1),
+            (changed + 3, before + 1),
+        ] {
+            assert_eq!(
+                spec_version(node.rpc(), number).await?,
+                version,
+                "after block {number}, where block {changed} has the new code"
+            );
+        }
+        node.log().assert_no_panic()?;
+    }
     assert_one_final_chain(&[miner.rpc(), validators[3].rpc(), late.rpc()]).await?;
-    late.log().assert_no_panic()
+    Ok(())
 }

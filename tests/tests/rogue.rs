@@ -153,14 +153,18 @@ async fn wrong_proofs_are_met(scene: &Scene) -> Outcome {
     Ok(())
 }
 
-/// Peers with short branches of made-up blocks at a time.
-const LIARS: usize = 3;
+/// Peers with short branches of made-up blocks at a time, of each kind.
+const LIARS: usize = 2;
 
 /// Above the number of blocks that sync keeps waiting before it asks nobody for more.
 const MANY: usize = 3_000;
 
-/// Branches of made-up blocks, each higher than the last, of peers that say nothing when they are asked for proofs: the node
-/// waits for those as long as it waits for any. The last is so high that its headers alone would fill the queue.
+/// Bytes of each body of a long branch: 64 of them make an answer that a node just takes.
+const BODY: usize = 200_000;
+
+/// Branches of made-up blocks, each higher than the last, of peers that say nothing when they are asked for proofs, for which
+/// the node waits as long as it waits for any, or that they have none, and do not answer what is final. The last two are so
+/// high that their headers alone would fill the queue, and of those with bodies the bodies the memory.
 async fn made_up_blocks_are_met(scene: &mut Scene) -> Outcome {
     // By the median of what its peers say a node tells whether it is behind, and then hears no announcement; so most are
     // honest here.
@@ -171,27 +175,32 @@ async fn made_up_blocks_are_met(scene: &mut Scene) -> Outcome {
     }
     let mut liars = Vec::new();
     for made_up in (2..).take(LIARS).chain([MANY]) {
-        let chain = Chain::of(scene.node.rpc()).await?;
-        let chain = chain.with_made_up(made_up, made_up as u64);
-        liars.push(scene.peer(chain, Manners::Silence).await?);
-        scene.honest_blocks(1, IN_TIME).await?;
+        for manners in [Manners::Silence, Manners::Denial] {
+            let chain = Chain::of(scene.node.rpc()).await?;
+            let bodies = if made_up == MANY { BODY } else { 0 };
+            let chain = chain.with_made_up(made_up, liars.len() as u64, bodies);
+            let blame = match manners {
+                Manners::Silence => "No proof of a block that it sent",
+                _ => "Neither proof nor finality of a block that it sent",
+            };
+            liars.push((scene.peer(chain, manners).await?, blame));
+            scene.honest_blocks(1, IN_TIME).await?;
+        }
     }
     // Until the node has gone through all of it: the proofs of each are asked for, given up, and asked for once more.
     let begin = Instant::now();
     let is_hung_up_on = |seen: &Seen| seen.door.is_none() || seen.welcomes > 1;
-    while !liars.iter().all(|liar| is_hung_up_on(&liar.seen())) {
+    while !liars.iter().all(|(liar, _)| is_hung_up_on(&liar.seen())) {
         assert!(begin.elapsed() < 4 * NOTICE_LIMIT, "a liar is still heard");
         scene.honest_blocks(BLOCKS, IN_TIME).await?;
     }
-    for liar in &liars {
+    for (liar, blame) in &liars {
         let seen = liar.seen();
         assert!(seen.blocks > 0 && seen.proofs > 0, "it was not asked");
-        scene
-            .blamed(liar, "No proof of a block that it sent")
-            .await?;
+        scene.blamed(liar, blame).await?;
     }
     scene.honest_blocks(2 * BLOCKS, IN_TIME).await?;
-    for seen in liars.iter().map(Peer::seen) {
+    for seen in liars.iter().map(|(liar, _)| liar.seen()) {
         println!(
             "{} requests for blocks, {} for proofs",
             seen.blocks, seen.proofs
@@ -221,7 +230,8 @@ async fn requests_are_rationed(scene: &mut Scene) -> Outcome {
 
     let (begin, taken, refused) = (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0));
     let lanes = (0..2 * LANES).map(|_| async {
-        loop {
+        // Until the node hangs up: whoever asks for too much at such a pace is not heard for long.
+        while peer.seen().door.is_some() {
             match peer.ask_for_proofs(hashes.encode()).await {
                 Ok(bytes) => taken.fetch_add(bytes.len(), Ordering::Relaxed),
                 Err(_) => refused.fetch_add(1, Ordering::Relaxed),
@@ -229,9 +239,10 @@ async fn requests_are_rationed(scene: &mut Scene) -> Outcome {
         }
     });
     tokio::select! {
-        _ = join_all(lanes) => {}
+        _ = join_all(lanes) => scene.honest_blocks(BLOCKS, IN_TIME).await?,
         honest = scene.honest_blocks(BLOCKS, IN_TIME) => honest?,
     }
+    scene.blamed(&peer, "Too many requests for proofs").await?;
     let (taken, refused) = (taken.into_inner(), refused.into_inner());
     println!(
         "{taken} bytes in {:?}, and {refused} refusals",

@@ -180,7 +180,7 @@ impl<B: BlockT<Hash = H256>> Judge<B> {
             .map_err(|_| EngineError::ZeroDifficulty(sealed.parent))?;
         match self.engine.check_orphan(sealed, proof.clone(), floor).await {
             Ok(()) => {
-                self.engine.proofs.keep_unchecked(sealed.hash, proof);
+                self.engine.proofs.keep_unchecked(sealed.hash, proof, None);
                 Ok(false)
             }
             // An honest chain may be that much easier than ours; what it is, sync will tell.

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::{
     chain::Chain,
     error::EngineError,
+    exchange::Noted,
     gate::Gate,
     header::SealedHeader,
     machine::{Clock, Machine},
@@ -20,6 +21,9 @@ use crate::{
     stats::Tally,
     trust::TrustedTarget,
 };
+
+/// Peers that did not give a batch of proofs in time are asked for one at a time for so long.
+const SLOW: Duration = Duration::from_secs(600);
 
 /// A proof that was verified for one block at the difficulty that this block has to meet.
 ///
@@ -61,6 +65,8 @@ pub struct Engine<B: BlockT<Hash = H256>> {
     pub(crate) turn: tokio::sync::Mutex<()>,
     checkpoint: Option<TrustedTarget>,
     pub(crate) proofs: ProofCache,
+    /// Peers to ask for one proof at a time.
+    pub(crate) slow: Noted,
     pub(crate) tally: Tally,
 }
 
@@ -91,6 +97,7 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
             turn: tokio::sync::Mutex::default(),
             checkpoint,
             proofs: ProofCache::new(limits),
+            slow: Noted::lasting(SLOW),
             tally: Tally::default(),
         })
     }

@@ -18,6 +18,8 @@ pub enum Fault {
 pub enum Conduct {
     /// It answered, without a valid proof.
     Failed,
+    /// So it did, and nothing could be learned of whether the block is final, so that it might have dropped the proof.
+    Unclear,
     /// It said nothing in time, while others answered: the line was not to blame.
     Silent,
     /// It is not known, could not be asked, or had a good reason.
@@ -186,7 +188,7 @@ impl EngineError {
             Self::TooLate { .. }
             | Self::ProofOfAnother { .. }
             | Self::ProofMissing {
-                sender: Conduct::Silent | Conduct::Blameless,
+                sender: Conduct::Unclear | Conduct::Silent | Conduct::Blameless,
                 ..
             }
             | Self::Unverified(_)

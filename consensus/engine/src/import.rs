@@ -10,6 +10,7 @@ use labora_pouw::Difficulty;
 use sc_consensus::{
     BlockCheckParams, BlockImport, BlockImportParams, ForkChoiceStrategy, ImportResult, StateAction,
 };
+use sc_consensus_grandpa::{find_forced_change, find_scheduled_change};
 use sp_consensus::{BlockOrigin, Error as ConsensusError};
 use sp_core::{H256, U256};
 use sp_runtime::traits::{Block as BlockT, Header};
@@ -18,6 +19,7 @@ use crate::{
     chain::number_of,
     engine::{Engine, Verified},
     error::EngineError,
+    forced::ForcedChange,
     store::{WorkRecord, accumulated_work, proof_key, record, vouched_key, work_key},
     trust::TrustedTarget,
 };
@@ -49,6 +51,37 @@ pub(crate) enum Evidence {
 pub struct PouwBlockImport<B: BlockT<Hash = H256>, I> {
     inner: I,
     engine: Arc<Engine<B>>,
+    by_force: Option<ByForce<B>>,
+}
+
+/// History around forced changes of authorities. Between the last block that the old ones signed and the one with which the
+/// new ones took over, changes were announced that nobody signed. GRANDPA's import takes none such below the final block.
+struct ByForce<B: BlockT> {
+    changes: Arc<[ForcedChange]>,
+    beneath: Beneath<B>,
+}
+
+type Beneath<B> = Arc<dyn BlockImport<B, Error = ConsensusError> + Send + Sync>;
+
+impl<B: BlockT> Clone for ByForce<B> {
+    fn clone(&self) -> Self {
+        Self {
+            changes: self.changes.clone(),
+            beneath: self.beneath.clone(),
+        }
+    }
+}
+
+impl<B: BlockT<Hash = H256>> ByForce<B> {
+    /// Whether a block of the history announces a change that nobody had to sign.
+    fn is_unsigned(&self, block: &BlockImportParams<B>) -> bool {
+        let number = number_of(&block.header);
+        let mut changes = self.changes.iter();
+        block.justifications.is_none()
+            && changes.any(|change| change.number < number && number <= change.effective)
+            && (find_scheduled_change::<B>(&block.header).is_some()
+                || find_forced_change::<B>(&block.header).is_some())
+    }
 }
 
 impl<B: BlockT<Hash = H256>, I: Clone> Clone for PouwBlockImport<B, I> {
@@ -56,6 +89,7 @@ impl<B: BlockT<Hash = H256>, I: Clone> Clone for PouwBlockImport<B, I> {
         Self {
             inner: self.inner.clone(),
             engine: self.engine.clone(),
+            by_force: self.by_force.clone(),
         }
     }
 }
@@ -63,7 +97,23 @@ impl<B: BlockT<Hash = H256>, I: Clone> Clone for PouwBlockImport<B, I> {
 impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
     /// Wraps `inner`. Whatever imports for the same engine takes turns.
     pub fn new(inner: I, engine: Arc<Engine<B>>) -> Self {
-        Self { inner, engine }
+        Self {
+            inner,
+            engine,
+            by_force: None,
+        }
+    }
+
+    /// The same for a chain with these forced changes of authorities. `beneath` is the import under GRANDPA's, which is `inner`:
+    /// to it goes the history in which authorities were announced that nobody signed.
+    pub fn with_forced_changes(
+        mut self,
+        changes: impl Into<Arc<[ForcedChange]>>,
+        beneath: Arc<dyn BlockImport<B, Error = ConsensusError> + Send + Sync>,
+    ) -> Self {
+        let changes = changes.into();
+        self.by_force = Some(ByForce { changes, beneath });
+        self
     }
 
     /// Adds to `block` what has to be stored with it, and says whether it becomes the best block.
@@ -164,7 +214,12 @@ where
         // The SDK hands the few headers of a warp proof straight to import; it has checked them against finality.
         let is_new_best = block.origin != BlockOrigin::WarpSync && self.admit(&mut block, hash)?;
         block.fork_choice = Some(ForkChoiceStrategy::Custom(is_new_best));
-        let result = self.inner.import_block(block).await.map_err(Into::into)?;
+        let is_history = number_of(&block.header) <= self.engine.chain().tips().finalised;
+        let by_force = self.by_force.as_ref();
+        let result = match by_force.filter(|by_force| is_history && by_force.is_unsigned(&block)) {
+            Some(by_force) => by_force.beneath.import_block(block).await?,
+            None => self.inner.import_block(block).await.map_err(Into::into)?,
+        };
         if matches!(
             result,
             ImportResult::Imported(_) | ImportResult::AlreadyInChain

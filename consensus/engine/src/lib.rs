@@ -28,6 +28,7 @@ mod chain;
 mod engine;
 mod error;
 pub mod exchange;
+mod forced;
 mod gate;
 mod header;
 mod import;
@@ -41,6 +42,7 @@ mod store;
 mod trust;
 mod verify;
 mod votes;
+mod warp;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +58,7 @@ pub use exchange::{
     Bound, Finality, FinalitySource, InTurn, NetworkFinality, NetworkProofs, NoFinality,
     PouwImportQueue, ProofRequestHandler, ProofSource,
 };
+pub use forced::{ForcedChange, ForcedChanges};
 pub use header::SealedHeader;
 pub use import::PouwBlockImport;
 pub use machine::{Clock, system_clock};
@@ -64,9 +67,10 @@ pub use relay::{Announce, announce_imported};
 pub use select::{BlockTree, MostWork};
 pub use stats::{Answered, EngineStats};
 pub use store::{WorkRecord, accumulated_work, block_proof, block_work};
-pub use trust::{TrustedTarget, TrustingProvider};
+pub use trust::TrustedTarget;
 pub use verify::{PouwVerifier, VerifyBlocks};
 pub use votes::voting_rules;
+pub use warp::TrustingProvider;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use labora_pouw::Proof;
 use parity_scale_codec::Encode;
 use parking_lot::Mutex;
+use sc_network_types::PeerId;
 use schnellru::{ByLength, Limiter, LruMap};
 use sp_core::H256;
 use sp_runtime::traits::{BlakeTwo256, Hash};
@@ -76,10 +77,18 @@ impl<T> Limiter<H256, Sized<T>> for ByBytes {
 
 type Proofs<T> = Mutex<LruMap<H256, Sized<T>, ByBytes>>;
 
+/// A proof whose block could not be judged when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Unchecked {
+    pub(crate) proof: Arc<Proof>,
+    /// The peer that gave it when it was asked; nobody is known to have announced one.
+    pub(crate) giver: Option<PeerId>,
+}
+
 /// Proofs that wait for their block.
 pub(crate) struct ProofCache {
     verified: Proofs<Verified>,
-    unchecked: Proofs<Arc<Proof>>,
+    unchecked: Proofs<Unchecked>,
     refused: Mutex<LruMap<H256, ()>>,
 }
 
@@ -110,15 +119,10 @@ impl ProofCache {
     }
 
     /// Keeps a proof whose block cannot be judged yet.
-    pub(crate) fn keep_unchecked(&self, block: H256, proof: Arc<Proof>) {
+    pub(crate) fn keep_unchecked(&self, block: H256, proof: Arc<Proof>, giver: Option<PeerId>) {
         let bytes = proof.encoded_size();
-        self.unchecked.lock().insert(
-            block,
-            Sized {
-                value: proof,
-                bytes,
-            },
-        );
+        let value = Unchecked { proof, giver };
+        self.unchecked.lock().insert(block, Sized { value, bytes });
     }
 
     /// The verified proof of a block; stays until newer ones push it out.
@@ -130,7 +134,7 @@ impl ProofCache {
     }
 
     /// Takes out the unverified proof of a block.
-    pub(crate) fn take_unchecked(&self, block: H256) -> Option<Arc<Proof>> {
+    pub(crate) fn take_unchecked(&self, block: H256) -> Option<Unchecked> {
         self.unchecked
             .lock()
             .remove(&block)

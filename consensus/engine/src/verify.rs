@@ -4,9 +4,16 @@
 //! peers, the block's sender first. The timestamp inherent is not checked here: the header's time is, and the runtime
 //! asserts that both are equal.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use labora_consensus_api::seal_item;
+use labora_pouw::Proof;
 use parity_scale_codec::DecodeAll;
 use sc_consensus::{BlockImportParams, Verifier};
 use sc_network_types::PeerId;
@@ -21,12 +28,16 @@ use crate::{
     exchange::{Finality, Hints, Lookahead, MAX_HASHES, Offence, fetch_proof},
     header::SealedHeader,
     import::{EVIDENCE_KEY, Evidence},
+    proof_cache::Unchecked,
     store::encoded_proof,
 };
 
 /// Pause before giving up on a block that cannot be judged: sync asks for it again at once, and this keeps it from
 /// spinning.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Peers that could not prove a full batch final are not asked about the next one for so long.
+const ASK_AGAIN_MS: u64 = 10_000;
 
 /// Which blocks need a proof of work.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -44,6 +55,8 @@ pub struct PouwVerifier<B: BlockT<Hash = H256>> {
     sources: Sources,
     lookahead: Arc<Lookahead>,
     retry: Duration,
+    /// From when on peers are asked again whether a full batch is final.
+    ask_first_ms: AtomicU64,
 }
 
 impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
@@ -55,6 +68,7 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
             sources,
             lookahead,
             retry: RETRY,
+            ask_first_ms: AtomicU64::new(0),
         }
     }
 
@@ -83,10 +97,12 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         match self.proved(sealed, hints).await {
             Err(missing @ EngineError::ProofMissing { .. }) => {
                 let decided = match self.final_or(sealed, sender, missing).await {
-                    Err(missing) if self.is_cut_off(sealed)? => Err(with_good_reason(missing)),
+                    Err(missing) if self.is_cut_off(sealed)? => {
+                        Err(taken_as(Conduct::Blameless, missing))
+                    }
                     decided => decided,
                 };
-                self.note_silence(sender, &decided);
+                self.note_conduct(sender, &decided);
                 decided
             }
             proved => proved.map(Evidence::Work),
@@ -124,14 +140,18 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         sender: Option<PeerId>,
     ) -> Result<(Finality, Option<Evidence>), EngineError> {
         if self.sources.verify == VerifyBlocks::All {
-            return Ok((Finality::NothingNewer, None));
+            return Ok((Finality::Unknown, None));
         }
         let said = self.sources.finality.newest(sealed.number, sender).await;
-        let Finality::Proved(target) = said else {
+        let (Finality::Proved(target) | Finality::ProvedInPart(target)) = said else {
             return Ok((said, None));
         };
         self.engine.trust_between_imports(target).await;
-        Ok((said, self.vouched(sealed)?))
+        match self.vouched(sealed) {
+            // It came before that was known here, and perhaps to its sender.
+            Err(EngineError::NotTheFinalOne { .. }) => Ok((Finality::Unknown, None)),
+            vouched => Ok((said, vouched?)),
+        }
     }
 
     /// Whether peers prove a block final that has a full batch behind it. Such a block is history more often than not, and
@@ -141,11 +161,20 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         sealed: &SealedHeader<B::Header>,
         hints: &Hints,
     ) -> Result<Option<Evidence>, EngineError> {
-        if hints.next.len() + 1 < MAX_HASHES || self.engine.proofs.holds(sealed.hash) {
+        let now = self.engine.now_ms();
+        if hints.next.len() + 1 < MAX_HASHES
+            || self.engine.proofs.holds(sealed.hash)
+            || now < self.ask_first_ms.load(Ordering::Relaxed)
+        {
             return Ok(None);
         }
         // The sender is asked in its turn only: it may be one that says nothing.
         let (_, vouched) = self.ask_if_final(sealed, None).await?;
+        if vouched.is_none() {
+            // While finality stalls each batch would wait for whoever says nothing.
+            self.ask_first_ms
+                .store(now + ASK_AGAIN_MS, Ordering::Relaxed);
+        }
         Ok(vouched)
     }
 
@@ -157,21 +186,34 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         missing: EngineError,
     ) -> Result<Evidence, EngineError> {
         // Whoever says nothing is not waited for a second time.
-        let is_silent = says_nothing(&missing);
+        let is_silent = conduct(&missing) == Some(Conduct::Silent);
         let sender = sender.filter(|_| !is_silent);
         match self.ask_if_final(sealed, sender).await? {
             (_, Some(vouched)) => Ok(vouched),
-            // Whoever sent the block may have dropped the proof with good reason, and then says so.
-            (Finality::Unknown, None) if !is_silent => Err(with_good_reason(missing)),
+            // Most peers of whoever verifies all have dropped old proofs with good reason.
+            _ if self.sources.verify == VerifyBlocks::All && !is_silent => {
+                Err(taken_as(Conduct::Blameless, missing))
+            }
+            // Whoever sent the block may have dropped the proof with good reason, and then mostly can say so.
+            (Finality::Unknown | Finality::ProvedInPart(_), None)
+                if conduct(&missing) == Some(Conduct::Failed) =>
+            {
+                Err(taken_as(Conduct::Unclear, missing))
+            }
             (_, None) => Err(missing),
         }
     }
 
-    /// Whoever sends blocks and says nothing about their proofs keeps others waiting.
-    fn note_silence(&self, sender: Option<PeerId>, decided: &Result<Evidence, EngineError>) {
-        let is_silent = decided.as_ref().err().is_some_and(says_nothing);
-        if let Some(sender) = sender.filter(|_| is_silent) {
-            self.sources.proofs.report(sender, Offence::Silence);
+    /// Whoever sends blocks and has no evidence of them, or says nothing, keeps others waiting.
+    fn note_conduct(&self, sender: Option<PeerId>, decided: &Result<Evidence, EngineError>) {
+        let offence = match decided.as_ref().err().and_then(conduct) {
+            Some(Conduct::Silent) => Offence::Silence,
+            Some(Conduct::Unclear) => Offence::NoEvidence,
+            // What failed for certain is told to sync, which hangs up.
+            Some(Conduct::Failed | Conduct::Blameless) | None => return,
+        };
+        if let Some(sender) = sender {
+            self.sources.proofs.report(sender, offence);
         }
     }
 
@@ -198,45 +240,66 @@ impl<B: BlockT<Hash = H256>> PouwVerifier<B> {
         if let Some(verified) = self.engine.proofs.verified(sealed.hash) {
             return Ok(verified);
         }
-        if let Some(proof) = self.engine.proofs.take_unchecked(sealed.hash) {
+        if let Some(Unchecked { proof, giver }) = self.engine.proofs.take_unchecked(sealed.hash) {
             match self.engine.check(sealed, proof).await {
                 // Whoever sent this proof need not be whoever sent the block: look further.
                 Err(EngineError::Proof(error)) => {
                     tracing::debug!(block = ?sealed.hash, %error, "A proof heard earlier is wrong");
+                    if let Some(giver) = giver {
+                        self.sources.proofs.report(giver, Offence::WrongProof);
+                    }
                 }
                 decided => return decided,
             }
         }
-        if let Some(bytes) = encoded_proof(self.engine.chain(), sealed.hash)? {
-            let damaged = EngineError::Record {
-                what: "proof",
-                block: sealed.hash,
-            };
-            let proof = labora_pouw::Proof::decode_all(&mut &bytes[..]).map_err(|_| damaged)?;
-            return self.engine.check(sealed, Arc::new(proof)).await;
+        if let Some(verified) = self.stored(sealed).await? {
+            return Ok(verified);
         }
         fetch_proof(&*self.sources.proofs, &self.engine, sealed, hints).await
     }
-}
 
-/// Whether a proof is missing whose block's sender says nothing.
-fn says_nothing(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::ProofMissing {
-            sender: Conduct::Silent,
-            ..
+    /// The proof that this node has kept of a block that it imports again. If that is damaged, peers are asked.
+    async fn stored(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+    ) -> Result<Option<Verified>, EngineError> {
+        let Some(bytes) = encoded_proof(self.engine.chain(), sealed.hash)? else {
+            return Ok(None);
+        };
+        let damaged = EngineError::Record {
+            what: "proof",
+            block: sealed.hash,
+        };
+        let checked = match Proof::decode_all(&mut &bytes[..]) {
+            Ok(proof) => self.engine.check(sealed, Arc::new(proof)).await,
+            Err(_) => Err(damaged),
+        };
+        match checked {
+            Ok(verified) => Ok(Some(verified)),
+            Err(error @ (EngineError::Record { .. } | EngineError::Proof(_))) => {
+                tracing::warn!(block = ?sealed.hash, %error, "A proof in the database does not hold");
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-    )
+    }
 }
 
-/// A missing proof that is not held against whoever sent the block.
-fn with_good_reason(error: EngineError) -> EngineError {
+/// How the sender of a block took the question for its proof, which is missing.
+fn conduct(error: &EngineError) -> Option<Conduct> {
+    match error {
+        EngineError::ProofMissing { sender, .. } => Some(*sender),
+        _ => None,
+    }
+}
+
+/// The same missing proof, with another judgement of whoever sent the block.
+fn taken_as(sender: Conduct, error: EngineError) -> EngineError {
     match error {
         EngineError::ProofMissing { block, asked, .. } => EngineError::ProofMissing {
             block,
             asked,
-            sender: Conduct::Blameless,
+            sender,
         },
         other => other,
     }

@@ -11,6 +11,7 @@ use jsonrpsee::{
     core::{RpcResult, SubscriptionResult, async_trait, server::ConnectionId},
     proc_macros::rpc,
 };
+use labora_chain_spec::ForcedChange;
 use labora_consensus::{EngineError, Share, SubmitError, Template};
 use labora_consensus_api::{PouwApi, split_seal};
 use labora_pouw::{Difficulty, Proof, Seal};
@@ -83,6 +84,11 @@ pub trait Pouw {
     /// Counters of this node's mining since its start.
     #[method(name = "pouw_stats")]
     fn stats(&self) -> RpcResult<Stats>;
+
+    /// Changes of validators that finality did not make, as a chain spec tells newcomers of them. Looks through the chain for
+    /// each, so it is denied where work is.
+    #[method(name = "pouw_forcedChanges", with_extensions)]
+    fn forced_changes(&self) -> RpcResult<Vec<ForcedChange>>;
 }
 
 /// The engine's side of mining, as these methods need it.
@@ -106,6 +112,10 @@ pub trait Mining: Send + Sync {
     ) -> BoxFuture<'static, Result<Share, SubmitError>>;
 }
 
+/// Lists the forced changes that a node knows of.
+pub type ListForcedChanges =
+    Arc<dyn Fn() -> Result<Vec<ForcedChange>, sp_blockchain::Error> + Send + Sync>;
+
 /// Reads the proof of a block from the store.
 pub type ReadProof = Arc<dyn Fn(H256) -> Result<Option<Proof>, EngineError> + Send + Sync>;
 
@@ -128,6 +138,8 @@ pub struct PouwRpc<C> {
     pub submissions: Arc<Submissions>,
     /// Shares by rig; `None` if this node counts none.
     pub shares: Option<Arc<Shares>>,
+    /// Forced changes of validators.
+    pub forced_changes: ListForcedChanges,
 }
 
 /// Counts seals that came by RPC.
@@ -348,6 +360,11 @@ where
         let [accepted, rejected] = [&submissions.accepted, &submissions.rejected]
             .map(|counter| counter.load(Ordering::Relaxed));
         Ok(Stats::new(&(self.worker)(), accepted, rejected))
+    }
+
+    fn forced_changes(&self, ext: &Extensions) -> RpcResult<Vec<ForcedChange>> {
+        check_if_safe(ext)?;
+        Ok((self.forced_changes)().map_err(internal)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the hostile peer tells: real blocks with their proofs, which it takes from a miner over JSON-RPC; of
 //! made-up ones only the headers. Everything here is honest about the bytes; what is left out or spoiled is the peer's choice.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use labora_consensus_api::{author_and_time, pre_digest_item, seal_item, split_seal};
 use labora_tests::{
@@ -35,8 +35,8 @@ const WANTS_BODY: u32 = 2 << 24;
 pub struct Block {
     /// With its seal.
     pub header: Header,
-    /// Encoded extrinsics.
-    pub body: Vec<Vec<u8>>,
+    /// Encoded extrinsics; made-up blocks have one body among them.
+    pub body: Arc<Vec<Vec<u8>>>,
     /// SCALE; nothing for genesis.
     pub proof: Option<Vec<u8>>,
 }
@@ -139,14 +139,16 @@ impl Chain {
     }
 
     /// The same branch with so many blocks on top that nobody mined, and that have no proofs; `variant` tells one such from
-    /// another.
-    pub fn with_made_up(&self, count: usize, variant: u64) -> Self {
+    /// another, and `bytes` is what the body of each has, in extrinsics of a hundred bytes.
+    pub fn with_made_up(&self, count: usize, variant: u64, bytes: usize) -> Self {
+        let extrinsic = Encode::encode(&vec![0u8; 100]);
+        let body = Arc::new(vec![extrinsic; bytes / 100]);
         let mut higher = self.clone();
         for _ in 0..count {
             let header = higher.best().made_up_child(variant);
             higher.push(Block {
                 header,
-                body: Vec::new(),
+                body: body.clone(),
                 proof: None,
             });
         }
@@ -211,7 +213,7 @@ fn told_of(block: &Block, fields: u32) -> BlockData {
         told.header = block.header.encode();
     }
     if fields & WANTS_BODY != 0 {
-        told.body.clone_from(&block.body);
+        told.body = block.body.to_vec();
     }
     told
 }
@@ -235,10 +237,11 @@ async fn fetch(rpc: &Rpc, number: u64) -> Outcome<Block> {
     };
     Ok(Block {
         header,
-        body: body
-            .iter()
-            .map(|hex| bytes_of(hex))
-            .collect::<Outcome<_>>()?,
+        body: Arc::new(
+            body.iter()
+                .map(|hex| bytes_of(hex))
+                .collect::<Outcome<_>>()?,
+        ),
         proof,
     })
 }

@@ -1,10 +1,6 @@
 //! Asking peers for proofs.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{
     StreamExt,
@@ -12,17 +8,12 @@ use futures::{
     stream::FuturesUnordered,
 };
 use labora_pouw::Proof;
-use parity_scale_codec::Encode;
-use sc_network::{
-    IfDisconnected, OutboundFailure, ProtocolName, ReputationChange,
-    request_responses::RequestFailure, service::traits::NetworkService,
-};
-use sc_network_sync::SyncingService;
+use sc_network::{OutboundFailure, ReputationChange, request_responses::RequestFailure};
 use sc_network_types::PeerId;
 use sp_core::H256;
-use sp_runtime::{SaturatedConversion, traits::Block as BlockT};
+use sp_runtime::traits::Block as BlockT;
 
-use super::{MAX_HASHES, WireError, decode_answer};
+use super::{MAX_HASHES, WireError};
 use crate::{
     engine::{Engine, Verified},
     error::{Conduct, EngineError},
@@ -49,10 +40,12 @@ pub enum Offence {
     WrongProof,
     /// It sent a block and said nothing when it was asked for the proof, which nobody else had either.
     Silence,
+    /// It sent a block, has no proof of it, and nobody could say whether it is final.
+    NoEvidence,
 }
 
 impl Offence {
-    fn cost(self) -> ReputationChange {
+    pub(super) fn cost(self) -> ReputationChange {
         match self {
             Self::MalformedAnswer => {
                 ReputationChange::new(-(1 << 28), "Malformed answer to a request for proofs")
@@ -62,6 +55,11 @@ impl Offence {
             // A bad line is no crime, but such a block keeps others waiting. The network hangs up at 71 % of `i32::MIN` and
             // forgives a two-hundredth each second: twice within three minutes is too much.
             Self::Silence => ReputationChange::new(-(1 << 30), "No proof of a block that it sent"),
+            // Less, since the answer about finality may have been lost by others: six times within a minute are too much.
+            Self::NoEvidence => ReputationChange::new(
+                -(1 << 28),
+                "Neither proof nor finality of a block that it sent",
+            ),
         }
     }
 }
@@ -144,16 +142,24 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
         let next = peers.into_iter().find(|peer| !asked.contains(peer));
         if let Some(peer) = next.filter(|_| asked.len() < MAX_PEERS_ASKED) {
             asked.push(peer);
+            let is_slow = engine.slow.holds(peer, engine.now_ms());
+            let batch = if is_slow { &blocks[..1] } else { blocks };
             let limit = engine.sleep(ASK_TIMEOUT);
-            answers
-                .push(async move { (peer, said_in_time(source.ask(peer, blocks), limit).await) });
+            answers.push(async move {
+                let answer = said_in_time(source.ask(peer, batch), limit).await;
+                (peer, batch.len(), answer)
+            });
         }
         let (peer, answer) = match in_time(answers.next(), engine.sleep(ASK_ANOTHER)).await {
-            Some(Some((peer, Some(answer)))) => (peer, answer),
-            Some(Some((peer, None))) => {
-                tracing::debug!(%peer, block = ?sealed.hash, "Peer said nothing in time");
+            Some(Some((peer, _, Some(answer)))) => (peer, answer),
+            Some(Some((peer, batch, None))) => {
+                tracing::debug!(%peer, block = ?sealed.hash, batch, "Peer said nothing in time");
                 engine.tally.answered(Answered::Not);
-                said.nothing(peer);
+                // So much may be more than its line carries in that time: next time it is asked for less.
+                match batch > 1 {
+                    true => drop(engine.slow.note(peer, engine.now_ms())),
+                    false => said.nothing(peer),
+                }
                 continue;
             }
             // There is time to ask another.
@@ -166,7 +172,8 @@ pub async fn fetch_proof<B: BlockT<Hash = H256>>(
                 engine.tally.answered(Answered::Given);
                 for (block, proof) in blocks.iter().skip(1).zip(more) {
                     if let Some(proof) = proof {
-                        engine.proofs.keep_unchecked(*block, Arc::new(proof));
+                        let proof = Arc::new(proof);
+                        engine.proofs.keep_unchecked(*block, proof, Some(peer));
                     }
                 }
                 return Ok(verified);
@@ -201,7 +208,7 @@ impl Said {
         }
     }
 
-    /// A peer let the time pass.
+    /// A peer let the time pass that one proof may take.
     fn nothing(&mut self, peer: PeerId) {
         if Some(peer) == self.sender {
             self.by_sender = Conduct::Silent;
@@ -295,83 +302,5 @@ pub(crate) async fn in_time<T>(
     match select(answer, limit).await {
         Either::Left((answer, _)) => Some(answer),
         Either::Right(_) => None,
-    }
-}
-
-/// The network, as far as questions to peers need it.
-#[derive(Clone)]
-pub struct Bound<B: BlockT> {
-    /// Carries requests.
-    pub network: Arc<dyn NetworkService>,
-    /// Knows the peers, and how far they are.
-    pub sync: Arc<SyncingService<B>>,
-}
-
-impl<B: BlockT<Hash = H256>> Bound<B> {
-    /// Peers in the order in which to ask them about block `number`.
-    pub(super) async fn peers(&self, number: u32) -> Vec<PeerId> {
-        let Ok(mut peers) = self.sync.peers_info().await else {
-            return Vec::new();
-        };
-        // A peer's number is that of its last announcement, so those behind stay in the list. Beyond that the order is one
-        // of chance: whoever claims to be far ahead is not asked before the others.
-        let chance = RandomState::new();
-        peers.sort_by_cached_key(|(peer, info)| {
-            let best: u32 = info.best_number.saturated_into();
-            (best < number, chance.hash_one(peer.to_bytes()))
-        });
-        peers.into_iter().map(|(peer, _)| peer).collect()
-    }
-}
-
-/// The network as a source of proofs. The import queue is made before the network, so this is bound to it later.
-pub struct NetworkProofs<B: BlockT<Hash = H256>> {
-    protocol: ProtocolName,
-    bound: OnceLock<Bound<B>>,
-}
-
-impl<B: BlockT<Hash = H256>> NetworkProofs<B> {
-    /// A source for the protocol of this name; it knows no peers until it is bound.
-    pub fn new(protocol: ProtocolName) -> Arc<Self> {
-        Arc::new(Self {
-            protocol,
-            bound: OnceLock::new(),
-        })
-    }
-
-    /// Binds the source to the network; a second call changes nothing.
-    pub fn bind(&self, bound: Bound<B>) {
-        let _ = self.bound.set(bound);
-    }
-}
-
-#[async_trait::async_trait]
-impl<B: BlockT<Hash = H256>> ProofSource for NetworkProofs<B> {
-    async fn peers(&self, number: u32) -> Vec<PeerId> {
-        match self.bound.get() {
-            Some(bound) => bound.peers(number).await,
-            None => Vec::new(),
-        }
-    }
-
-    async fn ask(&self, peer: PeerId, blocks: &[H256]) -> Result<Vec<Option<Proof>>, AskError> {
-        let bound = self.bound.get().ok_or(AskError::NoNetwork)?;
-        let (answer, _) = bound
-            .network
-            .request(
-                peer,
-                self.protocol.clone(),
-                blocks.encode(),
-                None,
-                IfDisconnected::ImmediateError,
-            )
-            .await?;
-        Ok(decode_answer(&answer, blocks.len())?)
-    }
-
-    fn report(&self, peer: PeerId, offence: Offence) {
-        if let Some(bound) = self.bound.get() {
-            bound.network.report_peer(peer, offence.cost());
-        }
     }
 }

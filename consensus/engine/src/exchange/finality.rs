@@ -8,34 +8,35 @@ use std::{
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use futures_timer::Delay;
 use parity_scale_codec::Encode;
-use parking_lot::Mutex;
 use sc_network::{IfDisconnected, ProtocolName, ReputationChange};
 use sc_network_sync::strategy::warp::{
     EncodedProof, VerificationResult, Verifier, WarpProofRequest, WarpSyncProvider,
 };
 use sc_network_types::PeerId;
-use schnellru::{ByLength, LruMap};
 use sp_core::H256;
 use sp_runtime::traits::Block as BlockT;
 
 use super::{
-    client::{ASK_ANOTHER, ASK_TIMEOUT, Bound, first_few, in_time},
+    client::{ASK_ANOTHER, ASK_TIMEOUT, first_few, in_time},
+    network::Bound,
+    noted::Noted,
     on_chain,
 };
 use crate::{
     engine::Engine,
-    trust::{TrustedTarget, proves_beginning, proves_nothing},
+    trust::TrustedTarget,
+    warp::{proves_beginning, proves_nothing, verify_as_far},
 };
 
 /// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
 const MAX_PARTS: usize = 64;
 
+/// No further part is asked for after so long; what is proved by then is a beginning.
+const PARTS_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// Peers that gave a wrong proof are not asked again for so long, and so not blamed again. After a forced change of
 /// authorities, which no proof shows, everybody honest gives wrong ones: that must not add up to a ban.
 const NOT_ASKED: Duration = Duration::from_secs(60);
-
-/// Such peers remembered: 56 bytes each.
-const MAX_NOT_ASKED: u32 = 1024;
 
 /// A proof that GRANDPA's own sets of authorities do not bear out.
 const WRONG: ReputationChange = ReputationChange::new(-(1 << 28), "Wrong proof of finality");
@@ -45,6 +46,9 @@ const WRONG: ReputationChange = ReputationChange::new(-(1 << 28), "Wrong proof o
 pub enum Finality {
     /// Proved: this block and all before it.
     Proved(TrustedTarget),
+    /// The same, and a peer that knows of more cannot prove it from there, as after a forced change of authorities, or did not
+    /// answer to its end.
+    ProvedInPart(TrustedTarget),
     /// A peer answered, and knows of nothing that is final above what this node has.
     NothingNewer,
     /// Nobody could be asked, or nobody answered.
@@ -56,7 +60,7 @@ impl Finality {
         let rank = |said| match said {
             Self::Unknown => None,
             Self::NothingNewer => Some(0),
-            Self::Proved(target) => Some(target.number),
+            Self::Proved(target) | Self::ProvedInPart(target) => Some(target.number),
         };
         rank(self) > rank(other)
     }
@@ -89,34 +93,8 @@ pub struct NetworkFinality<B: BlockT<Hash = H256>> {
     provider: Arc<dyn WarpSyncProvider<B>>,
     engine: Arc<Engine<B>>,
     bound: OnceLock<Bound<B>>,
-    wrong: Wrong,
-}
-
-/// Who gave a wrong proof last, and when.
-struct Wrong(Mutex<LruMap<PeerId, Instant>>);
-
-impl Wrong {
-    fn new() -> Self {
-        Self(Mutex::new(LruMap::new(ByLength::new(MAX_NOT_ASKED))))
-    }
-
-    /// Notes a wrong proof; whether it is to be held against the peer, as it is once where it was asked several times at once.
-    fn note(&self, peer: PeerId, now: Instant) -> bool {
-        let mut noted = self.0.lock();
-        let is_first = is_over(noted.peek(&peer), now);
-        if is_first {
-            noted.insert(peer, now);
-        }
-        is_first
-    }
-
-    fn is_asked(&self, peer: PeerId, now: Instant) -> bool {
-        is_over(self.0.lock().peek(&peer), now)
-    }
-}
-
-fn is_over(noted: Option<&Instant>, now: Instant) -> bool {
-    noted.is_none_or(|noted| now.saturating_duration_since(*noted) >= NOT_ASKED)
+    /// Who gave a wrong proof.
+    wrong: Noted,
 }
 
 impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
@@ -132,7 +110,7 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
             provider,
             engine,
             bound: OnceLock::new(),
-            wrong: Wrong::new(),
+            wrong: Noted::lasting(NOT_ASKED),
         })
     }
 
@@ -156,49 +134,56 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
 
     async fn ask(&self, bound: &Bound<B>, peer: PeerId) -> Option<Finality> {
         let (mut begin, mut verifier) = self.begin();
-        let mut proved = None;
+        let (mut proved, begun) = (None, Instant::now());
         for _ in 0..MAX_PARTS {
-            let request = WarpProofRequest::<B> { begin }.encode();
-            let answer = bound.network.request(
-                peer,
-                self.protocol.clone(),
-                request,
-                None,
-                IfDisconnected::ImmediateError,
-            );
-            // By a clock that does not end with the node's runtime, which the import queue outlives.
-            let answer = in_time(answer, Delay::new(ASK_TIMEOUT)).await;
-            let bytes = match answer {
-                Some(Ok((bytes, _))) => bytes,
-                Some(Err(error)) => {
-                    tracing::debug!(%peer, %error, "Peer did not say what is final");
-                    return proved;
-                }
-                None => return proved,
-            };
-            let proof = EncodedProof(bytes);
-            if proves_nothing(&proof) || proves_beginning::<B>(&proof, begin) {
-                return proved.or(Some(Finality::NothingNewer));
+            if begun.elapsed() > PARTS_TIMEOUT {
+                break;
             }
-            match verifier.verify(&proof) {
+            let Some(proof) = self.part(bound, peer, begin).await else {
+                break;
+            };
+            if proves_nothing(&proof) || proves_beginning::<B>(&proof, begin) {
+                return Some(proved.map_or(Finality::NothingNewer, Finality::Proved));
+            }
+            match verify_as_far(&proof, begin, &mut *verifier) {
                 Ok(VerificationResult::Complete(header, _)) => {
                     return Some(Finality::Proved(TrustedTarget::of::<B>(&header)));
                 }
                 Ok(VerificationResult::Partial(fragments)) => {
                     let (header, _) = fragments.last()?;
-                    proved = Some(Finality::Proved(TrustedTarget::of::<B>(header)));
+                    proved = Some(TrustedTarget::of::<B>(header));
                     begin = verifier.next_proof_context();
                 }
-                Err(error) => {
+                Err((error, as_far)) => {
                     tracing::debug!(%peer, %error, "Peer gave a wrong proof of finality");
-                    if self.wrong.note(peer, Instant::now()) {
+                    if self.wrong.note(peer, self.engine.now_ms()) {
                         bound.network.report_peer(peer, WRONG);
                     }
-                    return proved;
+                    proved = as_far.or(proved);
+                    break;
                 }
             }
         }
-        proved
+        proved.map(Finality::ProvedInPart)
+    }
+
+    /// A part of a peer's proof, from this block on.
+    async fn part(&self, bound: &Bound<B>, peer: PeerId, begin: H256) -> Option<EncodedProof> {
+        let answer = bound.network.request(
+            peer,
+            self.protocol.clone(),
+            WarpProofRequest::<B> { begin }.encode(),
+            None,
+            IfDisconnected::ImmediateError,
+        );
+        // By a clock that does not end with the node's runtime, which the import queue outlives.
+        match in_time(answer, Delay::new(ASK_TIMEOUT)).await? {
+            Ok((bytes, _)) => Some(EncodedProof(bytes)),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "Peer did not say what is final");
+                None
+            }
+        }
     }
 }
 
@@ -208,8 +193,8 @@ impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
         let Some(bound) = self.bound.get() else {
             return Finality::Unknown;
         };
-        let (peers, now) = (bound.peers(u32::MAX).await, Instant::now());
-        let is_asked = |peer: &PeerId| self.wrong.is_asked(*peer, now);
+        let (peers, now) = (bound.peers(u32::MAX).await, self.engine.now_ms());
+        let is_asked = |peer: &PeerId| !self.wrong.holds(*peer, now);
         let peers = peers.into_iter().filter(is_asked).collect();
         let peers = first_few(peers, sender.filter(is_asked));
         let ask = |peer| self.ask(bound, peer);
@@ -221,7 +206,8 @@ impl<B: BlockT<Hash = H256>> FinalitySource for NetworkFinality<B> {
 }
 
 /// What the first peer proves that proves finality up to `reach`, else the most that any of them knows; `ask` gives `None`
-/// for one that did not answer. After each `pause` without an answer another is asked beside those that say nothing.
+/// for one that did not answer. Where that was `sender`, or it knows of more than it can prove, others cannot say that there
+/// is no more. After each `pause` without an answer another is asked beside those that say nothing.
 pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
     peers: Vec<PeerId>,
     reach: u32,
@@ -229,7 +215,7 @@ pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
     ask: impl Fn(PeerId) -> F,
     pause: impl Fn() -> BoxFuture<'static, ()>,
 ) -> Finality {
-    let (mut said, mut awaited, mut sender_is_silent) = (Finality::Unknown, sender, false);
+    let (mut said, mut awaited, mut sender_may_know) = (Finality::Unknown, sender, false);
     let (ask, mut left, mut answers) = (&ask, peers.into_iter(), FuturesUnordered::new());
     loop {
         let next = left.next();
@@ -246,19 +232,26 @@ pub(crate) async fn first_proved<F: Future<Output = Option<Finality>>>(
             break;
         };
         awaited = awaited.filter(|sender| *sender != peer);
+        if matches!(
+            answer,
+            None | Some(Finality::Unknown | Finality::ProvedInPart(_))
+        ) {
+            sender_may_know |= Some(peer) == sender;
+        }
         match answer {
-            Some(Finality::Proved(target)) if target.number >= reach => {
+            Some(Finality::Proved(target) | Finality::ProvedInPart(target))
+                if target.number >= reach =>
+            {
                 return Finality::Proved(target);
             }
             Some(answer) if answer.tells_more_than(said) => said = answer,
-            Some(_) => {}
-            None => sender_is_silent |= Some(peer) == sender,
+            _ => {}
         }
     }
-    if sender_is_silent {
-        Finality::Unknown
-    } else {
-        said
+    match said {
+        Finality::Proved(target) if sender_may_know => Finality::ProvedInPart(target),
+        Finality::NothingNewer if sender_may_know => Finality::Unknown,
+        said => said,
     }
 }
 
@@ -270,9 +263,17 @@ mod tests {
 
     use super::*;
 
-    fn up_to(number: u32) -> Option<Finality> {
+    fn target(number: u32) -> TrustedTarget {
         let hash = H256::from_low_u64_be(number.into());
-        Some(Finality::Proved(TrustedTarget { number, hash }))
+        TrustedTarget { number, hash }
+    }
+
+    fn up_to(number: u32) -> Option<Finality> {
+        Some(Finality::Proved(target(number)))
+    }
+
+    fn in_part(number: u32) -> Option<Finality> {
+        Some(Finality::ProvedInPart(target(number)))
     }
 
     async fn said(answers: &[Option<Finality>]) -> Finality {
@@ -304,9 +305,21 @@ mod tests {
     async fn of_a_sender_that_does_not_answer_others_cannot_say_that_it_has_no_proof() {
         let nothing = Finality::NothingNewer;
         assert_eq!(said(&[None, Some(nothing)]).await, Finality::Unknown);
-        assert_eq!(said(&[None, up_to(4)]).await, Finality::Unknown);
+        assert_eq!(said(&[None, up_to(4)]).await, in_part(4).unwrap());
         assert_eq!(said(&[None, up_to(5)]).await, up_to(5).unwrap());
         assert_eq!(said(&[Some(nothing), None]).await, nothing);
+        // Nor of one that knows of more than it can prove.
+        assert_eq!(
+            said(&[in_part(2), Some(nothing)]).await,
+            in_part(2).unwrap()
+        );
+        assert_eq!(said(&[in_part(2), up_to(4)]).await, in_part(4).unwrap());
+        assert_eq!(said(&[in_part(5)]).await, up_to(5).unwrap());
+        assert_eq!(
+            said(&[Some(nothing), in_part(2)]).await,
+            in_part(2).unwrap()
+        );
+        assert_eq!(said(&[up_to(4), in_part(2)]).await, up_to(4).unwrap());
     }
 
     /// What is said where peers without an answer here never give one.
@@ -330,16 +343,8 @@ mod tests {
     }
 
     #[test]
-    fn who_gave_a_wrong_proof_is_not_asked_again_for_a_while() {
-        let (wrong, now) = (Wrong::new(), Instant::now());
-        let (peer, other) = (PeerId::random(), PeerId::random());
-        assert!(wrong.is_asked(peer, now));
-        assert!(wrong.note(peer, now));
-        assert!(!wrong.is_asked(peer, now + NOT_ASKED / 2));
-        assert!(!wrong.note(peer, now + NOT_ASKED / 2));
-        assert!(wrong.is_asked(peer, now + NOT_ASKED));
-        assert!(wrong.is_asked(other, now));
-        // However often: the network hangs up at 71 % of `i32::MIN`, and forgives a two-hundredth each second.
+    fn wrong_proofs_however_often_do_not_add_up_to_a_ban() {
+        // The network hangs up at 71 % of `i32::MIN`, and forgives a two-hundredth each second.
         let kept = 1.0 - (-NOT_ASKED.as_secs_f64() / 200.0).exp();
         assert!(f64::from(WRONG.value) / kept > 0.71 * f64::from(i32::MIN));
     }

@@ -8,13 +8,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use labora_consensus_api::MAX_FUTURE_MS;
+use parity_scale_codec::Encode;
 use parking_lot::Mutex;
 use sc_consensus::IncomingBlock;
 use sc_network_types::PeerId;
 use sp_core::H256;
 use sp_runtime::traits::{Block as BlockT, Header};
 
-use crate::{VerifyBlocks, chain::number_of, engine::Engine};
+use crate::{VerifyBlocks, chain::number_of, engine::Engine, header::time_of};
 
 /// Queues for blocks whose proofs are asked for. Each may hold answers of a few peers (`docs/node.md` counts them).
 const ASKING: usize = 4;
@@ -28,6 +30,14 @@ pub(crate) const AT_ONCE: usize = 0;
 /// Blocks of one peer that may wait in the other queues before it is asked for more: a batch of sync. Of sync's 2,048 one
 /// peer can thus take two batches.
 const MAX_OF_PEER: usize = 64;
+
+/// Bytes of them: as many as one answer of sync may have. One peer's blocks come to twice that at most, since the answer to
+/// a question that was asked in time is taken.
+const MAX_BYTES_OF_PEER: usize = 16 << 20;
+
+/// Bytes of all blocks that may wait, in whichever queue, before those of which any waits are asked for more. Others still
+/// are, once each, lest a few hold up everybody.
+const MAX_BYTES: usize = 256 << 20;
 
 /// Where each batch waits.
 pub struct Lanes<B: BlockT<Hash = H256>> {
@@ -45,6 +55,7 @@ struct Waiting {
 struct Place {
     lane: usize,
     sender: Option<PeerId>,
+    bytes: usize,
 }
 
 impl<B: BlockT<Hash = H256>> Lanes<B> {
@@ -71,9 +82,10 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
             None => waiting.lane_for(sender(run), Waiting::longest),
         };
         for block in run {
-            waiting.places.entry(block.hash).or_insert(Place {
+            waiting.places.entry(block.hash).or_insert_with(|| Place {
                 lane,
                 sender: block.origin,
+                bytes: bytes_of(block),
             });
         }
         lane
@@ -87,12 +99,32 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
         }
     }
 
-    /// Whether a batch of this peer's blocks waits that needs proofs of peers.
+    /// Whether so much of this peer waits that it should not be asked for more: a batch that needs proofs of peers, or its part
+    /// of the memory for all.
     pub(crate) fn has_enough_of(&self, peer: PeerId) -> bool {
         let waiting = self.waiting.lock();
-        let places = waiting.places.values();
-        let of_peer = places.filter(|place| place.sender == Some(peer) && place.lane != AT_ONCE);
-        of_peer.count() >= MAX_OF_PEER
+        let [mut of_peer, mut asking, mut in_all] = [Load::default(); 3];
+        for place in waiting.places.values() {
+            in_all.add(place);
+            if place.sender == Some(peer) {
+                of_peer.add(place);
+                if place.lane != AT_ONCE {
+                    asking.add(place);
+                }
+            }
+        }
+        asking.blocks >= MAX_OF_PEER
+            || of_peer.bytes >= MAX_BYTES_OF_PEER
+            || (of_peer.blocks > 0 && in_all.bytes >= MAX_BYTES)
+    }
+
+    /// Blocks that wait, and their bytes.
+    #[cfg(test)]
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let mut load = Load::default();
+        let waiting = self.waiting.lock();
+        waiting.places.values().for_each(|place| load.add(place));
+        (load.blocks, load.bytes)
     }
 
     /// Whether this block is still to be imported, in the queue where nobody waits for long.
@@ -119,6 +151,12 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
         matches!(self.engine.chain().sealed_header(block), Ok(Some(_)))
     }
 
+    /// Whether a block is not ahead of the clock: for such a one the verifier pauses. What has no time is refused at once.
+    fn is_due(&self, header: &B::Header) -> bool {
+        let latest = self.engine.now_ms().saturating_add(MAX_FUTURE_MS);
+        time_of(header).map_or(true, |time| time <= latest)
+    }
+
     /// The queue in which the block itself waits, or its parent, unless that is imported already, as it may be while the rest
     /// of its batch is not.
     fn behind(&self, waiting: &Waiting, block: &IncomingBlock<B>) -> Option<usize> {
@@ -138,11 +176,26 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
             // Refused at once.
             None => true,
             Some(header) => {
+                let is_final = number_of(header) <= final_up_to && self.is_due(header);
                 block.state.is_some()
-                    || number_of(header) <= final_up_to
+                    || is_final
                     || self.engine.proofs.verified(block.hash).is_some()
             }
         })
+    }
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Default)]
+struct Load {
+    blocks: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn add(&mut self, place: &Place) {
+        self.blocks += 1;
+        self.bytes += place.bytes;
     }
 }
 
@@ -177,6 +230,26 @@ impl Waiting {
         }
         blocks
     }
+}
+
+/// Bytes that a block takes while it waits, about.
+fn bytes_of<B: BlockT>(block: &IncomingBlock<B>) -> usize {
+    let header = block.header.as_ref().map_or(0, Encode::encoded_size);
+    let body = block.body.as_deref().map_or(0, bytes_in);
+    let indexed = block.indexed_body.as_deref().map_or(0, bytes_in);
+    let justifications = block
+        .justifications
+        .as_ref()
+        .map_or(0, Encode::encoded_size);
+    header + body + indexed + justifications
+}
+
+/// Beside its bytes an extrinsic takes its handle and an allocation, which is more if it is short.
+const BESIDE_EXTRINSIC: usize = 64;
+
+/// Bytes that a list of extrinsics takes in memory, about.
+pub(super) fn bytes_in<E: Encode>(list: &[E]) -> usize {
+    list.encoded_size() + BESIDE_EXTRINSIC * list.len()
 }
 
 fn asking() -> impl Iterator<Item = usize> {

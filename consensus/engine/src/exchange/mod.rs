@@ -8,18 +8,21 @@ mod downloads;
 mod finality;
 mod lanes;
 mod lookahead;
+mod network;
+mod noted;
 mod queue;
 mod server;
 
-pub use client::{AskError, Bound, Hints, NetworkProofs, Offence, ProofSource, fetch_proof};
+pub use client::{AskError, Hints, Offence, ProofSource, fetch_proof};
 pub use downloads::InTurn;
 pub use finality::{Finality, FinalitySource, NetworkFinality, NoFinality};
 pub use lanes::Lanes;
 pub use lookahead::Lookahead;
+pub use network::{Bound, NetworkProofs};
 pub use queue::{AfterParent, PouwImportQueue};
 pub use server::ProofRequestHandler;
 
-pub(crate) use lanes::AT_ONCE;
+pub(crate) use {lanes::AT_ONCE, noted::Noted};
 
 #[cfg(test)]
 pub(crate) use {

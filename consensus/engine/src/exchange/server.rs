@@ -33,11 +33,17 @@ const BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 /// Bytes that a peer may take at once: four full answers.
 const BURST_BYTES: u64 = 4 * MAX_ANSWER_BYTES as u64;
 
-/// What a request costs beside its answer, in bytes: looking up sixteen records that are not there.
-const REQUEST_COST: u64 = 4096;
+/// What a request costs beside its answer, in bytes, whatever it is: 128 a second, twice what a node that imports a thousand
+/// blocks a second asks for.
+const REQUEST_COST: u64 = 64 * 1024;
 
 const MALFORMED: ReputationChange =
     ReputationChange::new(-(1 << 16), "Malformed request for proofs");
+
+/// Whoever asks for more than it may takes the place of others in the queue. A few a second too many are forgiven as they come;
+/// some hundred are a ban in the end, and a thousand one within half a minute.
+const TOO_MANY: ReputationChange =
+    ReputationChange::new(-(1 << 16), "Too many requests for proofs");
 
 /// Serves the proofs in this node's store. Run it as a task of its own.
 pub struct ProofRequestHandler<B: BlockT<Hash = H256>> {
@@ -83,43 +89,50 @@ impl<B: BlockT<Hash = H256>> ProofRequestHandler<B> {
                 payload,
                 pending_response,
             } = request;
-            // Without an answer the network tells the peer that its request was refused.
-            if let Some(response) = self.answer(peer, &payload, Instant::now()) {
-                let _ = pending_response.send(response);
-            }
+            let response = self.answer(peer, &payload, Instant::now());
+            let _ = pending_response.send(response);
         }
     }
 
-    fn answer(&mut self, peer: PeerId, payload: &[u8], now: Instant) -> Option<OutgoingResponse> {
-        let (result, reputation_changes) = match decode_request(payload) {
-            Err(error) => {
-                tracing::debug!(%peer, %error, "Malformed request for proofs");
-                (Err(()), vec![MALFORMED])
-            }
-            Ok(hashes) => {
-                let allowance = self
-                    .allowances
-                    .get_or_insert(peer, || Allowance::full(now))?;
-                if !allowance.covers(REQUEST_COST, now) {
-                    tracing::debug!(%peer, "Peer asks for more proofs than it may");
-                    return None;
-                }
-                let chain = &*self.chain;
-                let answer = encode_answer(hashes.iter().map(|hash| {
-                    encoded_proof(chain, *hash).unwrap_or_else(|error| {
-                        tracing::warn!(block = ?hash, %error, "Stored proof cannot be read");
-                        None
-                    })
-                }));
-                allowance.take(REQUEST_COST + answer.len() as u64);
-                (Ok(answer), Vec::new())
-            }
-        };
-        Some(OutgoingResponse {
-            result,
-            reputation_changes,
+    /// The answer, or else what the peer did wrong; the network then tells it that its request was refused.
+    fn answer(&mut self, peer: PeerId, payload: &[u8], now: Instant) -> OutgoingResponse {
+        let answer = self.told(peer, payload, now);
+        OutgoingResponse {
+            reputation_changes: answer.as_ref().err().copied().into_iter().collect(),
+            result: answer.map_err(|_| ()),
             sent_feedback: None,
-        })
+        }
+    }
+
+    fn told(
+        &mut self,
+        peer: PeerId,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<Vec<u8>, ReputationChange> {
+        let allowance = self
+            .allowances
+            .get_or_insert(peer, || Allowance::full(now))
+            // Only a list of no peers at all would take none in.
+            .ok_or(TOO_MANY)?;
+        if !allowance.covers(REQUEST_COST, now) {
+            tracing::debug!(%peer, "Peer asks for more proofs than it may");
+            return Err(TOO_MANY);
+        }
+        allowance.take(REQUEST_COST);
+        let hashes = decode_request(payload).map_err(|error| {
+            tracing::debug!(%peer, %error, "Malformed request for proofs");
+            MALFORMED
+        })?;
+        let chain = &*self.chain;
+        let answer = encode_answer(hashes.iter().map(|hash| {
+            encoded_proof(chain, *hash).unwrap_or_else(|error| {
+                tracing::warn!(block = ?hash, %error, "Stored proof cannot be read");
+                None
+            })
+        }));
+        allowance.take(answer.len() as u64);
+        Ok(answer)
     }
 }
 
@@ -168,7 +181,7 @@ mod tests {
             allowance.take(MAX_ANSWER_BYTES as u64);
         }
         assert!(!allowance.covers(REQUEST_COST, start));
-        assert!(allowance.covers(REQUEST_COST, start + Duration::from_millis(1)));
+        assert!(allowance.covers(REQUEST_COST, start + Duration::from_millis(10)));
         let later = start + Duration::from_secs(3600);
         assert!(allowance.covers(BURST_BYTES, later));
         assert!(!allowance.covers(BURST_BYTES + 1, later));

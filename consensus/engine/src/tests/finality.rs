@@ -17,7 +17,7 @@ use crate::{
     Chain, Finality, NetworkFinality, TrustedTarget, VerifyBlocks, accumulated_work,
     exchange::MAX_HASHES,
     store::encoded_proof,
-    trust::{proves_beginning, proves_nothing},
+    warp::{proves_beginning, proves_nothing},
 };
 
 /// Peers that hold no proof and say that `target` is final.

@@ -92,7 +92,7 @@ async fn a_block_is_not_imported_unexecuted() {
     let block = node.child(&node.chain.best());
     node.engine
         .proofs
-        .keep_unchecked(block.hash(), Arc::new(block.proof.clone()));
+        .keep_unchecked(block.hash(), Arc::new(block.proof.clone()), None);
     let mut params: BlockImportParams<Block> = Node::from_sync(&block.header);
     params.state_action = StateAction::Skip;
     let params = node.verifier.verify(params).await.unwrap();

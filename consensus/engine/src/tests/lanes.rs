@@ -2,11 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use labora_consensus_api::MAX_FUTURE_MS;
 use sc_consensus::IncomingBlock;
 use sc_network_types::PeerId;
+use sp_runtime::OpaqueExtrinsic;
 
 use super::{
-    miner::{Block, Mined},
+    miner::{Block, EASY, Mined, NOW_MS, mine, unsealed},
     mock::{Node, chain_of, incoming},
 };
 use crate::{
@@ -168,4 +170,40 @@ async fn a_peer_of_which_a_batch_waits_is_asked_for_no_more() {
     let lanes = lanes_of(&node);
     lanes.enter(&sent(peer, &chain));
     assert!(!lanes.has_enough_of(peer));
+}
+
+#[tokio::test]
+async fn of_a_peer_whose_blocks_take_much_memory_fewer_wait() {
+    let (node, forks) = forks(2);
+    let lanes = lanes_of(&node);
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    let heavy = |block: &Mined, bytes: usize| {
+        let extrinsic = OpaqueExtrinsic::from_blob(vec![0; bytes]);
+        let mut block = incoming(block, Some(peer));
+        block.body = Some(vec![extrinsic]);
+        block
+    };
+    lanes.enter(&[heavy(&forks[0], 15 << 20)]);
+    assert!(!lanes.has_enough_of(peer));
+    lanes.enter(&[heavy(&forks[1], 1 << 20)]);
+    assert!(lanes.has_enough_of(peer) && !lanes.has_enough_of(other));
+    let (blocks, bytes) = lanes.load();
+    assert!(blocks == 2 && bytes > 16 << 20, "{blocks}, {bytes}");
+    lanes.leave(forks.iter().map(Mined::hash));
+    assert_eq!(lanes.load(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_block_ahead_of_the_clock_is_not_among_those_that_wait_for_nobody() {
+    let node = Node::new();
+    let genesis = node.chain.best();
+    let late = MAX_FUTURE_MS + 1;
+    let early = mine(unsealed(&genesis, NOW_MS + late, 1), EASY);
+    let due = node.child(&genesis);
+    let target = node.child(&due.header);
+    node.engine
+        .trust(TrustedTarget::of::<Block>(&target.header));
+    let lanes = lanes_of(&node);
+    assert_eq!(lanes.enter(&batch(&[&due])), AT_ONCE);
+    assert_ne!(lanes.enter(&batch(&[&early])), AT_ONCE);
 }

@@ -325,7 +325,7 @@ impl Node {
     pub(super) async fn hear_and_sync(&self, block: &Mined) -> Result<ImportResult, SyncError> {
         self.engine
             .proofs
-            .keep_unchecked(block.hash(), Arc::new(block.proof.clone()));
+            .keep_unchecked(block.hash(), Arc::new(block.proof.clone()), None);
         self.sync(&block.header).await
     }
 

@@ -3,6 +3,7 @@
 mod announcements;
 mod authoring;
 mod finality;
+mod forced;
 mod imports;
 mod lanes;
 mod mine;

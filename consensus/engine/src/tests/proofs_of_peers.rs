@@ -2,11 +2,17 @@
 
 use std::{io::ErrorKind, sync::Arc};
 
+use parity_scale_codec::Encode;
+use sc_consensus::Verifier as _;
 use sc_network::{OutboundFailure, RequestFailure};
 use sc_network_types::PeerId;
+use sp_core::H256;
 
 use super::{miner::*, mock::*};
-use crate::exchange::{AskError, Offence};
+use crate::{
+    Finality, TrustedTarget, VerifyBlocks,
+    exchange::{AskError, Offence},
+};
 
 /// A node with these peers, and a chain of blocks that it has not seen.
 fn late_node(
@@ -140,6 +146,101 @@ async fn a_sender_that_says_nothing_is_reported_where_others_answer() {
     assert_eq!(reported(Answer::Broken, nothing()).await, []);
 }
 
+#[tokio::test]
+async fn a_sender_without_proof_is_reported_if_nobody_can_say_whether_its_block_is_final() {
+    let sender = PeerId::random();
+    let peers = MockPeers::of(vec![(sender, MockPeers::holding(&[]))]);
+    let blocks = chain_of(1);
+    let target = |number| TrustedTarget {
+        number,
+        hash: H256::repeat_byte(7),
+    };
+    for (said, offences) in [
+        (Finality::Unknown, 1),
+        (Finality::ProvedInPart(target(0)), 1),
+        // Sync itself hangs up.
+        (Finality::NothingNewer, 0),
+        // Its block lost just now.
+        (Finality::Proved(target(1)), 1),
+    ] {
+        *peers.finality.lock() = Some(said);
+        peers.reported.lock().clear();
+        let node = Node::with_peers(peers.clone());
+        node.lookahead
+            .remember(&[incoming(&blocks[0], Some(sender))]);
+        assert!(node.sync(&blocks[0].header).await.is_err());
+        let expected = vec![(sender, Offence::NoEvidence); offences];
+        assert_eq!(*peers.reported.lock(), expected, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_verifies_all_blames_nobody_for_old_proofs_that_were_dropped() {
+    let sender = PeerId::random();
+    let peers = MockPeers::of(vec![(sender, MockPeers::holding(&[]))]);
+    let node = Node::verifying(peers.clone(), VerifyBlocks::All);
+    let blocks = chain_of(1);
+    node.lookahead
+        .remember(&[incoming(&blocks[0], Some(sender))]);
+    let result = node.sync(&blocks[0].header).await;
+    assert!(matches!(result, Err(SyncError::NotNow(_))), "{result:?}");
+    assert!(peers.reported.lock().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_slow_with_many_proofs_is_asked_for_one_before_it_is_blamed() {
+    let (sender, other) = (PeerId::random(), PeerId::random());
+    let nothing = MockPeers::holding(&[]);
+    let peers = MockPeers::of(vec![(sender, Answer::Never), (other, nothing)]);
+    let node = Node::without_patience(peers.clone());
+    let blocks = chain_of(3);
+    let batch: Vec<_> = blocks
+        .iter()
+        .map(|block| incoming(block, Some(sender)))
+        .collect();
+    for reported in [vec![], vec![(sender, Offence::Silence)]] {
+        node.lookahead.remember(&batch);
+        assert!(node.sync(&blocks[0].header).await.is_err());
+        assert_eq!(*peers.reported.lock(), reported);
+    }
+    let asked = peers.asked.lock();
+    let of_sender = asked.iter().filter(|(peer, _)| *peer == sender);
+    let lengths: Vec<usize> = of_sender.map(|(_, blocks)| blocks.len()).collect();
+    assert_eq!(lengths, [3, 1]);
+}
+
+#[tokio::test]
+async fn who_gave_a_wrong_proof_of_a_later_block_is_reported_when_that_is_found_out() {
+    let liar = PeerId::random();
+    let (node, peers, blocks) = late_node(|blocks| {
+        let lie = Mined {
+            header: blocks[1].header.clone(),
+            proof: flipped(&blocks[1].proof),
+        };
+        vec![(liar, MockPeers::holding(&[&blocks[0], &lie]))]
+    });
+    let batch: Vec<_> = blocks.iter().map(|block| incoming(block, None)).collect();
+    node.lookahead.remember(&batch);
+    node.sync(&blocks[0].header).await.unwrap();
+    assert!(peers.reported.lock().is_empty());
+    assert!(node.sync(&blocks[1].header).await.is_err());
+    assert_eq!(peers.reported.lock()[0], (liar, Offence::WrongProof));
+}
+
+#[tokio::test]
+async fn a_damaged_proof_in_the_database_is_got_anew() {
+    let (node, peers, blocks) = late_node(|blocks| vec![(PeerId::random(), all(blocks))]);
+    for damaged in [vec![1, 2, 3], flipped(&blocks[0].proof).encode()] {
+        let key = crate::store::proof_key(blocks[0].hash());
+        node.chain.put_record(key, damaged);
+        peers.asked.lock().clear();
+        let block = Node::from_sync(&blocks[0].header);
+        node.verifier.verify(block).await.unwrap();
+        assert_eq!(peers.asked.lock().len(), 1);
+    }
+    assert!(peers.reported.lock().is_empty());
+}
+
 #[test]
 fn an_answer_that_the_network_would_not_read_is_the_peers_fault() {
     let failed = |kind: ErrorKind| {
@@ -170,7 +271,8 @@ async fn a_sender_who_cannot_prove_its_own_block_is_banned() {
 async fn a_wrong_proof_heard_earlier_does_not_condemn_the_block() {
     let (node, _, blocks) = late_node(|blocks| vec![(PeerId::random(), all(blocks))]);
     let wrong = Arc::new(flipped(&blocks[0].proof));
-    node.engine.proofs.keep_unchecked(blocks[0].hash(), wrong);
+    let proofs = &node.engine.proofs;
+    proofs.keep_unchecked(blocks[0].hash(), wrong, None);
     node.sync(&blocks[0].header).await.unwrap();
     assert_eq!(node.chain.best().hash(), blocks[0].hash());
 }

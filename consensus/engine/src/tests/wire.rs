@@ -177,8 +177,28 @@ async fn a_malformed_request_costs_reputation() {
 #[tokio::test]
 async fn a_peer_that_asks_without_end_is_refused() {
     let request = vec![H256::zero()].encode();
-    // At 4 KiB each the burst of 16 MiB is gone after some 4,100 requests, and 20,000 take far less than the 8 s that would refill it.
-    let answers = serve(MockChain::new(), vec![request; 20_000]).await;
-    assert!(answers[..4_000].iter().all(Option::is_some));
-    assert!(answers.iter().any(Option::is_none));
+    // At 64 KiB each the burst of 16 MiB is gone after some 260 requests, and 2,000 take far less than the time that would
+    // refill it.
+    let answers = serve(MockChain::new(), vec![request; 2_000]).await;
+    let answers: Vec<_> = answers.into_iter().map(Option::unwrap).collect();
+    assert!(answers[..250].iter().all(|answer| answer.result.is_ok()));
+    let refused: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.result.is_err())
+        .collect();
+    assert!(!refused.is_empty());
+    let costs = |answer: &&OutgoingResponse| answer.reputation_changes[0].reason;
+    assert!(
+        refused
+            .iter()
+            .map(costs)
+            .all(|why| why.contains("Too many"))
+    );
+}
+
+#[tokio::test]
+async fn malformed_requests_count_too() {
+    let answers = serve(MockChain::new(), vec![vec![1, 2, 3]; 2_000]).await;
+    let last = answers.last().unwrap().as_ref().unwrap();
+    assert!(last.reputation_changes[0].reason.contains("Too many"));
 }

@@ -49,6 +49,7 @@ fn rpc(engine: Option<Arc<FakeEngine>>) -> PouwRpc<()> {
         worker: Arc::new(|| unreachable!("no test here asks for figures")),
         submissions: Arc::default(),
         shares: None,
+        forced_changes: Arc::new(|| Ok(Vec::new())),
     }
 }
 

@@ -73,6 +73,7 @@ fn setup() -> Setup {
         worker: Arc::new(|| unreachable!("no test here asks for figures")),
         submissions: Arc::default(),
         shares: NonZeroU64::new(WORTH).map(|macs| Arc::new(Shares::new(macs))),
+        forced_changes: Arc::new(|| Ok(Vec::new())),
     };
     let shape = labora_pouw::Shape::new(32, 32, 256).expect("the smallest shape is allowed");
     let (a, bt) = labora_pouw::reference::matrices("node-rpc-shares", shape);

@@ -185,6 +185,16 @@ impl Context {
         self.ban(by, of);
     }
 
+    /// Node `of` sent `by` a block that nobody knows anything of, as whoever's answers are lost may; it costs something, and
+    /// schedules are too short for that to add up.
+    pub(super) fn without_evidence(&self, by: usize, of: usize) {
+        self.show(|| format!("node {by} holds a block without evidence against {of}"));
+        self.count(|stats| match self.is_honest(of) {
+            true => stats.honest_blocks_without_evidence += 1,
+            false => stats.blocks_without_evidence += 1,
+        });
+    }
+
     /// A time drawn from a range.
     pub(super) fn draw(&self, (first, last): (Ms, Ms)) -> Ms {
         self.rng.lock().between(first, last)

@@ -171,6 +171,7 @@ impl ProofSource for Desk {
         let peer = self.context.peer(peer);
         match offence {
             Offence::Silence => self.context.silent(self.me, peer),
+            Offence::NoEvidence => self.context.without_evidence(self.me, peer),
             offence => self.context.blame(self.me, peer, &format!("{offence:?}")),
         }
     }

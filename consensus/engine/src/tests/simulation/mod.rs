@@ -54,6 +54,10 @@ const SCHEDULES: u64 = 10_000;
 /// One schedule in so many may stall after equivocation; a single one that is run again must not.
 const MOST_STALLED_ONE_IN: usize = 1_000;
 
+/// Honest nodes are hung up on by others in one schedule of so many: one sends a block before it learns that finality went
+/// elsewhere, or cannot yet prove the finality for which it took a block without proof.
+const MOST_HONEST_BANNED_ONE_IN: u64 = 40;
+
 fn from_environment(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(
@@ -170,5 +174,12 @@ fn schedules_are_safe_live_and_bounded() {
         stalled.len() <= most,
         "{} schedules stalled, with seeds {stalled:?}; at most {most} may",
         stalled.len()
+    );
+    let banned = stats.honest_peers_banned + stats.honest_peers_banned_for_silence;
+    let most = stats.schedules / MOST_HONEST_BANNED_ONE_IN;
+    // Of a few schedules one may have several.
+    assert!(
+        stats.schedules < SCHEDULES || banned <= most,
+        "{banned} honest nodes were hung up on, of at most {most}"
     );
 }

@@ -66,6 +66,9 @@ stats! {
     peers_banned_for_silence,
     /// Their answers were lost on the way.
     honest_peers_banned_for_silence,
+    blocks_without_evidence,
+    /// Their sender had answered, and its or everybody's word on finality was lost.
+    honest_blocks_without_evidence,
     blocks_mined_to_heal,
     stalled_after_equivocation,
 }
