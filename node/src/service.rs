@@ -296,6 +296,7 @@ pub async fn new_full(
                 proposers,
                 transactions: transaction_pool.import_notification_stream(),
                 sync: sync_service.clone(),
+                justifications: sync_service.clone(),
                 author,
                 peers: options.peers,
             });

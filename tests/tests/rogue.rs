@@ -16,13 +16,23 @@ use std::{
 
 use futures::future::join_all;
 use labora_pouw::Proof;
-use labora_tests::{Outcome, seed::Random};
+use labora_tests::{
+    Node, NodeOptions, Outcome,
+    node::Freeze,
+    proxy::{Link, Proxy},
+    rpc::Rpc,
+    seed::Random,
+    validators::{Network, SOON, wait_for_final, wait_to_be_alone, wait_to_catch_up},
+    wait_for,
+};
 use parity_scale_codec::Encode;
 use rogue::{
     chain::Chain,
     peer::{Manners, Peer, Seen},
     scene::{NOTICE_LIMIT, Scene},
 };
+use serde_json::Value;
+use sp_core::U256;
 
 /// Within which an honest block must be on the node's best chain after the miner had it, whatever the peer does. Nodes
 /// share two cores with a miner here; undisturbed it takes a twentieth of a second.
@@ -250,5 +260,89 @@ async fn requests_are_rationed(scene: &mut Scene) -> Outcome {
     );
     assert!(taken > 0 && refused > 0);
     assert!(taken < most_bytes_in(begin.elapsed()));
+    Ok(())
+}
+
+/// Work up to a node's best block.
+async fn work(node: &Node) -> Outcome<U256> {
+    let info: Value = node.rpc().call("pouw_info", &[]).await?;
+    let work = info["accumulatedWork"].as_str().ok_or("no work is named")?;
+    Ok(U256::from_dec_str(work)?)
+}
+
+/// The lowest number at which two nodes have different blocks, given one at which they do.
+async fn parted_at(one: &Rpc, other: &Rpc, mut number: u64) -> Outcome<u64> {
+    assert_ne!(one.hash_at(number).await?, other.hash_at(number).await?);
+    while one.hash_at(number - 1).await? != other.hash_at(number - 1).await? {
+        number -= 1;
+    }
+    Ok(number)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_fork_with_more_work_from_below_the_final_block_is_refused() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    let validators = network.validators(4).await?;
+    // That a node that does not mine keeps its best block, while the public miner rests, is its own decision.
+    let honest = &validators[0];
+    let (link, through) = Proxy::to_node(&honest.address().await?).await?;
+    let options = NodeOptions {
+        author: "//Ferdie",
+        ..network.only_through(through)
+    };
+    let private = network.start("private", &options).await?;
+    wait_to_catch_up(private.rpc(), miner.rpc()).await?;
+    link.set(Link::Cut);
+    let cut_at = wait_to_be_alone(private.rpc()).await?;
+    wait_for_final(miner.rpc(), cut_at + 5).await?;
+    wait_for_final(honest.rpc(), cut_at + 5).await?;
+
+    // The public miner rests, and the private chain gets ahead.
+    miner.freeze(Freeze::Stop)?;
+    wait_for("a private chain of more work", SOON, || async {
+        let ahead = private.rpc().best_number().await?;
+        let is_longer = ahead >= honest.rpc().best_number().await? + 10;
+        Ok((is_longer && work(&private).await? > work(honest).await?).then_some(()))
+    })
+    .await?;
+    let parted = parted_at(honest.rpc(), private.rpc(), cut_at + 5).await?;
+    assert!(parted <= honest.rpc().finalised_number().await?);
+    let fork = private.rpc().hash_at(parted).await?.ok_or("no fork")?;
+    let kept = honest.rpc().hash_at(cut_at + 5).await?;
+    let best = honest.rpc().best_hash().await?;
+
+    // A peer that does not hear what is final holds to the fork, and has all its proofs.
+    let chain = Chain::of(private.rpc()).await?;
+    let address = honest.address().await?;
+    let peer = Peer::welcome([7; 32], &address, chain, Manners::Honest).await?;
+    let mark = format!("Error importing block {fork}");
+    let reason = wait_for("the fork to be offered and refused", SOON, || {
+        let said = honest.log().after_last(&mark, &[]);
+        async move { said }
+    })
+    .await?;
+    assert!(reason.contains("finalized"), "refused, but for {reason}");
+    assert_eq!(honest.rpc().best_hash().await?, best);
+    drop(peer);
+    miner.freeze(Freeze::GoOn)?;
+
+    // The private miner learns what is final, and gives in.
+    link.set(Link::Up);
+    wait_for("the private miner to follow", SOON, || async {
+        Ok((private.rpc().hash_at(cut_at + 5).await? == kept).then_some(()))
+    })
+    .await?;
+    let next = miner.rpc().best_number().await? + 3;
+    wait_for_final(private.rpc(), next).await?;
+    for node in validators.iter().chain([&miner]) {
+        assert_eq!(node.rpc().hash_at(cut_at + 5).await?, kept);
+        assert_eq!(
+            node.rpc().header(&fork).await?,
+            None,
+            "a node has a block of the fork"
+        );
+        node.log().assert_no_panic()?;
+    }
     Ok(())
 }

@@ -262,10 +262,10 @@ impl<B: BlockT<Hash = H256>> WarpSyncProvider<B> for ForcedChanges<B> {
             .map(|number| number.saturated_into());
         // What is not known is for the SDK to refuse.
         let breaks = from.map_or(Ok(Vec::new()), |from| self.breaks(from))?;
-        if !breaks.is_empty() {
-            if let Some(proof) = self.past(start, &breaks)? {
-                return Ok(EncodedProof(proof.encode()));
-            }
+        if !breaks.is_empty()
+            && let Some(proof) = self.past(start, &breaks)?
+        {
+            return Ok(EncodedProof(proof.encode()));
         }
         self.proofs.generate(start)
     }

@@ -37,7 +37,7 @@ pub struct Block {
     pub header: Header,
     /// Encoded extrinsics; made-up blocks have one body among them.
     pub body: Arc<Vec<Vec<u8>>>,
-    /// SCALE; nothing for genesis.
+    /// SCALE; nothing for genesis, and for what the node has not kept.
     pub proof: Option<Vec<u8>>,
 }
 
@@ -80,7 +80,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The best chain of a node, with all its proofs.
+    /// The best chain of a node, with all the proofs that it has.
     pub async fn of(rpc: &Rpc) -> Outcome<Self> {
         let mut chain = Self::default();
         chain.follow(rpc).await?;
@@ -229,11 +229,14 @@ async fn fetch(rpc: &Rpc, number: u64) -> Outcome<Block> {
     let body: Vec<String> = serde_json::from_value(block["extrinsics"].clone())?;
     let proof = match number {
         0 => None,
-        _ => {
-            let proof: Value = rpc.call("pouw_blockProof", &[hash.into()]).await?;
-            let text = proof["proof"].as_str().ok_or("the answer has no proof")?;
-            Some(bytes_of(text)?)
-        }
+        _ => match rpc.call::<Value>("pouw_blockProof", &[hash.into()]).await {
+            Ok(proof) => {
+                let text = proof["proof"].as_str().ok_or("the answer has no proof")?;
+                Some(bytes_of(text)?)
+            }
+            Err(refusal) if refusal.to_string().contains("does not keep") => None,
+            Err(error) => return Err(error),
+        },
     };
     Ok(Block {
         header,

@@ -7,7 +7,8 @@ use labora_pouw::{Difficulty, Proof, Seal, VerifyError};
 use parity_scale_codec::DecodeAll;
 use parking_lot::Mutex;
 use sc_consensus::{
-    BlockImport, BlockImportParams, BoxBlockImport, ImportResult, StateAction, StorageChanges,
+    BlockImport, BlockImportParams, BoxBlockImport, ImportResult, JustificationSyncLink,
+    StateAction, StorageChanges,
 };
 use sp_consensus::{BlockOrigin, Error as ConsensusError};
 use sp_core::H256;
@@ -103,16 +104,22 @@ impl<B: BlockT<Hash = H256>> Clone for MiningHandle<B> {
 struct Shared<B: BlockT<Hash = H256>> {
     engine: Arc<Engine<B>>,
     block_import: BoxBlockImport<B>,
+    justifications: Arc<dyn JustificationSyncLink<B>>,
     proposals: Mutex<Proposals<B::Header, sp_consensus::Proposal<B>>>,
     templates: watch::Sender<Option<Template>>,
     rebuild: Notify,
 }
 
 impl<B: BlockT<Hash = H256>> MiningHandle<B> {
-    pub(super) fn new(engine: Arc<Engine<B>>, block_import: BoxBlockImport<B>) -> Self {
+    pub(super) fn new(
+        engine: Arc<Engine<B>>,
+        block_import: BoxBlockImport<B>,
+        justifications: Arc<dyn JustificationSyncLink<B>>,
+    ) -> Self {
         let shared = Shared {
             engine,
             block_import,
+            justifications,
             proposals: Mutex::new(Proposals::new()),
             templates: watch::Sender::new(None),
             rebuild: Notify::new(),
@@ -324,7 +331,11 @@ impl<B: BlockT<Hash = H256>> Shared<B> {
             StateAction::ApplyChanges(StorageChanges::Changes(proposal.storage_changes));
         block.post_hash = Some(sealed.hash);
         block.insert_intermediate(EVIDENCE_KEY, Evidence::Work(verified));
-        match self.block_import.import_block(block).await? {
+        let result = self.block_import.import_block(block).await?;
+        // Of blocks that others made sync takes care. Without it whoever makes the block by which authorities change, and is cut
+        // off before that is final, never learns that it is.
+        result.handle_justification(&sealed.hash, sealed.number.into(), &*self.justifications);
+        match result {
             ImportResult::Imported(_) => Ok(sealed.hash),
             ImportResult::AlreadyInChain => Err(SubmitError::Duplicate {
                 pre_hash: sealed.pre_hash,

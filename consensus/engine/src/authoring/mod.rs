@@ -16,7 +16,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use sc_client_api::BlockchainEvents;
-use sc_consensus::BoxBlockImport;
+use sc_consensus::{BoxBlockImport, JustificationSyncLink};
 use sp_consensus::{Environment, SyncOracle};
 use sp_core::{H256, U256, crypto::AccountId32};
 use sp_runtime::traits::Block as BlockT;
@@ -65,6 +65,8 @@ pub struct AuthoringParams<B: BlockT<Hash = H256>, C, E, T, S> {
     pub transactions: T,
     /// The sync service.
     pub sync: S,
+    /// Where justifications are asked for that an own block needs: the sync service again.
+    pub justifications: Arc<dyn JustificationSyncLink<B>>,
     /// Who is paid.
     pub author: AccountId32,
     /// Whether to mine without peers.
@@ -89,10 +91,11 @@ where
         proposers,
         transactions,
         sync,
+        justifications,
         author,
         peers,
     } = params;
-    let handle = MiningHandle::new(engine.clone(), block_import);
+    let handle = MiningHandle::new(engine.clone(), block_import, justifications);
     let imports = client.import_notification_stream();
     let builder = Builder {
         engine,
@@ -205,6 +208,7 @@ pub(crate) mod testing {
         pub(crate) imports: I,
         pub(crate) transactions: T,
         pub(crate) sync: S,
+        pub(crate) justifications: Arc<dyn JustificationSyncLink<B>>,
         pub(crate) author: AccountId32,
         pub(crate) peers: Peers,
     }
@@ -224,10 +228,11 @@ pub(crate) mod testing {
             imports,
             transactions,
             sync,
+            justifications,
             author,
             peers,
         } = parts;
-        let handle = MiningHandle::new(engine.clone(), block_import);
+        let handle = MiningHandle::new(engine.clone(), block_import, justifications);
         let builder = Builder {
             engine,
             proposers,

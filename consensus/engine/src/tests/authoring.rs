@@ -32,6 +32,30 @@ async fn a_winner_becomes_the_best_block_with_its_proof_stored_and_a_new_templat
 }
 
 #[tokio::test]
+async fn the_justification_of_an_own_block_is_asked_for_if_authorities_change_by_it() {
+    let mut mine = start_alone();
+    for (number, changing) in [(1, false), (2, true)] {
+        mine.node.chain.set_changing(changing);
+        let template = mine
+            .wait(|next| next.as_ref().is_some_and(|next| next.number == number))
+            .await
+            .unwrap();
+        let found = winner(&template);
+        let submitted = mine
+            .handle
+            .submit(template.pre_hash, found.seal, found.proof);
+        let hash = submitted.await.unwrap();
+        let expected = if changing {
+            vec![(hash, number)]
+        } else {
+            vec![]
+        };
+        assert_eq!(*mine.net.asked.lock(), expected);
+        mine.imports.unbounded_send(()).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_chain_of_blocks_is_mined_each_on_the_last() {
     let mut mine = start_alone();
     for number in 1..=5 {

@@ -114,7 +114,7 @@ fn fragment(header: &Header) -> WarpSyncFragment<Block> {
     let bytes = (1u64, commit, Vec::<Header>::new()).encode();
     WarpSyncFragment {
         header: header.clone(),
-        justification: GrandpaJustification::decode(&mut &bytes[..]).unwrap(),
+        justification: GrandpaJustification::decode(&bytes).unwrap(),
     }
 }
 

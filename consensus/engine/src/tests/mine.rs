@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use futures::{channel::mpsc, future::Ready, stream};
 use labora_pouw::reference;
+use parking_lot::Mutex;
+use sc_consensus::JustificationSyncLink;
 use sp_consensus::{Environment, ProposeArgs, Proposer, SyncOracle};
 use sp_core::H256;
 use sp_runtime::traits::Header as _;
@@ -86,6 +88,16 @@ impl Proposer<Block> for EmptyBlock {
 pub(super) struct Net {
     pub(super) syncing: Arc<AtomicBool>,
     pub(super) offline: Arc<AtomicBool>,
+    /// Blocks whose justification was asked for.
+    pub(super) asked: Arc<Mutex<Vec<(H256, u32)>>>,
+}
+
+impl JustificationSyncLink<Block> for Net {
+    fn request_justification(&self, hash: &H256, number: u32) {
+        self.asked.lock().push((*hash, number));
+    }
+
+    fn clear_justification_requests(&self) {}
 }
 
 impl SyncOracle for Net {
@@ -119,6 +131,7 @@ pub(super) fn start(peers: Peers, net: Net) -> Mine {
         imports: notified,
         transactions: stream::pending::<()>(),
         sync: net.clone(),
+        justifications: Arc::new(net.clone()),
         author: author(),
         peers,
     });

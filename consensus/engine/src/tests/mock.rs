@@ -45,6 +45,7 @@ struct State {
     finalised_hash: H256,
     works: HashMap<H256, u64>,
     failing: bool,
+    changing: bool,
     imports: u32,
 }
 
@@ -97,6 +98,11 @@ impl MockChain {
     /// Makes every import fail, as a full disk does.
     pub(super) fn set_failing(&self, failing: bool) {
         self.state.lock().failing = failing;
+    }
+
+    /// Makes every block one by which authorities change.
+    pub(super) fn set_changing(&self, changing: bool) {
+        self.state.lock().changing = changing;
     }
 
     pub(super) fn has(&self, block: H256) -> bool {
@@ -202,6 +208,7 @@ impl BlockImport<Block> for MockClient {
         state.imports += 1;
         Ok(ImportResult::Imported(ImportedAux {
             is_new_best,
+            needs_justification: state.changing,
             ..Default::default()
         }))
     }

@@ -212,6 +212,7 @@ impl Node {
             ),
             transactions: self.pool.import_notification_stream(),
             sync: NoNetwork,
+            justifications: Arc::new(()),
             author: self.author.to_account_id(),
             peers,
         });
