@@ -1,8 +1,9 @@
-//! What takes long: chains of thousands of blocks, and what they do to memory and to time. `make soak` runs it, and shows
-//! the figures as they come.
+//! What takes long: chains of hundreds and thousands of blocks, and what they do to memory and to time. `make soak` runs it, and
+//! shows the figures as they come.
 //!
 //! `LABORA_SOAK_BLOCKS` makes the chains shorter, for a trial of the tests themselves; the figures are then worth nothing.
 
+mod goals;
 mod load;
 mod stall;
 #[path = "../sdk/transfers.rs"]
