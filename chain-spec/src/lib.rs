@@ -49,7 +49,7 @@ pub enum Error {
     #[error("{0} is named for two validators; each needs an account and a key of its own")]
     Twice(String),
     /// The file is not a chain spec.
-    #[error("'{}' is not a chain spec: {reason}; make one with `chain-spec build`", path.display())]
+    #[error("'{}' is not a chain spec: {reason}; `labora chain-spec --chain local` prints one", path.display())]
     NotASpec {
         /// The file.
         path: PathBuf,

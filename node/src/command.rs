@@ -215,9 +215,11 @@ fn name_folder(error: sc_cli::Error, folder: &Path) -> sc_cli::Error {
     ))
 }
 
-/// What RocksDB says when another process holds its lock; it has no code of its own.
+/// What RocksDB and ParityDB say when another process holds their lock; they have no code of their own.
 fn is_locked(words: &str) -> bool {
-    words.contains("lock hold by current process") || words.contains("While lock file")
+    words.contains("lock hold by current process")
+        || words.contains("While lock file")
+        || words.contains("Database file is in use")
 }
 
 /// An error as a sentence that says what to do, where the SDK's own does not.

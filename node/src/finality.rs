@@ -112,6 +112,11 @@ pub fn new_partial(
         link.shared_authority_set().clone(),
         proofs,
     );
+    forced.check()?.map_err(|why| {
+        ServiceError::Other(format!(
+            "the chain spec's forcedChanges cannot be right: {why}; compare them with what other nodes' pouw_forcedChanges answers"
+        ))
+    })?;
     let genesis = client.info().genesis_hash;
     // The verifier, which asks it, tells the engine what was proved; warp sync, which is the SDK's, does not.
     let source = NetworkFinality::new(

@@ -6,7 +6,7 @@
 //
 // `upgrade` sets the chain's code, which must be of a higher version. `recover` goes by docs/runbook.md: takes validators that
 // are gone for good out of the elections, has others elected soon, waits until the lost ones are out of the next session, and
-// notes that finality has stalled, so that the change is forced. `rekey` has the second node make a new key for each of these
+// notes that finality has stalled, so that the change is forced; before that once in vain. `rekey` has the second node make a new key for each of these
 // validators, who name it as theirs; they vote with it from the session after next. Exit status 1, with the reason on stderr,
 // if anything is not as it must be.
 
@@ -59,8 +59,17 @@ async function upgrade(api, root, [file]) {
   console.log(JSON.stringify({ block: block.toHex() }));
 }
 
+/** Notes that finality stalls after the last final block; its number. */
+async function noteStall(api, root) {
+  const finalised = (await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead())).number.toNumber();
+  await asRoot(api, root, api.tx.grandpa.noteStalled(DELAY, finalised));
+  return finalised;
+}
+
 async function recover(api, root, gone) {
   assert(gone.length > 0, 'name the stashes that are gone');
+  // Too early, as it may happen: a change is forced to authorities among whom they still are, and another has to follow.
+  await noteStall(api, root);
   for (const stash of gone) {
     const call = api.tx.sudo.sudoAs(stash, api.tx.staking.chill());
     const { events } = await include(api, call, root, { limitMs: LIMIT_MS });
@@ -72,9 +81,7 @@ async function recover(api, root, gone) {
     const next = (await at.query.session.queuedKeys()).map(([stash]) => stash.toString());
     return next.length > 0 && gone.every((stash) => !next.includes(stash));
   });
-  const finalised = (await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead())).number.toNumber();
-  await asRoot(api, root, api.tx.grandpa.noteStalled(DELAY, finalised));
-  console.log(JSON.stringify({ stalledAt: finalised }));
+  console.log(JSON.stringify({ stalledAt: await noteStall(api, root) }));
 }
 
 async function rekey(api, _, [machine, ...uris]) {

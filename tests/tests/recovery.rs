@@ -84,7 +84,14 @@ async fn newcomers_follow_if_they_are_told(
 ) -> Outcome {
     let forced: Value = miner.rpc().call("pouw_forcedChanges", &[]).await?;
     let effective = forced[0]["effective"].as_u64().ok_or("no forced change")?;
+    // Of two after one block the one that stands.
     assert_eq!(forced.as_array().map(Vec::len), Some(1), "{forced}");
+    let left = forced[0]["authorities"].as_array().map(Vec::len);
+    assert_eq!(
+        (left, &forced[0]["setId"]),
+        (Some(2), &2.into()),
+        "{forced}"
+    );
     let mut untold = network.options().following();
     let mut told = untold.clone();
     told.chain = Chain::File(network.spec_with("forcedChanges", forced)?);
@@ -100,7 +107,7 @@ async fn newcomers_follow_if_they_are_told(
     for node in [&full, &warped] {
         wait_for_final(node.rpc(), next).await?;
         let log = node.log().text()?;
-        assert!(!log.contains("Peer gave a wrong proof of finality"));
+        assert!(!log.contains("A peer gave a wrong proof of finality"));
         assert!(!log.contains("Banned, disconnecting"));
     }
     assert!(
@@ -119,7 +126,7 @@ async fn newcomers_follow_if_they_are_told(
 
     let untold = network.start("untold", &untold).await?;
     for said in [
-        "Peer gave a wrong proof of finality",
+        "A peer gave a wrong proof of finality",
         "Reason: Neither proof nor finality of a block that it sent",
     ] {
         wait_for(said, SOON, || {

@@ -1,10 +1,10 @@
 //! `labora testnet` with real processes: a network that finalises, loses members and gets them back, and leaves nothing
 //! behind; and one that is written out and started by hand.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use labora_tests::{
-    Machine, Node, Outcome, Testnet,
+    Machine, Node, Outcome, Testnet, binary,
     rpc::{Rpc, number_of},
     wait_for,
 };
@@ -253,4 +253,18 @@ async fn a_network_that_was_written_out_starts_by_hand() -> Outcome {
     wait_until_final(miner.rpc(), 2).await?;
     validator.log().assert_no_panic()?;
     miner.log().assert_no_panic()
+}
+
+#[test]
+fn blocks_that_nobody_makes_are_not_waited_for() -> Outcome {
+    let mut command = Command::new(binary::labora()?);
+    command.args(["testnet", "--miners", "0", "--blocks", "1"]);
+    let refused = binary::finish(&mut command, FEW_BLOCKS)?;
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    assert!(
+        refused.text().contains("has no miners"),
+        "{}",
+        refused.text()
+    );
+    Ok(())
 }

@@ -53,6 +53,16 @@ impl ForcedChange {
     }
 }
 
+/// A set of authorities that ended by force.
+struct Ended {
+    /// Its number.
+    set_id: u64,
+    /// The last block that was final before.
+    number: u32,
+    /// The last block of the next set, or else the best one.
+    until: u32,
+}
+
 /// The forced changes of a chain, and the warp proofs that lead past them.
 pub struct ForcedChanges<B: BlockT<Hash = H256>> {
     told: Vec<ForcedChange>,
@@ -77,69 +87,131 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
         })
     }
 
-    /// All that this node knows of, as a chain spec should tell of them: what was told, and what it went through itself.
+    /// All that this node knows of, as a chain spec should tell of them: what it went through itself, and what it was told.
     ///
     /// # Errors
     ///
     /// If the database fails.
     pub fn known(&self) -> Result<Vec<ForcedChange>, ChainError> {
-        let mut known = self.told.clone();
-        for (set_id, number) in self.seen(0)? {
-            if known.iter().all(|change| change.number != number) {
-                known.extend(self.describe(set_id, number)?);
+        let mut known = Vec::new();
+        for ended in self.seen(0)? {
+            let found = self.announced(ended.number, ended.until)?;
+            known.extend(found.map(|change| ForcedChange {
+                set_id: ended.set_id + 1,
+                ..change
+            }));
+        }
+        for told in &self.told {
+            if known.iter().all(|change| change.number != told.number) {
+                known.push(told.clone());
             }
         }
         known.sort_by_key(|change| change.number);
         Ok(known)
     }
 
-    /// Sets of authorities that ended by force, and the last final blocks of them from number `from` on.
-    fn seen(&self, from: u32) -> Result<Vec<(u64, u32)>, ChainError> {
+    /// Holds what this node was told against its chain, as far as that is here.
+    ///
+    /// # Errors
+    ///
+    /// Why what was told cannot be, in words; or the database fails.
+    pub fn check(&self) -> Result<Result<(), String>, ChainError> {
+        for (place, told) in self.told.iter().enumerate() {
+            let number = told.number;
+            let wrong =
+                |why: &str| Ok(Err(format!("the forced change after block {number} {why}")));
+            if told.authorities.is_empty() || told.effective <= number {
+                return wrong("names no authorities, or took effect before it");
+            }
+            if self.told[..place]
+                .iter()
+                .any(|other| other.number == number)
+            {
+                return wrong("is told of twice");
+            }
+            let here = self.headers.hash(number.into())?;
+            if here.is_some_and(|here| here != told.hash) {
+                return wrong("names another block than this chain's of that number");
+            }
+            let finalised: u32 = self.headers.info().finalized_number.saturated_into();
+            if finalised < told.effective || self.header((number + 1).into())?.is_none() {
+                continue;
+            }
+            let found = self.announced(number, told.effective)?;
+            let is_it = found.is_some_and(|found| {
+                (found.effective, &found.authorities) == (told.effective, &told.authorities)
+            });
+            if !is_it {
+                return wrong("is not the one that this chain announced there");
+            }
+            let seen = self.seen(number)?;
+            let mut seen = seen.iter().filter(|ended| ended.number == number);
+            if seen.any(|ended| ended.set_id + 1 != told.set_id) {
+                return wrong("names another set of authorities than took over there");
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Sets of authorities that ended by force after a block from number `from` on, of several after one block the last.
+    fn seen(&self, from: u32) -> Result<Vec<Ended>, ChainError> {
         let changes = self.authorities.authority_set_changes();
         let before = from.saturating_sub(1);
         let Some(changes) = changes.iter_from(before.into()) else {
             return Ok(Vec::new());
         };
-        let (mut seen, mut last) = (Vec::new(), None);
+        let best: u32 = self.headers.info().best_number.saturated_into();
+        let (mut seen, mut last) = (Vec::<Ended>::new(), None);
         for (set_id, number) in changes {
             // Where a set ends as it should, its last block says so; one block cannot end two.
             let ended_before = last.replace(*number) == Some(*number);
             let header = self.header(*number)?;
             let is_scheduled =
                 header.is_some_and(|header| find_scheduled_change::<B>(&header).is_some());
-            let number: u32 = (*number).saturated_into();
-            if (ended_before || !is_scheduled) && number >= from {
-                seen.push((*set_id, number));
+            let (set_id, number): (u64, u32) = (*set_id, (*number).saturated_into());
+            if let Some(ended) = seen.last_mut() {
+                ended.until = ended.until.min(number.max(ended.number + 1));
             }
+            if !ended_before && is_scheduled || number < from {
+                continue;
+            }
+            // Noting a stall twice forces two changes from the same block on.
+            seen.retain(|ended| ended.number != number);
+            seen.push(Ended {
+                set_id,
+                number,
+                until: best,
+            });
         }
         Ok(seen)
     }
 
-    /// What the chain says of the change after block `number`, by which set `set_id` ended.
-    fn describe(&self, set_id: u64, number: u32) -> Result<Option<ForcedChange>, ChainError> {
+    /// The last change after block `number` that the chain announces to be forced and that took effect up to block `until`.
+    /// Which set that makes, it does not say.
+    fn announced(&self, number: u32, until: u32) -> Result<Option<ForcedChange>, ChainError> {
         let Some(hash) = self.headers.hash(number.into())? else {
             return Ok(None);
         };
-        let best: u32 = self.headers.info().best_number.saturated_into();
-        for at in number + 1..=best {
+        let mut found = None;
+        for at in number.saturating_add(1)..=until {
             let Some(header) = self.header(at.into())? else {
                 break;
             };
             let Some((median, change)) = find_forced_change::<B>(&header) else {
                 continue;
             };
-            if median == number.into() {
-                let delay: u32 = change.delay.saturated_into();
-                return Ok(Some(ForcedChange {
+            let effective = at.saturating_add(change.delay.saturated_into());
+            if median == number.into() && effective <= until {
+                found = Some(ForcedChange {
                     number,
                     hash,
-                    effective: at.saturating_add(delay),
-                    set_id: set_id + 1,
+                    effective,
+                    set_id: 0,
                     authorities: change.next_authorities,
-                }));
+                });
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     fn header(&self, number: NumberFor<B>) -> Result<Option<B::Header>, ChainError> {
@@ -152,12 +224,14 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
     /// Numbers of the last final blocks before forced changes, from `from` on, after which something has become final here.
     fn breaks(&self, from: u32) -> Result<Vec<u32>, ChainError> {
         let finalised: u32 = self.headers.info().finalized_number.saturated_into();
-        let told = self.told.iter().map(|change| change.number);
-        let seen = self.seen(from)?.into_iter().map(|(_, number)| number);
-        let mut breaks: Vec<u32> = told
-            .chain(seen)
-            .filter(|at| (from..finalised).contains(at))
-            .collect();
+        let seen = self.seen(from)?.into_iter().map(|ended| ended.number);
+        let mut breaks: Vec<u32> = seen.collect();
+        for told in &self.told {
+            if self.headers.hash(told.number.into())? == Some(told.hash) {
+                breaks.push(told.number);
+            }
+        }
+        breaks.retain(|at| (from..finalised).contains(at));
         breaks.sort_unstable();
         breaks.dedup();
         Ok(breaks)
@@ -179,11 +253,11 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
             if is_cut || passed.bytes > FULL_BYTES {
                 return Ok(passed.end(false));
             }
-            at = self
-                .headers
-                .hash((*number).into())?
-                .ok_or("the block before a forced change is not known")?;
-            passed.by_force(self.headers.expect_header(at)?);
+            let last = self.header((*number).into())?;
+            passed.by_force(last.ok_or("the block before a forced change is not known")?);
+            // Not from that block itself: where two changes were forced after it, the SDK may go on with the second.
+            let next = self.headers.hash((*number + 1).into())?;
+            at = next.ok_or("the block after a forced change is not known")?;
         }
         let (fragments, is_finished) = self.piece(at)?;
         passed.extend(fragments);

@@ -16,6 +16,10 @@ use sp_runtime::traits::{Block as BlockT, Header};
 
 use crate::{engine::Engine, trust::TrustedTarget};
 
+/// What to say of a proof that does not hold.
+pub(crate) const WRONG_PROOF: &str = "A peer gave a wrong proof of finality. If peers' all are, validators were changed by force: \
+     the chain spec has to tell of that (docs/runbook.md)";
+
 /// What a warp proof is made of: fragments, and whether the end is reached.
 pub(crate) type Fragments<B> = (Vec<WarpSyncFragment<B>>, bool);
 
@@ -97,6 +101,7 @@ impl<B: BlockT<Hash = H256>> WarpSyncProvider<B> for TrustingProvider<B> {
         Box::new(TrustingVerifier {
             inner: self.inner.create_verifier(),
             engine: self.engine.clone(),
+            warned: false,
         })
     }
 }
@@ -104,11 +109,17 @@ impl<B: BlockT<Hash = H256>> WarpSyncProvider<B> for TrustingProvider<B> {
 struct TrustingVerifier<B: BlockT<Hash = H256>> {
     inner: Box<dyn Verifier<B>>,
     engine: Arc<Engine<B>>,
+    /// Whether it was said that proofs do not hold: sync itself says so to nobody.
+    warned: bool,
 }
 
 impl<B: BlockT<Hash = H256>> Verifier<B> for TrustingVerifier<B> {
     fn verify(&mut self, proof: &EncodedProof) -> Result<VerificationResult<B>, Failure> {
-        let result = self.inner.verify(proof)?;
+        let result = self.inner.verify(proof).inspect_err(|error| {
+            if !std::mem::replace(&mut self.warned, true) {
+                tracing::warn!(%error, "{WRONG_PROOF}");
+            }
+        })?;
         let last = match &result {
             VerificationResult::Complete(header, _) => Some(header),
             // Each fragment is final by itself.

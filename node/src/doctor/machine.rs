@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path, process::Stdio, time::Duration};
 
+use labora_consensus_api::MAX_FUTURE_MS;
+
 use super::{Finding, Subject};
 use crate::devices::{self, DevicesSpec, Nvidia, Opened, Role};
 
@@ -37,8 +39,11 @@ pub(super) fn clock_of(clock: Clock) -> Finding {
     Finding::warning(
         "clock",
         found,
-        "have systemd-timesyncd or chrony keep it: blocks more than 2 s ahead of this clock are refused, and others refuse its own \
-         where it is ahead",
+        format!(
+            "have systemd-timesyncd or chrony keep it: blocks more than {} s ahead of this clock are refused, and others refuse its \
+             own where it is ahead",
+            MAX_FUTURE_MS / 1_000
+        ),
     )
 }
 

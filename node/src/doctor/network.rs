@@ -12,7 +12,7 @@ use jsonrpsee::{
     rpc_params,
 };
 use labora_consensus::system_clock;
-use labora_consensus_api::{author_and_time, split_seal};
+use labora_consensus_api::{MAX_FUTURE_MS, author_and_time, split_seal};
 use labora_runtime::opaque::Header;
 use sc_cli::DefaultConfigurationValues;
 use sc_network::{config::MultiaddrWithPeerId, multiaddr::Protocol};
@@ -49,7 +49,11 @@ pub(super) async fn look(subject: &Subject<'_>, database: &Database) -> Vec<Find
         Err(wrong) => (None, Some(wrong)),
     };
     let is_running = node.is_some() || database.is_in_use();
+    let is_silent = node.is_none() && wrong.is_none() && database.is_in_use();
     let mut out = ports(subject, is_running, wrong);
+    if is_silent {
+        out.push(silent(rpc_address(subject)));
+    }
     match node {
         Some(node) => {
             out.push(peers(&node.health));
@@ -59,6 +63,15 @@ pub(super) async fn look(subject: &Subject<'_>, database: &Database) -> Vec<Find
         None => out.push(bootnodes(subject).await),
     }
     out
+}
+
+/// A node has the database, and could not be asked anything.
+pub(super) fn silent(address: SocketAddr) -> Finding {
+    Finding::warning(
+        "node",
+        format!("one has the database, and none answers on {address}"),
+        "if it has just been started look again in a minute; else give its --rpc-port, or see its log",
+    )
 }
 
 /// The node that answers; an error if it is not known to be one of this chain.
@@ -268,14 +281,12 @@ pub(super) fn progress(node: &Running, now_ms: u64) -> Finding {
     if stated_ms > now_ms {
         let ahead = stated_ms - now_ms;
         let found = format!("block {number}, {:.1} s in the future", ahead as f64 / 1e3);
-        return if ahead > 1_000 {
-            Finding::bad(
-                what,
-                found,
-                "this clock is slow, or its author's is fast: see clock above",
-            )
-        } else {
-            Finding::good(what, found)
+        let remedy = "this clock is slow, or its author's is fast: see clock above";
+        return match ahead {
+            0..=1_000 => Finding::good(what, found),
+            // Others take it, and this node did.
+            _ if ahead <= MAX_FUTURE_MS => Finding::warning(what, found, remedy),
+            _ => Finding::bad(what, found, remedy),
         };
     }
     let age_ms = now_ms - stated_ms;

@@ -10,7 +10,7 @@ use super::{
     data::{Database, keystore, network_key},
     genesis::Stranger,
     machine::{Clock, chrony, clock_of, disk_at},
-    network::{Need, NodeHealth, Running, finality, peers, port, progress},
+    network::{Need, NodeHealth, Running, finality, peers, port, progress, silent},
     *,
 };
 use crate::rpc::types::{Info, Limits};
@@ -120,8 +120,16 @@ fn blocks_that_are_late_or_of_the_future_are_told_of() {
     assert_eq!(of(now - 200_000), Health::Good);
     assert_eq!(of(now - 241_000), Health::Warning);
     assert_eq!(of(now + 500), Health::Good);
-    assert_eq!(of(now + 1_500), Health::Bad);
+    assert_eq!(of(now + 1_500), Health::Warning);
+    assert_eq!(of(now + 15_001), Health::Bad);
     assert_eq!(of(u64::MAX), Health::Bad);
+}
+
+#[test]
+fn a_node_that_cannot_be_asked_is_worth_a_word() {
+    let found = silent(([127, 0, 0, 1], 9944).into());
+    assert_eq!(found.health, Health::Warning);
+    assert!(found.remedy.contains("--rpc-port"), "{}", found.remedy);
 }
 
 #[test]

@@ -81,6 +81,11 @@ pub enum TestnetError {
     /// Two founders under one name.
     #[error("two founders are named {0}; give each a name of its own")]
     FounderTwice(String),
+    /// Blocks are waited for that nobody makes.
+    #[error(
+        "--blocks waits for blocks, and this network has no miners: leave --blocks out, or have --miners 1 or more"
+    )]
+    NobodyMines,
     /// A process.
     #[error("{name} cannot be started: {error}")]
     Start {

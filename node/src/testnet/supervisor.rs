@@ -88,6 +88,9 @@ impl Supervisor {
         began: Instant,
     ) -> Result<Self, TestnetError> {
         let members = &folder.manifest.members;
+        if command.blocks.is_some() && folder.manifest.count(Role::Miner) == 0 {
+            return Err(TestnetError::NobodyMines);
+        }
         let ports = ports::choose(command.base_port, members.len())?;
         let processes = members.iter().zip(&ports).map(|(member, own)| {
             let home = Home::new(folder.path(), &member.name);

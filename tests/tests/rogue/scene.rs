@@ -24,7 +24,8 @@ const FIRST_BLOCKS: u64 = 5;
 /// Until the node has noticed what a peer did.
 pub const NOTICE_LIMIT: Duration = Duration::from_secs(60);
 
-/// What `docs/node.md` promises: memory for what is not verified yet, in bytes, whatever peers send.
+/// Bytes that what is not verified yet may take here: less than half of what `docs/node.md` promises whatever peers send, since
+/// proofs here are an eighth of the longest.
 const MEMORY_BOUND: u64 = 340_000_000;
 
 /// A miner and the node that is attacked.

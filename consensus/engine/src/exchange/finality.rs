@@ -25,7 +25,7 @@ use super::{
 use crate::{
     engine::Engine,
     trust::TrustedTarget,
-    warp::{proves_beginning, proves_nothing, verify_as_far},
+    warp::{WRONG_PROOF, proves_beginning, proves_nothing, verify_as_far},
 };
 
 /// Parts of one proof: 8 MiB each, so some 100,000 changes of authorities in all.
@@ -155,8 +155,8 @@ impl<B: BlockT<Hash = H256>> NetworkFinality<B> {
                     begin = verifier.next_proof_context();
                 }
                 Err((error, as_far)) => {
-                    tracing::debug!(%peer, %error, "Peer gave a wrong proof of finality");
                     if self.wrong.note(peer, self.engine.now_ms()) {
+                        tracing::warn!(%peer, %error, "{WRONG_PROOF}");
                         bound.network.report_peer(peer, WRONG);
                     }
                     proved = as_far.or(proved);

@@ -22,9 +22,11 @@ use crate::{
     warp::{Failure, Fragments, verify_as_far},
 };
 
-/// Sets end at blocks 10 and 20 as they should, at 23 by force, at 40 as they should; 45 is the last final one.
-const ENDS: [(u64, u32); 4] = [(0, 10), (1, 20), (2, 23), (3, 40)];
+/// Sets end at blocks 10 and 20 as they should, at 23 twice by force, at 40 as they should; 45 is the last final one.
+const ENDS: [(u64, u32); 5] = [(0, 10), (1, 20), (2, 23), (3, 23), (4, 40)];
 const FORCED: u32 = 23;
+/// Too early: those that are gone were among the new authorities.
+const IN_VAIN: u32 = 27;
 const ANNOUNCED: u32 = 30;
 const DELAY: u32 = 4;
 const FINAL: u32 = 45;
@@ -49,6 +51,7 @@ impl Headers {
                 10 | 20 | 40 => Some(ConsensusLog::ScheduledChange(change(0))),
                 // Announced while nothing became final, and undone by force.
                 26 => Some(ConsensusLog::ScheduledChange(change(0))),
+                IN_VAIN => Some(ConsensusLog::ForcedChange(FORCED, change(1))),
                 ANNOUNCED => Some(ConsensusLog::ForcedChange(FORCED, change(DELAY))),
                 _ => None,
             };
@@ -127,7 +130,12 @@ struct Sdk {
 impl WarpSyncProvider<Block> for Sdk {
     fn generate(&self, start: H256) -> Result<EncodedProof, Failure> {
         let start = self.headers.number(start)?.ok_or("not known")?;
-        let ends = self.ends.iter().filter(|end| **end > start);
+        // Of two sets that ended at the block the second may come first, by how it searches.
+        let from = self
+            .ends
+            .iter()
+            .position(|end| *end > start || *end == FORCED && start == FORCED);
+        let ends = self.ends.iter().skip(from.unwrap_or(self.ends.len()));
         let ends = ends.take_while(|end| [10, 20, 40].contains(*end));
         let fragments = ends
             .chain([&FINAL])
@@ -150,7 +158,7 @@ fn node(saw_it: bool, told: Vec<ForcedChange>) -> (Arc<ForcedChanges<Block>>, Ar
     // Authorities, their number, pending changes by finality and by force, and how sets ended.
     let set = (
         authorities(40),
-        4u64,
+        5u64,
         (Vec::<()>::new(), None::<u32>),
         Vec::<()>::new(),
         ends.clone(),
@@ -172,7 +180,7 @@ fn the_change(headers: &Headers) -> ForcedChange {
         number: FORCED,
         hash: headers.at(FORCED).hash(),
         effective: ANNOUNCED + DELAY,
-        set_id: 3,
+        set_id: 4,
         authorities: authorities(ANNOUNCED as u8),
     }
 }
@@ -194,6 +202,41 @@ fn who_went_through_a_forced_change_can_tell_others_of_it() {
     assert_eq!(node.known().unwrap(), [the_change(&headers)]);
     let (told, headers) = self::node(false, vec![the_change(&headers)]);
     assert_eq!(told.known().unwrap(), [the_change(&headers)]);
+}
+
+#[test]
+fn what_is_told_is_held_against_the_chain() {
+    let wrong = |saw_it, change: fn(&mut ForcedChange)| {
+        let mut told = the_change(&Headers::new());
+        change(&mut told);
+        node(saw_it, vec![told]).0.check().unwrap().err()
+    };
+    for saw_it in [false, true] {
+        assert_eq!(wrong(saw_it, |_| {}), None);
+        let refused: [fn(&mut ForcedChange); 6] = [
+            |told| told.authorities.clear(),
+            |told| told.effective = told.number,
+            |told| told.hash = H256::repeat_byte(1),
+            |told| told.authorities = authorities(1),
+            |told| told.effective += 1,
+            |told| (told.number, told.effective) = (u32::MAX, 0),
+        ];
+        for change in refused {
+            assert!(wrong(saw_it, change).is_some());
+        }
+    }
+    // The chain does not say which set it makes; who went through it knows.
+    assert!(wrong(true, |told| told.set_id = 3).is_some());
+    // Of what is not here yet nothing is known.
+    assert_eq!(wrong(false, |told| told.effective = FINAL + 1), None);
+    let twice = vec![the_change(&Headers::new()); 2];
+    assert!(node(false, twice).0.check().unwrap().is_err());
+
+    // Nor is it put into proofs, if it is of another chain.
+    let mut told = the_change(&Headers::new());
+    told.hash = H256::repeat_byte(1);
+    let (misled, headers) = node(false, vec![told]);
+    assert_eq!(numbers(&misled, headers.at(20).hash()), [40, FINAL]);
 }
 
 #[test]
