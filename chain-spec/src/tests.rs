@@ -122,7 +122,9 @@ fn forced_changes_are_read_and_written_and_are_no_part_of_genesis() {
         "authorities": [["5FA9nQDVg267DEd8m1ZypXLBnvN7SFxYwV7ndqSYGiN9TTpu", 1]],
     });
     told["forcedChanges"] = serde_json::json!([change]);
-    let read = load_file(&file(&told.to_string())).expect("a spec");
+    // A spec reads its file again when it is written.
+    let written = file(&told.to_string());
+    let read = load_file(&written).expect("a spec");
     let [found] = forced_changes(&read) else {
         panic!("one change is told of");
     };

@@ -280,7 +280,7 @@ pub(super) fn keystore(folder: &Path, votes: bool, has_password: bool) -> Findin
     Finding::good(
         what,
         match keys {
-            0 => "no keys: a node that only mines needs none".to_owned(),
+            0 => "no keys on disk: only who votes with a key of its own needs one".to_owned(),
             1 => "1 key".to_owned(),
             keys => format!("{keys} keys"),
         },

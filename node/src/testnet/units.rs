@@ -181,8 +181,9 @@ Finality needs more than two thirds of the validators at work: {needed} of {coun
 ## On each machine
 1. `useradd --system --home-dir {DATA} --shell /usr/sbin/nologin labora && install -d -o labora -g labora -m 700 {DATA}`
 2. {keys}
-3. Copy `NAME/labora.service` to `/etc/systemd/system/`, then `systemctl daemon-reload && systemctl enable --now labora`.
-4. `sudo -u labora labora doctor --chain /etc/labora/chain.json --base-path {DATA}`, and `journalctl -u labora -f`.
+3. `sudo -u labora labora doctor --chain /etc/labora/chain.json --base-path {DATA}`, on a validator's with `--validator`: nothing may be marked ✗.
+4. Copy `NAME/labora.service` to `/etc/systemd/system/`, then `systemctl daemon-reload && systemctl enable --now labora`; `journalctl -u labora -f`
+   shows what it does, and the same doctor whether all is well.
 
 One validator's keys are on one machine, ever: two that vote with one key are slashed. Do not copy `data/` of a validator that
 has run.
