@@ -12,7 +12,7 @@ use labora_runtime::{WASM_BINARY, genesis_config_presets as presets};
 use sc_chain_spec::Properties;
 use sc_service::ChainType;
 
-pub use extensions::{Extensions, ForcedChange, forced_changes};
+pub use extensions::{Extensions, forced_changes};
 pub use network::{Founding, GrandpaId, MAX_FOUNDERS, Preset, SPARE};
 
 /// A chain of this runtime.

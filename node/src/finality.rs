@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use labora_consensus::{
-    Engine, ForcedChange, ForcedChanges, MostWork, NetworkFinality, PouwBlockImport,
-    TrustingProvider, voting_rules,
+    Engine, ForcedChange, ForcedChangeError, ForcedChanges, MostWork, NetworkFinality,
+    PouwBlockImport, TrustingProvider, voting_rules,
 };
 use labora_runtime::opaque::Block;
 use sc_consensus::BoxJustificationImport;
@@ -100,7 +100,7 @@ pub fn new_partial(
         Selection::new(backend.clone()),
         telemetry,
     )?;
-    let told = forced_changes(config);
+    let told = labora_chain_spec::forced_changes(&*config.chain_spec).to_vec();
     let proofs = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
@@ -112,10 +112,11 @@ pub fn new_partial(
         link.shared_authority_set().clone(),
         proofs,
     );
-    forced.check()?.map_err(|why| {
-        ServiceError::Other(format!(
-            "the chain spec's forcedChanges cannot be right: {why}; compare them with what other nodes' pouw_forcedChanges answers"
-        ))
+    forced.check().map_err(|error| match error {
+        ForcedChangeError::Chain(error) => error.into(),
+        wrong => ServiceError::Other(format!(
+            "the chain spec's forcedChanges cannot be right: {wrong}; compare them with what other nodes' pouw_forcedChanges answers"
+        )),
     })?;
     let genesis = client.info().genesis_hash;
     // The verifier, which asks it, tells the engine what was proved; warp sync, which is the SDK's, does not.
@@ -135,19 +136,6 @@ pub fn new_partial(
         forced,
     };
     Ok((import, Box::new(grandpa), finality))
-}
-
-/// The forced changes of authorities that the chain spec tells of.
-fn forced_changes(config: &Configuration) -> Vec<ForcedChange> {
-    let told = labora_chain_spec::forced_changes(&*config.chain_spec).iter();
-    told.map(|change| ForcedChange {
-        number: change.number,
-        hash: change.hash,
-        effective: change.effective,
-        set_id: change.set_id,
-        authorities: change.authorities.clone(),
-    })
-    .collect()
 }
 
 /// The name of GRANDPA's protocol on this chain.
@@ -182,20 +170,10 @@ pub struct Voting {
 }
 
 impl Finality {
-    /// Lists forced changes of authorities as a chain spec tells of them.
+    /// Lists forced changes of authorities.
     pub fn forced_changes(&self) -> ListForcedChanges {
         let forced = self.forced.clone();
-        Arc::new(move || {
-            let known = forced.known()?.into_iter();
-            let told = known.map(|change| labora_chain_spec::ForcedChange {
-                number: change.number,
-                hash: change.hash,
-                effective: change.effective,
-                set_id: change.set_id,
-                authorities: change.authorities,
-            });
-            Ok(told.collect())
-        })
+        Arc::new(move || forced.known())
     }
 
     /// The `grandpa_…` methods of JSON-RPC, over the state that the voter will share.

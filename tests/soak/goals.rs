@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use labora_tests::{Machine, Outcome, Testnet};
-use serde_json::Value;
 
 use crate::blocks;
 
@@ -22,26 +21,12 @@ async fn four_validators_and_two_miners_finalise_soon_and_keep_up() -> Outcome {
     let blocks = blocks(200)?;
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;
-    let count = blocks.to_string();
-    let flags = [
-        "--validators",
-        "4",
-        "--miners",
-        "2",
-        "--blocks",
-        &count,
-        "--json",
-    ];
-    let mut network = Testnet::start(&machine, folder.path(), &flags)?;
+    let mut network = Testnet::of_four_and_two(&machine, folder.path(), blocks)?;
     let limit = BLOCK * (u32::try_from(blocks)? + 20);
     let status = network.end(limit).await?;
     assert!(status.success(), "{status}");
-    let summary: Value = serde_json::from_str(&network.printed().text()?)?;
-    println!("{summary:#}");
-    let figure = |name: &str| {
-        let figure = summary[name].as_f64();
-        figure.ok_or(format!("no {name} in {summary}"))
-    };
+    let summary = network.summary()?;
+    let figure = |name: &str| summary.figure(name);
     assert!(figure("finalised_blocks")? >= blocks as f64);
     assert!(figure("seconds_to_first_finalised")? <= SECONDS_TO_FIRST_FINALISED);
     // A vote is at least a block behind the best one.

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use crate::{Machine, Outcome, binary, log::Log, node::START_LIMIT, rpc::Rpc, wait_for};
 
 /// From the order to end to the end of the supervisor: its members have 20 s in each of two steps.
@@ -19,6 +21,17 @@ pub struct Testnet {
     child: Child,
     said: Log,
     printed: Log,
+}
+
+/// What a network did, by the names under which it says so.
+pub struct Summary(pub Value);
+
+impl Summary {
+    /// A figure.
+    pub fn figure(&self, name: &str) -> Outcome<f64> {
+        let figure = self.0[name].as_f64();
+        Ok(figure.ok_or_else(|| format!("no {name} in {}", self.0))?)
+    }
 }
 
 impl Testnet {
@@ -41,6 +54,21 @@ impl Testnet {
             said,
             printed,
         })
+    }
+
+    /// Four validators and two miners, until so many blocks are final; it then prints figures.
+    pub fn of_four_and_two(turn: &Machine, folder: &Path, blocks: u64) -> Outcome<Self> {
+        let blocks = blocks.to_string();
+        let members = ["--validators", "4", "--miners", "2"];
+        let end = ["--blocks", &blocks, "--json"];
+        Self::start(turn, folder, &[&members[..], &end].concat())
+    }
+
+    /// The figures that it printed at its end.
+    pub fn summary(&self) -> Outcome<Summary> {
+        let summary: Value = serde_json::from_str(&self.printed.text()?)?;
+        println!("{summary:#}");
+        Ok(Summary(summary))
     }
 
     /// What it says: standard error.

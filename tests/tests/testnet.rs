@@ -14,7 +14,7 @@ use serde_json::Value;
 const FEW_BLOCKS: Duration = Duration::from_secs(240);
 
 /// Blocks of the run that is summed up.
-const BLOCKS: u32 = 20;
+const BLOCKS: u64 = 20;
 
 /// Until that many blocks of 6 s are final.
 const WHOLE_RUN: Duration = Duration::from_secs(900);
@@ -36,16 +36,7 @@ async fn wait_until_final(rpc: &Rpc, number: u64) -> Outcome {
 async fn four_validators_and_two_miners_finalise_and_the_run_is_summed_up() -> Outcome {
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;
-    let flags = [
-        "--validators",
-        "4",
-        "--miners",
-        "2",
-        "--blocks",
-        &BLOCKS.to_string(),
-        "--json",
-    ];
-    let mut network = Testnet::start(&machine, folder.path(), &flags)?;
+    let mut network = Testnet::of_four_and_two(&machine, folder.path(), BLOCKS)?;
     network.says("4 validators and 2 miners start in").await?;
     let path = network
         .said()
@@ -59,16 +50,13 @@ async fn four_validators_and_two_miners_finalise_and_the_run_is_summed_up() -> O
         "a temporary network is removed at the end"
     );
 
-    let summary: Value = serde_json::from_str(&network.printed().text()?)?;
-    println!("{summary:#}");
-    let figure = |name: &str| {
-        summary[name]
-            .as_f64()
-            .ok_or(format!("no {name} in {summary}"))
-    };
-    assert!(figure("finalised_blocks")? >= f64::from(BLOCKS));
+    let summary = network.summary()?;
+    let figure = |name: &str| summary.figure(name);
+    assert!(figure("finalised_blocks")? >= BLOCKS as f64);
     assert!(figure("blocks")? >= figure("finalised_blocks")?);
-    let by_miner = summary["blocks_per_miner"].as_object().ok_or("no miners")?;
+    let by_miner = summary.0["blocks_per_miner"]
+        .as_object()
+        .ok_or("no miners")?;
     assert_eq!(by_miner.keys().collect::<Vec<_>>(), ["miner-1", "miner-2"]);
     let mined: f64 = by_miner.values().filter_map(Value::as_f64).sum();
     assert_eq!(mined, figure("blocks")?, "each block has an author");

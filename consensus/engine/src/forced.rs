@@ -13,21 +13,26 @@ use sc_consensus_grandpa::{
     warp_proof::WarpSyncFragment,
 };
 use sc_network_sync::strategy::warp::{EncodedProof, Verifier, WarpSyncProvider};
+use serde::{Deserialize, Serialize};
 use sp_blockchain::{Error as ChainError, HeaderBackend};
 use sp_consensus_grandpa::AuthorityList;
 use sp_core::H256;
 use sp_runtime::{
     SaturatedConversion,
-    traits::{Block as BlockT, Header as _, NumberFor},
+    traits::{Block as BlockT, NumberFor},
 };
 
-use crate::warp::{Failure, Fragments};
+use crate::{
+    chain::number_of,
+    warp::{Failure, Fragments},
+};
 
 /// Bytes of a proof after which no further piece is added to it. A piece has at most 8 MiB by the SDK, and an answer 16.
 const FULL_BYTES: usize = 7 << 20;
 
-/// A forced change of authorities.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A forced change of authorities, as a chain spec tells of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ForcedChange {
     /// The last block that was final before it: what comes after is signed by the new authorities.
     pub number: u32,
@@ -51,6 +56,22 @@ impl ForcedChange {
             last_finalized: None,
         }
     }
+}
+
+/// Why what a node was told of forced changes cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum ForcedChangeError {
+    /// It contradicts itself or the chain.
+    #[error("the forced change after block {number} {why}")]
+    Wrong {
+        /// The last block that was final before the change.
+        number: u32,
+        /// In what way.
+        why: &'static str,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
 }
 
 /// A set of authorities that ended by force.
@@ -114,19 +135,16 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
     ///
     /// # Errors
     ///
-    /// Why what was told cannot be, in words; or the database fails.
-    pub fn check(&self) -> Result<Result<(), String>, ChainError> {
+    /// [`ForcedChangeError::Wrong`] if it cannot be.
+    pub fn check(&self) -> Result<(), ForcedChangeError> {
         for (place, told) in self.told.iter().enumerate() {
             let number = told.number;
-            let wrong =
-                |why: &str| Ok(Err(format!("the forced change after block {number} {why}")));
+            let wrong = |why| Err(ForcedChangeError::Wrong { number, why });
             if told.authorities.is_empty() || told.effective <= number {
                 return wrong("names no authorities, or took effect before it");
             }
-            if self.told[..place]
-                .iter()
-                .any(|other| other.number == number)
-            {
+            let mut before = self.told[..place].iter();
+            if before.any(|other| other.number == number) {
                 return wrong("is told of twice");
             }
             let here = self.headers.hash(number.into())?;
@@ -150,7 +168,7 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
                 return wrong("names another set of authorities than took over there");
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Sets of authorities that ended by force after a block from number `from` on, of several after one block the last.
@@ -248,45 +266,41 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
         for number in breaks {
             let (fragments, is_finished) = self.piece(at)?;
             let up_to = ends_of_sets(fragments, *number);
-            let is_cut = !is_finished && up_to.last().is_none_or(|last| last.1 < *number);
-            passed.extend(up_to.into_iter().map(|(fragment, _)| fragment));
-            if is_cut || passed.bytes > FULL_BYTES {
+            let last = up_to.last().map(|last| number_of(&last.header));
+            let is_cut = !is_finished && last < Some(*number);
+            passed.fragments.extend(up_to);
+            if is_cut || passed.fragments.encoded_size() > FULL_BYTES {
                 return Ok(passed.end(false));
             }
-            let last = self.header((*number).into())?;
-            passed.by_force(last.ok_or("the block before a forced change is not known")?);
+            let before = self.header((*number).into())?;
+            passed.by_force(before.ok_or("the block before a forced change is not known")?);
             // Not from that block itself: where two changes were forced after it, the SDK may go on with the second.
             let next = self.headers.hash((*number + 1).into())?;
             at = next.ok_or("the block after a forced change is not known")?;
         }
         let (fragments, is_finished) = self.piece(at)?;
-        passed.extend(fragments);
+        passed.fragments.extend(fragments);
         Ok(passed.end(is_finished))
     }
 }
 
-/// Of a piece the fragments by which a set ends as it should, up to block `number`, with their numbers.
+/// Of a piece the fragments by which a set ends as it should, up to block `number`.
 fn ends_of_sets<B: BlockT<Hash = H256>>(
     fragments: Vec<WarpSyncFragment<B>>,
     number: u32,
-) -> Vec<(WarpSyncFragment<B>, u32)> {
+) -> Vec<WarpSyncFragment<B>> {
     let mut last = None;
-    let numbered = fragments.into_iter().map(|fragment| {
-        let at: u32 = (*fragment.header.number()).saturated_into();
-        (fragment, at)
+    let ends = fragments.into_iter().take_while(|fragment| {
+        let at = number_of(&fragment.header);
+        let follows = last.replace(at).is_none_or(|last| last < at);
+        follows && at <= number && find_scheduled_change::<B>(&fragment.header).is_some()
     });
-    numbered
-        .take_while(|(fragment, at)| {
-            let follows = last.replace(*at).is_none_or(|last| last < *at);
-            follows && *at <= number && find_scheduled_change::<B>(&fragment.header).is_some()
-        })
-        .collect()
+    ends.collect()
 }
 
 /// A proof as far as it is made.
 struct Passed<B: BlockT> {
     fragments: Vec<WarpSyncFragment<B>>,
-    bytes: usize,
     /// Blocks after which authorities were changed by force, and where among the fragments they come.
     by_force: Vec<(usize, B::Header)>,
 }
@@ -295,20 +309,12 @@ impl<B: BlockT> Default for Passed<B> {
     fn default() -> Self {
         Self {
             fragments: Vec::new(),
-            bytes: 0,
             by_force: Vec::new(),
         }
     }
 }
 
 impl<B: BlockT> Passed<B> {
-    fn extend(&mut self, fragments: impl IntoIterator<Item = WarpSyncFragment<B>>) {
-        for fragment in fragments {
-            self.bytes += fragment.encoded_size();
-            self.fragments.push(fragment);
-        }
-    }
-
     fn by_force(&mut self, header: B::Header) {
         self.by_force.push((self.fragments.len(), header));
     }

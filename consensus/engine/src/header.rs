@@ -76,7 +76,7 @@ impl<H: Header<Hash = H256>> SealedHeader<H> {
     /// The time may lie only a little ahead of the clock `now_ms`.
     pub fn is_due(&self, now_ms: u64) -> Result<(), EngineError> {
         let got_ms = self.pre.timestamp_ms;
-        if got_ms.saturating_sub(now_ms) > MAX_FUTURE_MS {
+        if is_ahead(got_ms, now_ms) {
             return Err(EngineError::TooLate {
                 got_ms,
                 now_ms,
@@ -85,6 +85,11 @@ impl<H: Header<Hash = H256>> SealedHeader<H> {
         }
         Ok(())
     }
+}
+
+/// Whether a time lies further ahead of the clock `now_ms` than a block's may.
+pub(crate) fn is_ahead(time_ms: u64, now_ms: u64) -> bool {
+    time_ms.saturating_sub(now_ms) > MAX_FUTURE_MS
 }
 
 /// The time that a header in the chain states, in Unix milliseconds. Genesis has no author and no time: zero.

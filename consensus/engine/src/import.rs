@@ -61,6 +61,7 @@ struct ByForce<B: BlockT> {
     beneath: Beneath<B>,
 }
 
+/// What stands beneath GRANDPA's import: the client.
 type Beneath<B> = Arc<dyn BlockImport<B, Error = ConsensusError> + Send + Sync>;
 
 impl<B: BlockT> Clone for ByForce<B> {
@@ -73,7 +74,7 @@ impl<B: BlockT> Clone for ByForce<B> {
 }
 
 impl<B: BlockT<Hash = H256>> ByForce<B> {
-    /// Whether a block of the history announces a change that nobody had to sign.
+    /// Whether a block, if it is of the history, announces a change that nobody had to sign.
     fn is_unsigned(&self, block: &BlockImportParams<B>) -> bool {
         let number = number_of(&block.header);
         let mut changes = self.changes.iter();
@@ -109,7 +110,7 @@ impl<B: BlockT<Hash = H256>, I> PouwBlockImport<B, I> {
     pub fn with_forced_changes(
         mut self,
         changes: impl Into<Arc<[ForcedChange]>>,
-        beneath: Arc<dyn BlockImport<B, Error = ConsensusError> + Send + Sync>,
+        beneath: Beneath<B>,
     ) -> Self {
         let changes = changes.into();
         self.by_force = Some(ByForce { changes, beneath });
@@ -214,9 +215,10 @@ where
         // The SDK hands the few headers of a warp proof straight to import; it has checked them against finality.
         let is_new_best = block.origin != BlockOrigin::WarpSync && self.admit(&mut block, hash)?;
         block.fork_choice = Some(ForkChoiceStrategy::Custom(is_new_best));
-        let is_history = number_of(&block.header) <= self.engine.chain().tips().finalised;
+        let is_history = || number_of(&block.header) <= self.engine.chain().tips().finalised;
         let by_force = self.by_force.as_ref();
-        let result = match by_force.filter(|by_force| is_history && by_force.is_unsigned(&block)) {
+        let result = match by_force.filter(|by_force| by_force.is_unsigned(&block) && is_history())
+        {
             Some(by_force) => by_force.beneath.import_block(block).await?,
             None => self.inner.import_block(block).await.map_err(Into::into)?,
         };

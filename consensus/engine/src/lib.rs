@@ -58,7 +58,7 @@ pub use exchange::{
     Bound, Finality, FinalitySource, InTurn, NetworkFinality, NetworkProofs, NoFinality,
     PouwImportQueue, ProofRequestHandler, ProofSource,
 };
-pub use forced::{ForcedChange, ForcedChanges};
+pub use forced::{ForcedChange, ForcedChangeError, ForcedChanges};
 pub use header::SealedHeader;
 pub use import::PouwBlockImport;
 pub use machine::{Clock, system_clock};

@@ -11,8 +11,7 @@ use jsonrpsee::{
     core::{RpcResult, SubscriptionResult, async_trait, server::ConnectionId},
     proc_macros::rpc,
 };
-use labora_chain_spec::ForcedChange;
-use labora_consensus::{EngineError, Share, SubmitError, Template};
+use labora_consensus::{EngineError, ForcedChange, Share, SubmitError, Template};
 use labora_consensus_api::{PouwApi, split_seal};
 use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;

@@ -8,7 +8,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use labora_consensus_api::MAX_FUTURE_MS;
 use parity_scale_codec::Encode;
 use parking_lot::Mutex;
 use sc_consensus::IncomingBlock;
@@ -16,7 +15,12 @@ use sc_network_types::PeerId;
 use sp_core::H256;
 use sp_runtime::traits::{Block as BlockT, Header};
 
-use crate::{VerifyBlocks, chain::number_of, engine::Engine, header::time_of};
+use crate::{
+    VerifyBlocks,
+    chain::number_of,
+    engine::Engine,
+    header::{is_ahead, time_of},
+};
 
 /// Queues for blocks whose proofs are asked for. Each may hold answers of a few peers (`docs/node.md` counts them).
 const ASKING: usize = 4;
@@ -153,8 +157,7 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
 
     /// Whether a block is not ahead of the clock: for such a one the verifier pauses. What has no time is refused at once.
     fn is_due(&self, header: &B::Header) -> bool {
-        let latest = self.engine.now_ms().saturating_add(MAX_FUTURE_MS);
-        time_of(header).map_or(true, |time| time <= latest)
+        time_of(header).map_or(true, |time| !is_ahead(time, self.engine.now_ms()))
     }
 
     /// The queue in which the block itself waits, or its parent, unless that is imported already, as it may be while the rest

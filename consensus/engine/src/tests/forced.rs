@@ -18,7 +18,7 @@ use sp_runtime::{Digest, DigestItem, Justifications, traits::Header as _};
 
 use super::miner::{Block, Header};
 use crate::{
-    ForcedChange, ForcedChanges, TrustedTarget,
+    ForcedChange, ForcedChangeError, ForcedChanges, TrustedTarget,
     warp::{Failure, Fragments, verify_as_far},
 };
 
@@ -209,7 +209,11 @@ fn what_is_told_is_held_against_the_chain() {
     let wrong = |saw_it, change: fn(&mut ForcedChange)| {
         let mut told = the_change(&Headers::new());
         change(&mut told);
-        node(saw_it, vec![told]).0.check().unwrap().err()
+        match node(saw_it, vec![told]).0.check() {
+            Ok(()) => None,
+            Err(ForcedChangeError::Wrong { why, .. }) => Some(why),
+            Err(error) => panic!("{error}"),
+        }
     };
     for saw_it in [false, true] {
         assert_eq!(wrong(saw_it, |_| {}), None);
@@ -230,7 +234,10 @@ fn what_is_told_is_held_against_the_chain() {
     // Of what is not here yet nothing is known.
     assert_eq!(wrong(false, |told| told.effective = FINAL + 1), None);
     let twice = vec![the_change(&Headers::new()); 2];
-    assert!(node(false, twice).0.check().unwrap().is_err());
+    assert!(matches!(
+        node(false, twice).0.check(),
+        Err(ForcedChangeError::Wrong { number: FORCED, .. })
+    ));
 
     // Nor is it put into proofs, if it is of another chain.
     let mut told = the_change(&Headers::new());

@@ -27,6 +27,14 @@ fn all(blocks: &[Mined]) -> Answer {
     MockPeers::holding(&blocks.iter().collect::<Vec<_>>())
 }
 
+/// A block with a wrong proof.
+fn spoiled(block: &Mined) -> Mined {
+    Mined {
+        header: block.header.clone(),
+        proof: flipped(&block.proof),
+    }
+}
+
 #[tokio::test]
 async fn a_late_node_gets_the_proofs_of_a_batch_in_one_request() {
     let (node, peers, blocks) = late_node(|blocks| vec![(PeerId::random(), all(blocks))]);
@@ -57,10 +65,7 @@ async fn without_a_batch_each_proof_is_asked_for_by_itself() {
 async fn a_peer_with_a_wrong_proof_is_reported_and_the_next_one_asked() {
     let (liar, honest) = (PeerId::random(), PeerId::random());
     let (node, peers, blocks) = late_node(|blocks| {
-        let lie = Mined {
-            header: blocks[0].header.clone(),
-            proof: flipped(&blocks[0].proof),
-        };
+        let lie = spoiled(&blocks[0]);
         vec![(liar, MockPeers::holding(&[&lie])), (honest, all(blocks))]
     });
     node.sync(&blocks[0].header).await.unwrap();
@@ -213,10 +218,7 @@ async fn who_is_slow_with_many_proofs_is_asked_for_one_before_it_is_blamed() {
 async fn who_gave_a_wrong_proof_of_a_later_block_is_reported_when_that_is_found_out() {
     let liar = PeerId::random();
     let (node, peers, blocks) = late_node(|blocks| {
-        let lie = Mined {
-            header: blocks[1].header.clone(),
-            proof: flipped(&blocks[1].proof),
-        };
+        let lie = spoiled(&blocks[1]);
         vec![(liar, MockPeers::holding(&[&blocks[0], &lie]))]
     });
     let batch: Vec<_> = blocks.iter().map(|block| incoming(block, None)).collect();
