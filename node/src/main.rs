@@ -26,6 +26,12 @@ mod worker;
 
 use std::process::ExitCode;
 
+/// The allocator of the SDK's own nodes, for RocksDB as well: the system's leaves what many threads take and give back in
+/// pieces, and returns little of it.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match command::run() {
         Ok(code) => code,

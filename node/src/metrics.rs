@@ -1,6 +1,8 @@
 //! Tables of metrics for Prometheus. Every figure is read when it is asked for.
 
 pub mod engine;
+#[cfg(target_os = "linux")]
+pub mod memory;
 
 use std::sync::Arc;
 

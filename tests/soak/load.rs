@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use labora_tests::{
-    Machine, Node, NodeOptions, Outcome, memory,
+    Machine, Node, NodeOptions, Outcome, http, memory,
     node::Mining,
     rpc::next_number,
     spec::{self, VALIDATORS, Work},
@@ -25,6 +25,9 @@ const WORK: Work = Work {
     target_block_time_ms: 1_500,
     half_life_ms: 15_000,
 };
+
+/// How often memory is read: at the end of each eighth of the blocks.
+const EIGHTHS: usize = 8;
 
 /// Longest from one block to the next.
 const BLOCK_LIMIT: Duration = Duration::from_secs(60);
@@ -53,44 +56,77 @@ async fn full_blocks_do_not_make_memory_grow_past_the_caches() -> Outcome {
             .collect(),
         ..NodeOptions::of_spec(&spec::write(folder.path(), WORK)?)
     };
-    let node = Node::start(&machine, &folder.path().join("node"), &options).await?;
-    let marks = [blocks / 4, blocks / 2, blocks];
-    let resident = grow(&node, &marks).await?;
+    let base = folder.path().join("node");
+    let node = Node::start_with(&machine, &base, &options.arguments_with_metrics(&base)).await?;
+    let marks: Vec<u64> = (1..=EIGHTHS as u64)
+        .map(|eighths| blocks * eighths / EIGHTHS as u64)
+        .collect();
+    let held = grow(&node, &marks).await?;
     wait_for_final_within(node.rpc(), blocks, FINAL_LIMIT).await?;
     println!(
         "after the last is final: {}",
         mib(memory::resident(node.pid())?)
     );
-    let growth = resident[2].saturating_sub(resident[1]);
-    assert!(
-        growth <= MOST_GROWTH,
-        "the second half of {blocks} blocks added {}",
-        mib(growth)
-    );
+    let (half, end) = (held[EIGHTHS / 2 - 1], held[EIGHTHS - 1]);
+    for (what, half, end) in [
+        ("resident", half.resident, end.resident),
+        ("allocated", half.allocated, end.allocated),
+    ] {
+        let growth = end.saturating_sub(half);
+        assert!(
+            growth <= MOST_GROWTH,
+            "the second half of {blocks} blocks added {} to what is {what}",
+            mib(growth)
+        );
+    }
     node.log().assert_no_panic()?;
     node.stop_well().await
 }
 
-/// Has blocks made up to the last of `marks`, each with its transfers; gives the memory at each mark.
-async fn grow(node: &Node, marks: &[u64]) -> Outcome<Vec<u64>> {
+/// What a node holds, in bytes: the pages that it has in memory, and what it and its database have asked for.
+#[derive(Clone, Copy)]
+struct Held {
+    resident: u64,
+    allocated: u64,
+}
+
+impl Held {
+    async fn by(node: &Node) -> Outcome<Self> {
+        let metrics = http::metrics(node.log()).await?;
+        let allocated: f64 = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("labora_memory_allocated_bytes"))
+            .and_then(|rest| rest.rsplit(' ').next())
+            .ok_or("the node does not tell what it has allocated")?
+            .parse()?;
+        Ok(Self {
+            resident: memory::resident(node.pid())?,
+            allocated: allocated as u64,
+        })
+    }
+}
+
+/// Has blocks made up to the last of `marks`, each with its transfers; gives what is held at each mark.
+async fn grow(node: &Node, marks: &[u64]) -> Outcome<Vec<Held>> {
     let (rpc, began) = (node.rpc(), Instant::now());
     let mut transfers = Transfers::of_chain(rpc).await?;
     let mut news = rpc.heads().await?;
-    let (mut resident, mut carried) = (Vec::new(), 0);
-    println!("blocks  transfers each  resident  seconds");
-    while let Some(next) = marks.get(resident.len()) {
+    let (mut held, mut carried) = (Vec::new(), 0);
+    println!("blocks  transfers each  resident  allocated  seconds");
+    while let Some(next) = marks.get(held.len()) {
         let number = next_number(&mut news, BLOCK_LIMIT).await?;
         let hash = rpc.hash_at(number).await?.ok_or("a block is missing")?;
         carried += transfers::carried_by(rpc, &hash).await?;
         if number >= *next {
-            let now = memory::resident(node.pid())?;
+            let now = Held::by(node).await?;
             println!(
-                "{number:>6}  {:>14.1}  {:>8}  {:>7}",
+                "{number:>6}  {:>14.1}  {:>8}  {:>9}  {:>7}",
                 carried as f64 / number as f64,
-                mib(now),
+                mib(now.resident),
+                mib(now.allocated),
                 began.elapsed().as_secs()
             );
-            resident.push(now);
+            held.push(now);
         }
         // As many as all blocks up to the next one are to have.
         transfers
@@ -102,5 +138,5 @@ async fn grow(node: &Node, marks: &[u64]) -> Outcome<Vec<u64>> {
         carried >= blocks * TRANSFERS * 9 / 10,
         "{blocks} blocks carried {carried} transfers only"
     );
-    Ok(resident)
+    Ok(held)
 }

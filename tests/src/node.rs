@@ -137,6 +137,14 @@ impl NodeOptions {
         out.extend(self.more.iter().cloned());
         out
     }
+
+    /// The same, of a node that serves its metrics.
+    pub fn arguments_with_metrics(&self, base: &Path) -> Vec<String> {
+        let mut out = self.arguments(base);
+        out.retain(|argument| argument != "--no-prometheus");
+        out.extend(["--prometheus-port", "0"].map(String::from));
+        out
+    }
 }
 
 /// What [`Node::freeze`] does.

@@ -189,9 +189,8 @@ async fn a_node_tells_its_devices_figures_over_rpc_and_as_metrics() -> Outcome {
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("data");
-    let mut arguments = NodeOptions::dev().arguments(&base);
-    arguments.retain(|argument| argument != "--no-prometheus");
-    arguments.extend(["--prometheus-port", "0", "--max-temp", "80"].map(String::from));
+    let mut arguments = NodeOptions::dev().arguments_with_metrics(&base);
+    arguments.extend(["--max-temp", "80"].map(String::from));
     let node = Node::start_with(&machine, &base, &arguments).await?;
 
     let rpc = node.rpc();

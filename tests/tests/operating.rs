@@ -299,9 +299,7 @@ async fn alerts_and_dashboard_name_metrics_and_labels_that_a_node_serves() -> Ou
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("data");
-    let mut arguments = NodeOptions::dev().arguments(&base);
-    arguments.retain(|argument| argument != "--no-prometheus");
-    arguments.extend(["--prometheus-port", "0"].map(String::from));
+    let arguments = NodeOptions::dev().arguments_with_metrics(&base);
     let node = Node::start_with(&machine, &base, &arguments).await?;
     let (wanted, log) = (&wanted, node.log());
     wait_for("all that is named", METRICS_LIMIT, || async move {
