@@ -63,25 +63,39 @@ fn finding<'a>(findings: &'a Value, what: &str) -> Option<&'a Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_sees_a_node_before_while_and_after_it_runs() -> Outcome {
+    sees_a_node(&[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_sees_a_node_on_the_other_database_that_there_is() -> Outcome {
+    sees_a_node(&["--database", "paritydb"]).await
+}
+
+/// Looks at a node with these flags before, while and after it runs.
+async fn sees_a_node(flags: &[&str]) -> Outcome {
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("data");
+    let options = NodeOptions {
+        more: flags.iter().copied().map(String::from).collect(),
+        ..NodeOptions::dev()
+    };
 
-    let before = findings(&base, 0, 0, &[])?;
+    let before = findings(&base, 0, 0, flags)?;
     assert_eq!(
         of(&before, "database")?,
         ("good", "none yet: the first start makes it")
     );
     assert!(of(&before, "devices")?.1.contains("CPU"), "{before:#}");
 
-    let node = Node::start(&machine, &base, &NodeOptions::dev()).await?;
+    let node = Node::start(&machine, &base, &options).await?;
     let rpc = node.rpc();
     wait_for("a block", BLOCK_LIMIT, || async move {
         Ok((rpc.best_number().await? > 0).then_some(()))
     })
     .await?;
     let port = node.rpc_address().port();
-    let while_it_runs = findings(&base, port, 0, &[])?;
+    let while_it_runs = findings(&base, port, 0, flags)?;
     assert_eq!(
         of(&while_it_runs, "database")?,
         ("good", "in use by the node that runs")
@@ -91,7 +105,7 @@ async fn it_sees_a_node_before_while_and_after_it_runs() -> Outcome {
     assert!(health == "good" && newest.starts_with("block "), "{newest}");
     assert_eq!(of(&while_it_runs, "port of RPC")?.0, "good");
     // The same port, but asked about another chain.
-    let of_another = findings(&base, port, 1, &["--chain", "local"])?;
+    let of_another = findings(&base, port, 1, &[flags, &["--chain", "local"]].concat())?;
     let (health, found) = of(&of_another, "port of RPC")?;
     assert!(
         health == "bad" && found.contains("a node of another chain"),
@@ -105,7 +119,7 @@ async fn it_sees_a_node_before_while_and_after_it_runs() -> Outcome {
     let best = node.rpc().best_number().await?;
     assert!(node.stop().await?.success());
 
-    let after = findings(&base, 0, 0, &[])?;
+    let after = findings(&base, 0, 0, flags)?;
     let (health, stands) = of(&after, "database")?;
     assert_eq!(health, "good");
     let number = stands
@@ -114,7 +128,7 @@ async fn it_sees_a_node_before_while_and_after_it_runs() -> Outcome {
     let number: u64 = number.ok_or(stands)?.parse()?;
     assert!(number >= best, "{stands}, and the node had {best}");
     // It changed nothing: the node starts again on what it has.
-    let node = Node::start(&machine, &base, &NodeOptions::dev()).await?;
+    let node = Node::start(&machine, &base, &options).await?;
     assert!(node.rpc().best_number().await? >= number);
     node.log().assert_no_panic()
 }

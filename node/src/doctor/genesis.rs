@@ -9,7 +9,7 @@ use sc_executor::WasmExecutor;
 use sp_core::H256;
 use sp_runtime::traits::Block as _;
 
-use super::{Finding, data::Database, network::Need};
+use super::{Finding, database::Database, network::Need};
 
 /// Hash of the block that a chain's spec begins with, as a node makes it: the chain's own code runs, for a second or two.
 pub(super) fn of_spec(spec: &dyn sc_service::ChainSpec) -> sp_blockchain::Result<H256> {

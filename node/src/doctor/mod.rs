@@ -1,11 +1,12 @@
 //! `labora doctor`: looks at what a node needs, before it starts or while it runs, and says what to do about what is wrong.
 //!
 //! It takes a node's own flags, so that it looks at what that node would use. [`machine`] looks at clock, disk and devices,
-//! [`data`] at the database and keys, [`network`] at ports, the running node and peers, [`genesis`] at whether that node is of
+//! [`database`] at the database, [`keys`] at keys, [`network`] at ports, the running node and peers, [`genesis`] at whether that node is of
 //! this chain. It changes nothing.
 
-mod data;
+mod database;
 mod genesis;
+mod keys;
 mod machine;
 mod network;
 
@@ -21,7 +22,7 @@ use crate::{
     settings::is_local,
     table,
 };
-use data::Database;
+use database::{Database, Place};
 
 /// What to look at: the flags that the node is started with.
 #[derive(Args, Clone, Debug)]
@@ -151,16 +152,16 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
     let clock = runtime.block_on(machine::clock());
     let disk = machine::disk(&subject);
     let has_room = disk.health != Health::Bad;
-    let folder = subject.chain.join("db").join("full");
+    let place = Place::of(&subject)?;
     let database = if subject.is_temporary() {
         Database::None
     } else {
-        Database::look(&folder)
+        Database::look(&place)
     };
     let mut findings = vec![clock, disk];
     findings.extend(runtime.block_on(network::look(&subject, &database)));
-    findings.push(database.finding(&folder, has_room));
-    findings.extend(data::keys(&subject));
+    findings.push(database.finding(&place, has_room));
+    findings.extend(keys::keys(&subject));
     findings.push(machine::devices(&subject));
 
     let mut out = std::io::stdout().lock();

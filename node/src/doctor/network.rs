@@ -21,7 +21,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     Finding, Subject,
-    data::Database,
+    database::Database,
     genesis::{self, Stranger},
 };
 use crate::{

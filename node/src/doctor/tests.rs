@@ -7,8 +7,9 @@ use labora_runtime::opaque::Header;
 use sp_runtime::{Digest, traits::Header as _};
 
 use super::{
-    data::{Database, keystore, network_key},
+    database::{Database, Place},
     genesis::Stranger,
+    keys::{keystore, network_key},
     machine::{Clock, chrony, clock_of, disk_at},
     network::{Need, NodeHealth, Running, finality, peers, port, progress, silent},
     *,
@@ -271,7 +272,7 @@ fn finality_that_is_far_behind_is_worth_a_word() {
 
 #[test]
 fn a_database_that_a_node_has_is_no_fault_and_a_broken_one_is() {
-    let path = Path::new("/data/db/full");
+    let path = &Place::rocksdb(Path::new("/data/db/full"));
     let locked = Database::InUse.finding(path, true);
     assert_eq!(locked.health, Health::Good);
     let broken = Database::Closed("Corruption: CURRENT file does not end with newline".into());
@@ -285,7 +286,10 @@ fn a_database_that_a_node_has_is_no_fault_and_a_broken_one_is() {
 #[test]
 fn a_database_without_the_file_that_names_the_others_is_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
-    let look = |path: &Path| Database::look(path).finding(path, true);
+    let look = |path: &Path| {
+        let place = Place::rocksdb(path);
+        Database::look(&place).finding(&place, true)
+    };
     let missing = look(&folder.path().join("missing"));
     assert_eq!(
         (missing.health, missing.found.as_str()),
@@ -308,6 +312,27 @@ fn a_database_without_the_file_that_names_the_others_is_damaged() {
     }
     let file = folder.path().join("LOCK");
     assert_eq!(look(&file).health, Health::Bad, "it is no folder");
+}
+
+#[test]
+fn a_parity_db_is_looked_at_as_such() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place::paritydb(folder.path());
+    let look = || Database::look(&place).finding(&place, true);
+    for name in ["lock", "CURRENT"] {
+        fs::write(folder.path().join(name), "").expect("written");
+    }
+    assert_eq!(look().found, "none yet: the first start makes it");
+    for name in ["index_00_16", "table_03_00", "log0"] {
+        let file = folder.path().join(name);
+        fs::write(&file, "").expect("written");
+        let damaged = look();
+        assert_eq!(damaged.health, Health::Bad, "{name}");
+        assert!(damaged.found.contains("metadata is gone"), "{name}");
+        fs::remove_file(file).expect("it is there");
+    }
+    fs::write(folder.path().join("metadata"), "garbage").expect("written");
+    assert!(look().found.contains("cannot be opened"));
 }
 
 #[test]
