@@ -19,6 +19,9 @@ pub mod apis;
 mod benchmarks;
 pub mod configs;
 pub mod genesis_config_presets;
+mod migrations;
+#[cfg(any(feature = "next", feature = "next-wasm"))]
+pub mod next;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -111,19 +114,30 @@ pub mod opaque {
     }
 }
 
-/// Version of this runtime. `spec_version` rises with every change of behaviour, `transaction_version` with every change
-/// of how a call is encoded.
-#[sp_version::runtime_version]
-pub const VERSION: RuntimeVersion = RuntimeVersion {
-    spec_name: Cow::Borrowed("labora"),
-    impl_name: Cow::Borrowed("labora"),
-    authoring_version: 1,
-    spec_version: 1,
-    impl_version: 1,
-    apis: apis::RUNTIME_API_VERSIONS,
-    transaction_version: 1,
-    system_version: 1,
-};
+/// The version, but for what rises with every change of behaviour.
+macro_rules! version {
+    (spec_version: $spec_version:tt) => {
+        /// Version of this runtime. `spec_version` rises with every change of behaviour, `transaction_version` with every
+        /// change of how a call is encoded.
+        #[sp_version::runtime_version]
+        pub const VERSION: RuntimeVersion = RuntimeVersion {
+            spec_name: Cow::Borrowed("labora"),
+            impl_name: Cow::Borrowed("labora"),
+            authoring_version: 1,
+            spec_version: $spec_version,
+            impl_version: 1,
+            apis: apis::RUNTIME_API_VERSIONS,
+            transaction_version: 1,
+            system_version: 1,
+        };
+    };
+}
+
+#[cfg(not(feature = "next"))]
+version!(spec_version: 1);
+// Always one more than that.
+#[cfg(feature = "next")]
+version!(spec_version: 2);
 
 /// One LAB, in the token's smallest unit.
 pub const LAB: Balance = 1_000_000_000_000;

@@ -4,7 +4,8 @@
 //        node govern.mjs ws://127.0.0.1:PORT recover STASH...
 //        node govern.mjs ws://127.0.0.1:PORT rekey ws://127.0.0.1:PORT URI...
 //
-// `upgrade` sets the chain's code, which must be of a higher version. `recover` goes by docs/runbook.md: takes validators that
+// `upgrade` sets the chain's code, which must be of a higher version, and sees that signatures count for one version only.
+// `recover` goes by docs/runbook.md: takes validators that
 // are gone for good out of the elections, has others elected soon, waits until the lost ones are out of the next session, and
 // notes that finality has stalled, so that the change is forced; before that once in vain. `rekey` has the second node make a new key for each of these
 // validators, who name it as theirs; they vote with it from the session after next. Exit status 1, with the reason on stderr,
@@ -53,10 +54,24 @@ async function asRoot(api, root, call) {
   return block;
 }
 
+/** Resolves once the state of a best block has a runtime of a higher version than this, and the client has taken it up. */
+async function upgraded(api, version) {
+  await until(api, 'a higher version', async () => api.runtimeVersion.specVersion.toNumber() > version);
+}
+
 async function upgrade(api, root, [file]) {
   const code = readFileSync(file).toString('hex');
+  const user = new Keyring({ type: 'sr25519' }).addFromUri('//Ferdie');
+  const remark = api.tx.system.remarkWithEvent('0x00');
+  // Only what it is signed for can be wrong with this: it never expires, and is the account's next.
+  const [version, options] = [api.runtimeVersion.specVersion.toNumber(), { era: 0, nonce: await api.rpc.system.accountNextIndex(user.address) }];
+  const old = (await remark.signAsync(user, options)).toHex();
   const block = await asRoot(api, root, api.tx.system.setCode(`0x${code}`));
-  console.log(JSON.stringify({ block: block.toHex() }));
+  await upgraded(api, version);
+  await assert.rejects(api.rpc.author.submitExtrinsic(old), /1010: Invalid Transaction.*bad signature/, 'a signature for the version before');
+  const { events } = await include(api, remark, user, { ...options, limitMs: LIMIT_MS });
+  assert(events.some(({ event }) => event.method === 'Remarked'), 'the same, signed for this version');
+  console.log(JSON.stringify({ block: block.toHex(), version: api.runtimeVersion.specVersion.toNumber() }));
 }
 
 /** Notes that finality stalls after the last final block; its number. */

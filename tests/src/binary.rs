@@ -38,22 +38,6 @@ pub fn labora() -> Outcome<PathBuf> {
     .into())
 }
 
-/// The runtime's WASM as it is before the node's own copy is made of it, which is compressed. It lies where the node was
-/// built.
-pub fn runtime() -> Outcome<PathBuf> {
-    let path = labora()?
-        .with_file_name("wbuild")
-        .join("labora-runtime/labora_runtime.compact.wasm");
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(format!(
-        "there is no runtime at {}: the node was not built there",
-        path.display()
-    )
-    .into())
-}
-
 /// Both output streams of a process that has ended, and whether it succeeded.
 #[derive(Debug)]
 pub struct Finished {

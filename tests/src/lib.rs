@@ -18,7 +18,6 @@ pub mod node;
 pub mod proxy;
 pub mod rig;
 pub mod rpc;
-pub mod runtime;
 pub mod seed;
 pub mod spec;
 pub mod testnet;

@@ -1,18 +1,22 @@
 //! What the runbook says, done: validators that are gone for good, and an upgrade of the runtime.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use labora_tests::{
-    Node, Outcome, binary,
+    Node, Outcome,
     blocks::header_at,
     js,
     node::Chain,
     rpc::Rpc,
-    runtime,
     spec::VALIDATORS,
     validators::{Network, SOON, assert_one_final_chain, wait_for_best, wait_for_final},
     wait_for,
 };
+use parity_scale_codec::Decode;
 use serde_json::Value;
 
 /// What the header of a block that changed the code has in its digest: `RuntimeEnvironmentUpdated`, in SCALE.
@@ -23,6 +27,25 @@ fn upgrade(node: &Node, code: &Path) -> Outcome<Command> {
     let mut script = js::script("govern.mjs", node)?;
     script.arg("upgrade").arg(code);
     Ok(script)
+}
+
+/// Writes a runtime's code to a file.
+fn write_code(network: &Network, name: &str, code: Option<&[u8]>) -> Outcome<PathBuf> {
+    let path = network.base(name);
+    fs::write(&path, code.ok_or("the runtime was built without its WASM")?)?;
+    Ok(path)
+}
+
+/// How often the next runtime's migration ran up to a block of a node's best chain; nothing if it never did.
+async fn migrated(rpc: &Rpc, number: u64) -> Outcome<Option<u32>> {
+    let hash = rpc.hash_at(number).await?.ok_or("no such block")?;
+    let key = format!("0x{}", hex::encode(labora_runtime::next::MIGRATED_KEY));
+    let value: Option<String> = rpc
+        .call("state_getStorage", &[key.into(), hash.into()])
+        .await?;
+    let Some(value) = value else { return Ok(None) };
+    let bytes = hex::decode(value.trim_start_matches("0x"))?;
+    Ok(Some(u32::decode(&mut &bytes[..])?))
 }
 
 /// The version of the runtime after a block of a node's best chain.
@@ -59,6 +82,8 @@ async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_force
     wait_for_best(miner.rpc(), at + 15).await?;
     let stalled = miner.rpc().finalised_number().await?;
     assert!(stalled <= at + 1, "finality went on with two of four");
+    let votes: Value = validators[0].rpc().call("grandpa_roundState", &[]).await?;
+    let set = votes["setId"].as_u64().ok_or("no set of authorities")?;
 
     let mut script = js::script("govern.mjs", &miner)?;
     script.args(["recover", VALIDATORS[2].account, VALIDATORS[3].account]);
@@ -72,15 +97,18 @@ async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_force
         wait_for_final(node.rpc(), next).await?;
     }
     assert_one_final_chain(&[miner.rpc(), validators[0].rpc(), validators[1].rpc()]).await?;
-    newcomers_follow_if_they_are_told(&mut network, &miner, next).await?;
+    // The change that was forced in vain makes a set, too.
+    newcomers_follow_if_they_are_told(&mut network, &miner, next, set + 2).await?;
     miner.log().assert_no_panic()
 }
 
-/// A forced change is in no proof of finality, and proofs of work are gone: newcomers have to be told by the chain spec.
+/// A forced change, which made this set of authorities, is in no proof of finality, and proofs of work are gone: newcomers
+/// have to be told by the chain spec.
 async fn newcomers_follow_if_they_are_told(
     network: &mut Network,
     miner: &Node,
     next: u64,
+    set: u64,
 ) -> Outcome {
     let forced: Value = miner.rpc().call("pouw_forcedChanges", &[]).await?;
     let effective = forced[0]["effective"].as_u64().ok_or("no forced change")?;
@@ -89,7 +117,7 @@ async fn newcomers_follow_if_they_are_told(
     let left = forced[0]["authorities"].as_array().map(Vec::len);
     assert_eq!(
         (left, &forced[0]["setId"]),
-        (Some(2), &2.into()),
+        (Some(2), &set.into()),
         "{forced}"
     );
     let mut untold = network.options().following();
@@ -143,14 +171,16 @@ async fn newcomers_follow_if_they_are_told(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runtime_of_a_higher_version_only_passes_while_mining_and_becomes_final() -> Outcome {
+async fn an_upgrade_passes_while_mining_migrates_once_and_voids_signatures_for_the_version_before()
+-> Outcome {
     let mut network = Network::new().await?;
     let miner = network.miner("miner", "//Eve").await?;
     let validators = network.validators(4).await?;
     wait_for_final(miner.rpc(), 2).await?;
     let before = spec_version(miner.rpc(), 1).await?;
 
-    let same = binary::runtime()?;
+    let same = write_code(&network, "same.wasm", labora_runtime::WASM_BINARY)?;
+    let next = write_code(&network, "next.wasm", labora_runtime::next::WASM_BINARY)?;
     let Err(refusal) = js::run(upgrade(&miner, &same)?, SOON).await else {
         return Err("code of the same version was set".into());
     };
@@ -158,10 +188,7 @@ async fn a_runtime_of_a_higher_version_only_passes_while_mining_and_becomes_fina
         refusal.to_string().contains("SpecVersionNeedsToIncrease"),
         "{refusal}"
     );
-    // `runtime::raised` says which part of an upgrade this is.
-    let raised = network.base("raised.wasm");
-    fs::write(&raised, runtime::raised(fs::read(&same)?)?)?;
-    println!("{}", js::run(upgrade(&miner, &raised)?, SOON).await?);
+    println!("{}", js::run(upgrade(&miner, &next)?, SOON).await?);
     let reached = wait_for("a final block of the higher version", SOON, || async {
         let number = miner.rpc().finalised_number().await?;
         let version = spec_version(miner.rpc(), number).await?;
@@ -183,16 +210,19 @@ async fn a_runtime_of_a_higher_version_only_passes_while_mining_and_becomes_fina
         .await?;
     wait_for_final(late.rpc(), changed + 3).await?;
     for node in validators.iter().chain([&miner, &late]) {
-        for (number, version) in [
-            (changed - 1, before),
-            (changed, before + 1),
-            (changed + 3, before + 1),
+        // The block after the one that has the new code is the first that it executes.
+        for (number, version, migrations) in [
+            (changed - 1, before, None),
+            (changed, before + 1, None),
+            (changed + 1, before + 1, Some(1)),
+            (changed + 3, before + 1, Some(1)),
         ] {
             assert_eq!(
                 spec_version(node.rpc(), number).await?,
                 version,
                 "after block {number}, where block {changed} has the new code"
             );
+            assert_eq!(migrated(node.rpc(), number).await?, migrations);
         }
         node.log().assert_no_panic()?;
     }

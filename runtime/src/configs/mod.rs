@@ -85,6 +85,7 @@ impl frame_system::Config for Runtime {
     type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
     type SS58Prefix = Ss58Prefix;
     type MaxConsumers = ConstU32<16>;
+    type SingleBlockMigrations = crate::migrations::Migrations;
 }
 
 impl pallet_timestamp::Config for Runtime {
