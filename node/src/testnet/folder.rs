@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DEFAULT_MINERS, DEFAULT_VALIDATORS, MAX_OF_A_KIND, PresetName, TestnetCommand, TestnetError,
+    counted,
     members::{self, Member, Role},
 };
 
@@ -215,7 +216,7 @@ fn compare(path: &Path, there: &Manifest, command: &TestnetCommand) -> Result<()
     let count = |role, name: &str, asked: Option<u16>| {
         let has = there.count(role);
         let differs = asked.filter(|asked| usize::from(*asked) != has)?;
-        Some((format!("{has} {name}"), format!("{differs}")))
+        Some((counted(has, name), format!("{differs}")))
     };
     let preset = || {
         let asked = command.preset.filter(|asked| *asked != there.preset)?;
@@ -225,8 +226,8 @@ fn compare(path: &Path, there: &Manifest, command: &TestnetCommand) -> Result<()
         ))
     };
     let root = || (command.no_root && there.root).then(|| ("a root".into(), "none".into()));
-    let found = count(Role::Validator, "validators", command.validators)
-        .or_else(|| count(Role::Miner, "miners", command.miners))
+    let found = count(Role::Validator, "validator", command.validators)
+        .or_else(|| count(Role::Miner, "miner", command.miners))
         .or_else(preset)
         .or_else(root);
     match found {
@@ -240,6 +241,13 @@ fn compare(path: &Path, there: &Manifest, command: &TestnetCommand) -> Result<()
 }
 
 impl Manifest {
+    /// Its members, for people.
+    pub(super) fn in_words(&self) -> String {
+        let of = |role, one| counted(self.count(role), one);
+        let (validators, miners) = (of(Role::Validator, "validator"), of(Role::Miner, "miner"));
+        format!("{validators} and {miners}")
+    }
+
     /// Members of a role.
     pub(super) fn count(&self, role: Role) -> usize {
         self.members.iter().filter(|it| it.role == role).count()

@@ -83,7 +83,10 @@ pub struct TestnetCommand {
     #[arg(long, conflicts_with = "write")]
     pub json: bool,
 
-    /// Start nothing: write the network for real machines into this folder, which must be empty or not be there.
+    /// Start nothing: write a network for real machines into this folder, which must be empty or not be there.
+    ///
+    /// It is a new one of the members and the preset that the other flags name, with keys and a chain of its own: what is in
+    /// a --base-path is not written out.
     #[arg(long, value_name = "DIR")]
     pub write: Option<PathBuf>,
 
@@ -126,6 +129,14 @@ impl From<PresetName> for Preset {
 /// The value as it is, once it is known to be one: the miners read it themselves.
 fn checked_devices(value: &str) -> Result<String, DevicesError> {
     parse_devices(value).map(|_| value.to_owned())
+}
+
+/// So many of these, in words.
+fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
 }
 
 /// Does what was asked for. With `--blocks`, ends with status 1 if the network ended before.

@@ -203,10 +203,9 @@ impl Supervisor {
     }
 
     fn greet(&self) {
-        let count = |role| self.folder.manifest.count(role);
-        let (validators, miners) = (count(Role::Validator), count(Role::Miner));
         self.show.say(&format!(
-            "{validators} validators and {miners} miners start in {}",
+            "{} start in {}",
+            self.folder.manifest.in_words(),
             self.folder.path().display()
         ));
         for (member, ports) in self.folder.manifest.members.iter().zip(&self.ports) {
@@ -216,7 +215,7 @@ impl Supervisor {
                 member.name
             ));
         }
-        if miners == 0 {
+        if self.folder.manifest.count(Role::Miner) == 0 {
             self.show
                 .say("nobody mines: there will be no blocks until a miner joins");
         }

@@ -209,6 +209,7 @@ fn a_network_is_resumed_and_what_is_none_is_refused() {
     drop(again);
 
     assert!(refusal(&["--validators", "3"]).contains("has 2 validators, and 3 was asked for"));
+    assert!(refusal(&["--miners", "2"]).contains("has 1 miner, and 2 was asked for"));
     assert!(refusal(&["--preset", "dev"]).contains("preset local"));
     fs::write(path.join("network.json"), "{}").expect("it can be written");
     assert!(refusal(&[]).contains("not one that this version wrote"));
