@@ -6,6 +6,7 @@ mod benchmark;
 mod cli;
 mod command;
 mod devices;
+mod disk;
 mod doctor;
 mod finality;
 mod gemm;

@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
     cli::{
-        Cli, GemmParams,
+        Cli, GemmParams, MiningParams,
         values::{Author, GemmListen},
     },
     devices::DevicesSpec,
@@ -78,7 +78,7 @@ impl Options {
     /// Reads the flags beside the chain that they are for.
     pub fn new(cli: &Cli, config: &Configuration) -> sc_cli::Result<Self> {
         let chain_type = config.chain_spec.chain_type();
-        let author = author(cli, config.dev_key_seed.as_deref(), &chain_type)?;
+        let author = author(&cli.mining, config.dev_key_seed.as_deref(), &chain_type)?;
         let alone = config.force_authoring || chain_type == ChainType::Development;
         let devices = cli.mining.devices();
         let asked = cli.gemm.gemm_listen.is_some() || cli.gemm.gemm_socket.is_some();
@@ -129,16 +129,20 @@ impl GemmOptions {
     }
 }
 
-/// The account to mine for, where the node is to mine.
-fn author(
-    cli: &Cli,
+/// The account to mine for, where the node is to mine; `dev_seed` is that of a development account which was asked for.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn author(
+    mining: &MiningParams,
     dev_seed: Option<&str>,
     chain_type: &ChainType,
 ) -> sc_cli::Result<Option<AccountId32>> {
-    if !cli.mining.mine {
+    if !mining.mine {
         return Ok(None);
     }
-    match (&cli.mining.author, dev_seed) {
+    match (&mining.author, dev_seed) {
         (Some(author), _) => {
             let account = author.account();
             if matches!(author, Author::FromSecret(_)) {
@@ -311,5 +315,32 @@ impl Mining for MiningHandle<Block> {
         Box::pin(
             async move { MiningHandle::check_share(&handle, pre_hash, seal, proof, least).await },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn a_development_account_is_mined_for_where_it_was_asked_for() {
+        let of = |flags: &[&str], seed, chain| {
+            let all = ["labora"].iter().chain(flags);
+            let cli = Cli::try_parse_from(all).expect("flags that there are");
+            author(&cli.mining, seed, &chain)
+        };
+        let alice = sp_keyring::Sr25519Keyring::Alice.to_account_id();
+        let seed = Some("//Alice");
+        let asked = of(&["--mine"], seed, ChainType::Local);
+        assert_eq!(asked.expect("it is named"), Some(alice.clone()));
+        // The chain alone does not say which.
+        let nobody = of(&["--mine"], None, ChainType::Local).expect_err("it is named nowhere");
+        assert!(nobody.to_string().contains("--author"), "{nobody}");
+        assert!(of(&["--mine"], seed, ChainType::Live).is_err());
+        let named = of(&["--mine", "--author", "//Alice"], None, ChainType::Live);
+        assert_eq!(named.expect("it is named"), Some(alice));
+        assert_eq!(of(&[], seed, ChainType::Local).expect("not needed"), None);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
     binary::{self, Finished},
-    wait_for,
+    spec, wait_for,
 };
 use serde_json::Value;
 
@@ -40,6 +40,46 @@ fn doctor(base: &Path, rpc_port: u16, more: &[&str]) -> Outcome<Finished> {
         command.args(["--gemm-listen", "none"]);
     }
     binary::finish(command.args(more), DOCTOR_LIMIT)
+}
+
+/// Puts the vote key of this secret into the keystore of a chain in `base`.
+fn insert_key(base: &Path, chain: &str, secret: &str) -> Outcome {
+    let mut command = Command::new(binary::labora()?);
+    command.args(["key", "insert", "--chain", chain, "--base-path"]);
+    command.arg(base).args(["--key-type", "gran"]);
+    command.args(["--scheme", "ed25519", "--suri", secret]);
+    let finished = binary::finish(&mut command, DOCTOR_LIMIT)?;
+    assert_eq!(finished.code, Some(0), "{}", finished.text());
+    Ok(())
+}
+
+/// What a doctor says of keys, of which the chain must know one only once Alice's is there.
+fn finds_the_key_that_votes(
+    base: &Path,
+    chain: &str,
+    rpc_port: u16,
+    more: &[&str],
+    votes: &str,
+) -> Outcome {
+    // Without `--dev` or `--alice` it is a validator like any.
+    let validator = ["--chain", chain, "--validator", "--author", "//Alice"];
+    let flags = [more, &validator].concat();
+    insert_key(base, chain, "//Nobody")?;
+    let unknown = findings(base, rpc_port, 0, &flags)?;
+    let (health, found) = of(&unknown, "keystore")?;
+    assert!(
+        health == "warning" && found.starts_with("1 key; "),
+        "{found}"
+    );
+    let remedy = finding(&unknown, "keystore").map(|it| it["do"].to_string());
+    assert!(
+        remedy.is_some_and(|it| it.contains("session.setKeys")),
+        "{unknown:#}"
+    );
+    insert_key(base, chain, "//Alice")?;
+    let known = findings(base, rpc_port, 0, &flags)?;
+    assert_eq!(of(&known, "keystore")?, ("good", votes));
+    Ok(())
 }
 
 /// The same, as JSON, which must end with this status.
@@ -87,6 +127,7 @@ async fn sees_a_node(flags: &[&str]) -> Outcome {
         ("good", "none yet: the first start makes it")
     );
     assert!(of(&before, "devices")?.1.contains("CPU"), "{before:#}");
+    assert_eq!(of(&before, "chain spec")?.0, "good");
 
     let node = Node::start(&machine, &base, &options).await?;
     let rpc = node.rpc();
@@ -104,6 +145,8 @@ async fn sees_a_node(flags: &[&str]) -> Outcome {
     let (health, newest) = of(&while_it_runs, "newest block")?;
     assert!(health == "good" && newest.starts_with("block "), "{newest}");
     assert_eq!(of(&while_it_runs, "port of RPC")?.0, "good");
+    let votes = "2 keys; one of them votes";
+    finds_the_key_that_votes(&base, "dev", port, flags, votes)?;
     // The same port, but asked about another chain.
     let of_another = findings(&base, port, 1, &[flags, &["--chain", "local"]].concat())?;
     let (health, found) = of(&of_another, "port of RPC")?;
@@ -131,6 +174,38 @@ async fn sees_a_node(flags: &[&str]) -> Outcome {
     let node = Node::start(&machine, &base, &options).await?;
     assert!(node.rpc().best_number().await? >= number);
     node.log().assert_no_panic()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_start_it_tells_a_key_that_votes_by_genesis() -> Outcome {
+    let _machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+    let votes = "2 keys; one of them votes from genesis on";
+    finds_the_key_that_votes(&base, "local", 0, &[], votes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_spec_that_no_node_starts_on_is_told_of() -> Outcome {
+    let _machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("data");
+    let mut spec = spec::dev()?;
+    let terms = &mut spec["genesis"]["runtimeGenesis"]["patch"]["eras"]["terms"];
+    assert!(terms["unbondingEras"].is_u64(), "{terms}");
+    terms["unbondingEras"] = 1.into();
+    let path = folder.path().join("spec.json");
+    fs::write(&path, serde_json::to_vec(&spec)?)?;
+    let path = path.to_string_lossy();
+    let flags = ["--chain", &*path, "--author", "//Alice"];
+    let found = findings(&base, 0, 1, &flags)?;
+    let (health, words) = of(&found, "chain spec")?;
+    // The sentence that the node logs, and not the trap that it ends with.
+    assert!(
+        health == "bad" && words.contains("raise unbondingEras"),
+        "{words}"
+    );
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,29 +1,116 @@
-//! Which chain it is: its genesis, and whether the node that answers has the same.
+//! Which chain it is: its genesis, whether that can be built, and whether the node that answers has the same.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use labora_runtime::opaque::Block;
+use parking_lot::Mutex;
 use sc_chain_spec::{BuildGenesisBlock as _, GenesisBlockBuilder};
 use sc_client_api::in_mem;
 use sc_executor::WasmExecutor;
-use sp_core::H256;
+use sp_core::{H256, storage::StorageMap};
 use sp_runtime::traits::Block as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Finding, database::Database, network::Need};
 
-/// Hash of the block that a chain's spec begins with, as a node makes it: the chain's own code runs, for a second or two.
-pub(super) fn of_spec(spec: &dyn sc_service::ChainSpec) -> sp_blockchain::Result<H256> {
+/// What a chain begins with.
+pub(super) struct Genesis {
+    /// Hash of its block.
+    pub hash: H256,
+    state: StorageMap,
+}
+
+impl Genesis {
+    /// The genesis of a chain's spec, as a node makes it; an error says why none does. The chain's own code runs, for a second
+    /// or two.
+    pub(super) fn of_spec(spec: &dyn sc_service::ChainSpec) -> Result<Self, String> {
+        let (built, said) = listen(|| build(spec));
+        built.map_err(|error| reason(&said, &error.to_string()))
+    }
+
+    /// What its state holds under this key.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.state.get(key).cloned()
+    }
+}
+
+/// Whether a node can begin with a chain's spec.
+pub(super) fn finding(
+    spec: &dyn sc_service::ChainSpec,
+    genesis: &Result<Genesis, String>,
+) -> Finding {
+    let what = "chain spec";
+    match genesis {
+        Ok(genesis) => Finding::good(what, format!("{}, genesis {}", spec.name(), genesis.hash)),
+        Err(reason) => Finding::bad(
+            what,
+            format!("its genesis cannot be built: {reason}"),
+            "no node starts on it: change in the file what is named, or get the file again from who founded the network; \
+             `labora testnet --write` writes a new one",
+        ),
+    }
+}
+
+fn build(spec: &dyn sc_service::ChainSpec) -> sp_blockchain::Result<Genesis> {
+    let storage = spec
+        .as_storage_builder()
+        .build_storage()
+        .map_err(sp_blockchain::Error::Storage)?;
+    let state = storage.top.clone();
     // Nothing is written to it: it only sums up the state.
     let backend = Arc::new(in_mem::Backend::<Block>::new());
     let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::default();
-    let builder = GenesisBlockBuilder::<Block, _, _>::new(
-        spec.as_storage_builder(),
-        false,
-        backend,
-        executor,
-    )?;
+    let builder =
+        GenesisBlockBuilder::<Block, _, _>::new_with_storage(storage, false, backend, executor)?;
     let (block, _) = builder.build_genesis_block()?;
-    Ok(block.hash())
+    Ok(Genesis {
+        hash: block.hash(),
+        state,
+    })
+}
+
+/// What is logged as an error while something is done.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Does this, and gives with its result what it logged as errors on this thread.
+fn listen<T>(work: impl FnOnce() -> T) -> (T, String) {
+    let said = Said::default();
+    let writer = said.clone();
+    let logger = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::ERROR)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = logger.set_default();
+    let result = work();
+    drop(guard);
+    let said = String::from_utf8_lossy(&said.0.lock()).into_owned();
+    (result, said)
+}
+
+/// Why the chain's code refused. It can only trap, of which the error tells; its sentence is in the log, below the place.
+fn reason(said: &str, error: &str) -> String {
+    let sentence = said
+        .rsplit_once("panicked at ")
+        .and_then(|(_, rest)| rest.lines().nth(1))
+        .map(str::trim)
+        .filter(|sentence| !sentence.is_empty());
+    sentence
+        .or_else(|| error.lines().next())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A node that answers on RPC's port and is of another chain than the one that was asked about.
@@ -65,5 +152,22 @@ impl Stranger {
                 format!("the node takes another port; --rpc-port names one that is free; {other}"),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_of_a_trap_is_taken_before_the_trap() {
+        let trap = "Storage error: wasm trap\nWASM backtrace:\n 0: 0x1";
+        let said = "ERROR runtime: panicked at pallets/eras/src/lib.rs:1:2:\nraise unbondingEras\n";
+        assert_eq!(reason(said, trap), "raise unbondingEras");
+        assert_eq!(reason("", trap), "Storage error: wasm trap");
+        assert_eq!(
+            reason("ERROR: panicked at a.rs", trap),
+            "Storage error: wasm trap"
+        );
     }
 }

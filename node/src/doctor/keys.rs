@@ -1,13 +1,22 @@
 //! Who is mined for, and the keys in the data folder.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
+use sc_cli::CliConfiguration as _;
+use sc_service::ChainType;
 use sp_core::{Pair as _, ed25519};
 
-use super::{Finding, Health, Subject};
+use super::{
+    Finding, Health, Subject,
+    votes::{Key, Voters},
+};
+use crate::{cli::MiningParams, mining};
 
-/// Who is mined for, and whether keys are there and for this user's eyes only.
-pub(super) fn keys(subject: &Subject<'_>) -> Vec<Finding> {
+/// Who is mined for, whether keys are there and for this user's eyes only, and whether a validator's are known to the chain.
+pub(super) fn keys(subject: &Subject<'_>, voters: Option<&Voters>) -> Vec<Finding> {
     let mut out = vec![author(subject)];
     if !subject.is_temporary() {
         let run = &subject.command.run;
@@ -17,28 +26,79 @@ pub(super) fn keys(subject: &Subject<'_>) -> Vec<Finding> {
             let file = key.node_key_file.clone().unwrap_or(network);
             out.push(network_key(&file, run.validator && !subject.is_local()));
         }
-        let folder = run.keystore_params.keystore_path.clone();
         let keystore_params = &run.keystore_params;
         let has_password = keystore_params.password_interactive
             || keystore_params.password.is_some()
             || keystore_params.password_filename.is_some();
-        out.push(keystore(
-            &folder.unwrap_or_else(|| subject.chain.join("keystore")),
-            run.validator && run.get_keyring().is_none(),
-            has_password,
-        ));
+        let votes = votes_by_keystore(subject);
+        let found = keystore(&keystore_folder(subject), votes, has_password);
+        out.push(match voters {
+            Some(voters) if votes && found.health == Health::Good => {
+                voters.finding(&to_vote_with(subject), &found.found)
+            }
+            _ => found,
+        });
     }
     out
 }
 
+/// The seed of the development account that the node is, if it is one.
+fn dev_seed(subject: &Subject<'_>) -> Option<String> {
+    let run = &subject.command.run;
+    let seed = run.dev_key_seed(run.shared_params.is_dev());
+    seed.ok().flatten()
+}
+
+/// Whether the node is a validator whose key is on disk: those of development accounts are in memory.
+fn votes_by_keystore(subject: &Subject<'_>) -> bool {
+    subject.command.run.validator && dev_seed(subject).is_none()
+}
+
+fn keystore_folder(subject: &Subject<'_>) -> PathBuf {
+    let folder = &subject.command.run.keystore_params.keystore_path;
+    folder
+        .clone()
+        .unwrap_or_else(|| subject.chain.join("keystore"))
+}
+
+/// The public keys that a validator has on disk to vote with.
+pub(super) fn to_vote_with(subject: &Subject<'_>) -> Vec<Key> {
+    if subject.is_temporary() || !votes_by_keystore(subject) {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(keystore_folder(subject));
+    let names = entries.into_iter().flatten().flatten().map(|entry| {
+        let name = entry.file_name();
+        hex::decode(name.to_string_lossy().as_ref()).unwrap_or_default()
+    });
+    names.filter_map(|name| voting_key(&name)).collect()
+}
+
+/// The public key in the name of a file that holds one to vote with.
+pub(super) fn voting_key(name: &[u8]) -> Option<Key> {
+    let key = name.strip_prefix(&sp_consensus_grandpa::KEY_TYPE.0)?;
+    key.try_into().ok()
+}
+
 fn author(subject: &Subject<'_>) -> Finding {
-    let mining = &subject.command.mining;
-    match &mining.author {
-        _ if !mining.mine => Finding::good("author", "nobody: the node does not mine"),
-        Some(author) => Finding::good("author", author.account().to_string()),
-        None if subject.is_local() => Finding::good("author", "a development account"),
-        None => Finding::bad(
-            "author",
+    let seed = dev_seed(subject);
+    let chain = subject.spec.chain_type();
+    author_of(&subject.command.mining, seed.as_deref(), &chain)
+}
+
+/// By the node's own rule.
+pub(super) fn author_of(
+    mining: &MiningParams,
+    dev_seed: Option<&str>,
+    chain: &ChainType,
+) -> Finding {
+    let what = "author";
+    match mining::author(mining, dev_seed, chain) {
+        Ok(None) => Finding::good(what, "nobody: the node does not mine"),
+        Ok(Some(account)) if mining.author.is_some() => Finding::good(what, account.to_string()),
+        Ok(Some(account)) => Finding::good(what, format!("a development account, {account}")),
+        Err(_) => Finding::bad(
+            what,
             "nobody to mine for",
             "add --author and the SS58 address of an account (`labora key generate` makes one)",
         ),

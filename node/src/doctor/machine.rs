@@ -1,14 +1,21 @@
 //! The machine: clock, disk, devices.
 
-use std::{fs, io, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use labora_consensus_api::MAX_FUTURE_MS;
 
 use super::{Finding, Subject};
-use crate::devices::{self, DevicesSpec, Nvidia, Opened, Role};
+use crate::{
+    devices::{self, DevicesSpec, Nvidia, Opened, Role},
+    disk::{self, LEAST_FREE},
+};
 
-/// Free bytes below which a database cannot go on for long.
-const LEAST_FREE: u64 = 1 << 30;
 /// Free bytes that last a public chain for weeks.
 const AMPLE_FREE: u64 = 10 << 30;
 /// Longest wait for another program's answer.
@@ -93,31 +100,21 @@ pub(super) fn disk(subject: &Subject<'_>) -> Finding {
     if subject.is_temporary() {
         return Finding::good("disk", "a temporary folder, gone at the end");
     }
-    let Some(folder) = subject.base.ancestors().find(|folder| folder.exists()) else {
+    let Some(folder) = disk::nearest(&subject.base) else {
         return Finding::bad(
             "disk",
             format!("no folder above {} exists", subject.base.display()),
             "name another with --base-path",
         );
     };
-    disk_at(folder, free(folder))
-}
-
-/// Bytes that an ordinary user may still write there.
-fn free(folder: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(folder)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    disk_at(&folder, disk::free(&folder))
 }
 
 pub(super) fn disk_at(folder: &Path, free: io::Result<u64>) -> Finding {
     let place = folder.display();
     let another = "name another with --base-path";
-    if let Err(error) = writable(folder) {
-        return Finding::bad(
-            "disk",
-            format!("nothing can be written in {place}: {error}"),
-            format!("make it a folder of this user's, or {another}"),
-        );
+    if let Err(error) = writable(folder, |file| file.write_all(b"x")) {
+        return unwritable(folder, &error);
     }
     match free {
         Err(error) => Finding::warning(
@@ -130,7 +127,7 @@ pub(super) fn disk_at(folder: &Path, free: io::Result<u64>) -> Finding {
                 "{:.1} GiB free in {place}",
                 free as f64 / (1_u64 << 30) as f64
             );
-            let room = format!("make room, or move the folder and {another}");
+            let room = format!("{MAKE_ROOM} and {another}");
             match free {
                 ..LEAST_FREE => Finding::bad("disk", found, room),
                 LEAST_FREE..AMPLE_FREE => Finding::warning("disk", found, room),
@@ -140,15 +137,35 @@ pub(super) fn disk_at(folder: &Path, free: io::Result<u64>) -> Finding {
     }
 }
 
-/// Writes a file of a name that nobody has, and deletes it.
-fn writable(folder: &Path) -> io::Result<()> {
+/// How to come by room on a disk.
+const MAKE_ROOM: &str = "make room, or move the folder";
+
+/// What to say of a folder in which nothing can be written.
+pub(super) fn unwritable(folder: &Path, error: &io::Error) -> Finding {
+    let another = "name another with --base-path";
+    let remedy = if disk::is_full(error.kind()) {
+        format!("{MAKE_ROOM} and {another}")
+    } else {
+        format!("make it a folder of this user's, or {another}")
+    };
+    Finding::bad(
+        "disk",
+        format!("nothing can be written in {}: {error}", folder.display()),
+        remedy,
+    )
+}
+
+/// Makes a file of a name that nobody has, has it filled, and deletes it.
+pub(super) fn writable(
+    folder: &Path,
+    fill: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let probe = folder.join(format!(".labora-doctor-{}", std::process::id()));
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&probe)
-        .and_then(|mut file| io::Write::write_all(&mut file, b"x"))?;
-    fs::remove_file(probe)
+    let mut file = fs::File::create_new(&probe)?;
+    let filled = fill(&mut file);
+    // On a full disk it can be made and not filled, and is not to stay.
+    let removed = fs::remove_file(&probe);
+    filled.and(removed)
 }
 
 /// Whether what would multiply can be opened.

@@ -1,14 +1,15 @@
 //! `labora doctor`: looks at what a node needs, before it starts or while it runs, and says what to do about what is wrong.
 //!
 //! It takes a node's own flags, so that it looks at what that node would use. [`machine`] looks at clock, disk and devices,
-//! [`database`] at the database, [`keys`] at keys, [`network`] at ports, the running node and peers, [`genesis`] at whether that node is of
-//! this chain. It changes nothing.
+//! [`database`] at the database, [`keys`] at keys, [`votes`] at whether the chain knows them, [`network`] at ports, the running node and
+//! peers, [`genesis`] at the chain spec, and whether that node is of this chain. It changes nothing.
 
 mod database;
 mod genesis;
 mod keys;
 mod machine;
 mod network;
+mod votes;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -23,6 +24,7 @@ use crate::{
     table,
 };
 use database::{Database, Place};
+use genesis::Genesis;
 
 /// What to look at: the flags that the node is started with.
 #[derive(Args, Clone, Debug)]
@@ -158,10 +160,21 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
     } else {
         Database::look(&place)
     };
-    let mut findings = vec![clock, disk];
-    findings.extend(runtime.block_on(network::look(&subject, &database)));
+    // Once, for all who need it.
+    let built = Genesis::of_spec(&*subject.spec);
+    let genesis = built.as_ref().ok();
+    let (network, node) = runtime.block_on(network::look(&subject, &database, genesis));
+    let to_vote_with = keys::to_vote_with(&subject);
+    let voters = runtime.block_on(votes::look(
+        &to_vote_with,
+        network::rpc_address(&subject),
+        node.as_ref(),
+        genesis,
+    ));
+    let mut findings = vec![clock, disk, genesis::finding(&*subject.spec, &built)];
+    findings.extend(network);
     findings.push(database.finding(&place, has_room));
-    findings.extend(keys::keys(&subject));
+    findings.extend(keys::keys(&subject, voters.as_ref()));
     findings.push(machine::devices(&subject));
 
     let mut out = std::io::stdout().lock();

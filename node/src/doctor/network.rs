@@ -22,7 +22,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{
     Finding, Subject,
     database::Database,
-    genesis::{self, Stranger},
+    genesis::{Genesis, Stranger},
 };
 use crate::{
     cli::values::GemmListen,
@@ -43,8 +43,13 @@ const MANY_BLOCKS: u64 = 20;
 const MANY_NOT_FINAL: u32 = 30;
 
 /// Looks at ports, then at the node of this chain that answers on one of them, or else at the nodes it would begin with.
-pub(super) async fn look(subject: &Subject<'_>, database: &Database) -> Vec<Finding> {
-    let (node, wrong) = match own_node(subject, database).await {
+/// Gives that node, too.
+pub(super) async fn look(
+    subject: &Subject<'_>,
+    database: &Database,
+    genesis: Option<&Genesis>,
+) -> (Vec<Finding>, Option<Running>) {
+    let (node, wrong) = match own_node(subject, database, genesis).await {
         Ok(node) => (node, None),
         Err(wrong) => (None, Some(wrong)),
     };
@@ -54,15 +59,15 @@ pub(super) async fn look(subject: &Subject<'_>, database: &Database) -> Vec<Find
     if is_silent {
         out.push(silent(rpc_address(subject)));
     }
-    match node {
+    match &node {
         Some(node) => {
             out.push(peers(&node.health));
-            out.push(progress(&node, system_clock()()));
-            out.push(finality(&node));
+            out.push(progress(node));
+            out.push(finality(node));
         }
         None => out.push(bootnodes(subject).await),
     }
-    out
+    (out, node)
 }
 
 /// A node has the database, and could not be asked anything.
@@ -75,20 +80,24 @@ pub(super) fn silent(address: SocketAddr) -> Finding {
 }
 
 /// The node that answers; an error if it is not known to be one of this chain.
-async fn own_node(subject: &Subject<'_>, database: &Database) -> Result<Option<Running>, Finding> {
+async fn own_node(
+    subject: &Subject<'_>,
+    database: &Database,
+    genesis: Option<&Genesis>,
+) -> Result<Option<Running>, Finding> {
     let address = rpc_address(subject);
     let Some(node) = Running::ask(address).await else {
         return Ok(None);
     };
-    let ours = match database.genesis() {
-        Some(genesis) => genesis,
-        None => genesis::of_spec(&*subject.spec).map_err(|error| {
-            Finding::bad(
-                "port of RPC",
-                format!("{address} is answered by a node, and whether it is of this chain is not known: {error}"),
-                "see that --chain is this node's, and was made for this version",
-            )
-        })?,
+    let ours = database.genesis().or_else(|| genesis.map(|it| it.hash));
+    let Some(ours) = ours else {
+        return Err(Finding::bad(
+            "port of RPC",
+            format!(
+                "{address} is answered by a node, and whether it is of this chain is not known"
+            ),
+            "see that --chain is this node's, and what is said of the chain spec",
+        ));
     };
     if node.info.genesis == ours {
         return Ok(Some(node));
@@ -101,7 +110,7 @@ async fn own_node(subject: &Subject<'_>, database: &Database) -> Result<Option<R
     Err(stranger.finding(rpc_need(subject), database))
 }
 
-fn rpc_address(subject: &Subject<'_>) -> SocketAddr {
+pub(super) fn rpc_address(subject: &Subject<'_>) -> SocketAddr {
     let port = subject.command.run.rpc_params.rpc_port;
     loopback(port.unwrap_or_else(<()>::rpc_listen_port))
 }
@@ -123,6 +132,8 @@ pub(super) struct Running {
     pub info: Info,
     pub best: Header,
     pub finalised: u32,
+    /// This clock's time when it told of its best block.
+    pub answered_ms: u64,
 }
 
 /// Answer of `system_health`.
@@ -136,12 +147,7 @@ pub(super) struct NodeHealth {
 
 impl Running {
     async fn ask(address: SocketAddr) -> Option<Self> {
-        let client = HttpClientBuilder::default()
-            .request_timeout(PATIENCE)
-            .max_response_size(MAX_ANSWER)
-            .build(format!("http://{address}"))
-            .ok()?;
-        Self::questions(&client).await.ok()
+        Self::questions(&client(address)?).await.ok()
     }
 
     async fn questions(client: &HttpClient) -> Result<Self, jsonrpsee::core::ClientError> {
@@ -156,8 +162,19 @@ impl Running {
             health: client.request("system_health", rpc_params![]).await?,
             info: client.request("pouw_info", rpc_params![]).await?,
             best: client.request("chain_getHeader", rpc_params![]).await?,
+            // After the question above: fields are filled in as they are written.
+            answered_ms: system_clock()(),
         })
     }
+}
+
+/// Asks who answers there.
+pub(super) fn client(address: SocketAddr) -> Option<HttpClient> {
+    HttpClientBuilder::default()
+        .request_timeout(PATIENCE)
+        .max_response_size(MAX_ANSWER)
+        .build(format!("http://{address}"))
+        .ok()
 }
 
 /// Each port; `wrong` is what is known of RPC's already.
@@ -261,9 +278,10 @@ pub(super) fn peers(health: &NodeHealth) -> Finding {
     )
 }
 
-/// How old the newest block is, by this clock.
-pub(super) fn progress(node: &Running, now_ms: u64) -> Finding {
+/// How old the newest block was, by this clock, when the node told of it.
+pub(super) fn progress(node: &Running) -> Finding {
     let what = "newest block";
+    let now_ms = node.answered_ms;
     let number = node.best.number;
     let stated =
         split_seal(node.best.clone()).and_then(|(unsealed, _)| author_and_time(&unsealed.digest));

@@ -6,11 +6,13 @@ use labora_consensus_api::PreDigest;
 use labora_runtime::opaque::Header;
 use sp_runtime::{Digest, traits::Header as _};
 
+use clap::Parser as _;
+
 use super::{
     database::{Database, Place},
     genesis::Stranger,
-    keys::{keystore, network_key},
-    machine::{Clock, chrony, clock_of, disk_at},
+    keys::{author_of, keystore, network_key, voting_key},
+    machine::{Clock, chrony, clock_of, disk_at, unwritable, writable},
     network::{Need, NodeHealth, Running, finality, peers, port, progress, silent},
     *,
 };
@@ -44,6 +46,19 @@ fn a_disk_is_judged_by_what_is_free_and_by_whether_it_can_be_written() {
     let missing = disk_at(&folder.path().join("missing"), Ok(1 << 40));
     assert_eq!(missing.health, Health::Bad);
     assert!(missing.remedy.contains("--base-path"));
+}
+
+#[test]
+fn a_full_disk_wants_room_and_keeps_nothing_of_the_doctors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = || Err(io::ErrorKind::StorageFull.into());
+    let error = writable(folder.path(), |_| full()).expect_err("it is full");
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0);
+    let found = unwritable(folder.path(), &error);
+    assert_eq!(found.health, Health::Bad);
+    assert!(found.remedy.starts_with("make room"), "{}", found.remedy);
+    let denied = unwritable(folder.path(), &io::ErrorKind::PermissionDenied.into());
+    assert!(denied.remedy.contains("this user's"), "{}", denied.remedy);
 }
 
 #[test]
@@ -95,6 +110,7 @@ fn node(timestamp_ms: u64) -> Running {
             is_syncing: false,
             should_have_peers: true,
         },
+        answered_ms: 0,
         info: Info {
             protocol: String::new(),
             genesis: a,
@@ -117,7 +133,13 @@ fn node(timestamp_ms: u64) -> Running {
 #[test]
 fn blocks_that_are_late_or_of_the_future_are_told_of() {
     let now = 1_700_000_000_000;
-    let of = |stated| progress(&node(stated), now).health;
+    let of = |stated| {
+        let node = Running {
+            answered_ms: now,
+            ..node(stated)
+        };
+        progress(&node).health
+    };
     assert_eq!(of(now - 200_000), Health::Good);
     assert_eq!(of(now - 241_000), Health::Warning);
     assert_eq!(of(now + 500), Health::Good);
@@ -201,6 +223,24 @@ fn assert_moved_away(finding: &Finding) {
     assert!(remedy.starts_with("move it "), "{remedy}");
     assert!(remedy.contains("`labora key "), "{remedy}");
     assert!(!remedy.contains("delete"), "{remedy}");
+}
+
+#[test]
+fn a_development_chain_alone_names_nobody_to_mine_for() {
+    let cli = Cli::try_parse_from(["labora", "--mine"]).expect("flags that there are");
+    let of = |seed| author_of(&cli.mining, seed, &sc_service::ChainType::Local);
+    assert_eq!(of(Some("//Alice")).health, Health::Good);
+    let nobody = of(None);
+    assert_eq!(nobody.health, Health::Bad);
+    assert!(nobody.remedy.contains("--author"), "{}", nobody.remedy);
+}
+
+#[test]
+fn a_file_of_a_voting_key_is_told_by_its_name() {
+    let key = [7; 32];
+    assert_eq!(voting_key(&[&b"gran"[..], &key[..]].concat()), Some(key));
+    assert_eq!(voting_key(&[&b"aura"[..], &key[..]].concat()), None);
+    assert_eq!(voting_key(b"gran"), None);
 }
 
 #[test]
