@@ -16,7 +16,7 @@ use sc_service::PartialComponents;
 use crate::{
     bench,
     cli::{Cli, Subcommand},
-    devices, doctor, miner, mining, pouw, service, settings, testnet,
+    devices, disk, doctor, miner, mining, pouw, service, settings, testnet,
 };
 pub use lock::{LockError, lock};
 
@@ -198,15 +198,34 @@ fn close(database: Arc<service::FullBackend>) {
 
 /// Names the folder of a database that cannot be opened, which the SDK's own errors do not.
 fn name_folder(error: sc_cli::Error, folder: &Path) -> sc_cli::Error {
+    let free = disk::nearest(folder).and_then(|folder| disk::free(&folder).ok());
+    name_folder_with(error, folder, free)
+}
+
+/// The same, where so much is free; `None` if that is not known.
+fn name_folder_with(error: sc_cli::Error, folder: &Path, free: Option<u64>) -> sc_cli::Error {
     let words = error.to_string();
+    let says_full = ["No space left on device", "Disk quota exceeded"];
+    let says_full = says_full.iter().any(|of| words.contains(of));
     let of_database = [
         "Database version",
         "Corruption:",
         "Invalid argument:",
         "Not a directory",
     ];
-    if !of_database.iter().any(|of| words.contains(of)) {
+    if !says_full && !of_database.iter().any(|of| words.contains(of)) {
         return error;
+    }
+    // A whole database looks damaged where nothing can be written, and must not be deleted for that.
+    if says_full || free.is_some_and(|free| free < disk::LEAST_FREE) {
+        let left = free.map_or_else(String::new, |free| {
+            format!(", with {} MiB left", free >> 20)
+        });
+        return sc_cli::Error::Input(format!(
+            "the disk of the database in {} is full{left}; make room and start again: nothing in that folder has to be \
+             deleted ({words})",
+            folder.display()
+        ));
     }
     sc_cli::Error::Input(format!(
         "the database in {} cannot be opened; check that it is a folder of this user's, made by this version; else start \
@@ -260,16 +279,40 @@ mod tests {
         let error = sc_cli::Error::Input(
             "Database version cannot be read from existing db_version file".into(),
         );
-        let words = name_folder(error, Path::new("/data/db")).to_string();
+        let folder = Path::new("/data/db");
+        let words = name_folder_with(error, folder, Some(1 << 40)).to_string();
         assert!(
             words.contains("/data/db") && words.contains("--base-path"),
             "{words}"
         );
-        let other = name_folder(
-            sc_cli::Error::Input("no such chain".into()),
-            Path::new("/data/db"),
-        );
-        assert!(!other.to_string().contains("/data/db"));
+        let other = sc_cli::Error::Input("no such chain".into());
+        let other = name_folder_with(other, folder, Some(0)).to_string();
+        assert!(!other.contains("/data/db"), "{other}");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_delete_a_database() {
+        let not_opened = "Invalid argument: Column families not opened: col12, col11";
+        for (words, free) in [
+            (not_opened, Some(0)),
+            ("IO Error: No space left on device (os error 28)", None),
+            // Some other limit than the file system's.
+            ("Disk quota exceeded (os error 122)", Some(1 << 40)),
+        ] {
+            let error = sc_cli::Error::Input(words.into());
+            let told = name_folder_with(error, Path::new("/data/db"), free).to_string();
+            assert!(
+                told.contains("is full") && told.contains("make room"),
+                "{told}"
+            );
+            assert!(told.contains("/data/db") && told.contains(words), "{told}");
+            assert!(!told.contains("purge-chain"), "{told}");
+        }
+        for free in [None, Some(1 << 40)] {
+            let error = sc_cli::Error::Input(not_opened.into());
+            let told = name_folder_with(error, Path::new("/data/db"), free).to_string();
+            assert!(told.contains("purge-chain"), "{told}");
+        }
     }
 
     #[test]
