@@ -12,6 +12,7 @@ mod network;
 mod noted;
 mod queue;
 mod server;
+mod unsent;
 
 pub use client::{AskError, Hints, Offence, ProofSource, fetch_proof};
 pub use downloads::InTurn;

@@ -16,7 +16,7 @@ use sp_runtime::traits::Block as BlockT;
 
 use super::{
     MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, client::ASK_TIMEOUT, decode_request, encode_answer,
-    protocol_name,
+    protocol_name, unsent::Unsent,
 };
 use crate::{chain::Chain, store::encoded_proof};
 
@@ -50,6 +50,7 @@ pub struct ProofRequestHandler<B: BlockT<Hash = H256>> {
     chain: Arc<dyn Chain<B>>,
     requests: async_channel::Receiver<IncomingRequest>,
     allowances: LruMap<PeerId, Allowance>,
+    unsent: Unsent,
 }
 
 impl<B: BlockT<Hash = H256>> ProofRequestHandler<B> {
@@ -78,6 +79,7 @@ impl<B: BlockT<Hash = H256>> ProofRequestHandler<B> {
             chain,
             requests,
             allowances: LruMap::new(ByLength::new(MAX_PEERS)),
+            unsent: Unsent::default(),
         }
     }
 
@@ -96,34 +98,46 @@ impl<B: BlockT<Hash = H256>> ProofRequestHandler<B> {
 
     /// The answer, or else what the peer did wrong; the network then tells it that its request was refused.
     fn answer(&mut self, peer: PeerId, payload: &[u8], now: Instant) -> OutgoingResponse {
-        let answer = self.told(peer, payload, now);
-        OutgoingResponse {
-            reputation_changes: answer.as_ref().err().copied().into_iter().collect(),
-            result: answer.map_err(|_| ()),
-            sent_feedback: None,
+        match self.told(peer, payload, now) {
+            Ok(answer) => OutgoingResponse {
+                sent_feedback: Some(self.unsent.note(peer, answer.len())),
+                result: Ok(answer),
+                reputation_changes: Vec::new(),
+            },
+            Err(offence) => OutgoingResponse {
+                sent_feedback: None,
+                result: Err(()),
+                reputation_changes: offence.into_iter().collect(),
+            },
         }
     }
 
+    /// The answer, or why there is none: what the peer did wrong, or nothing of that kind.
     fn told(
         &mut self,
         peer: PeerId,
         payload: &[u8],
         now: Instant,
-    ) -> Result<Vec<u8>, ReputationChange> {
+    ) -> Result<Vec<u8>, Option<ReputationChange>> {
         let allowance = self
             .allowances
             .get_or_insert(peer, || Allowance::full(now))
             // Only a list of no peers at all would take none in.
-            .ok_or(TOO_MANY)?;
+            .ok_or(Some(TOO_MANY))?;
         if !allowance.covers(REQUEST_COST, now) {
             tracing::debug!(%peer, "Peer asks for more proofs than it may");
-            return Err(TOO_MANY);
+            return Err(Some(TOO_MANY));
         }
         allowance.take(REQUEST_COST);
         let hashes = decode_request(payload).map_err(|error| {
             tracing::debug!(%peer, %error, "Malformed request for proofs");
-            MALFORMED
+            Some(MALFORMED)
         })?;
+        if !self.unsent.has_room(peer) {
+            // Others may have taken the room, and a line that is slow is no offence: it is asked elsewhere, or again.
+            tracing::debug!(%peer, "Too many answers with proofs are not sent yet");
+            return Err(None);
+        }
         let chain = &*self.chain;
         let answer = encode_answer(hashes.iter().map(|hash| {
             encoded_proof(chain, *hash).unwrap_or_else(|error| {

@@ -15,6 +15,7 @@ use crate::{
         MAX_ANSWER_BYTES, MAX_HASHES, MAX_REQUEST_BYTES, decode_answer, decode_request,
         encode_answer, protocol_name,
     },
+    store::{proof_key, record},
 };
 
 /// Bytes from a fixed seed.
@@ -120,10 +121,19 @@ fn the_protocol_is_named_after_the_chain() {
 
 /// Sends payloads to a server and gives its answers back; `None` where it refused.
 async fn serve(chain: Arc<MockChain>, payloads: Vec<Vec<u8>>) -> Vec<Option<OutgoingResponse>> {
-    let (sender, requests) = async_channel::bounded(payloads.len());
     let peer = PeerId::random();
+    let of_one = payloads.into_iter().map(|payload| (peer, payload));
+    serve_all(chain, of_one.collect()).await
+}
+
+/// The same for several peers, none of which reads an answer before the last is given.
+async fn serve_all(
+    chain: Arc<MockChain>,
+    asked: Vec<(PeerId, Vec<u8>)>,
+) -> Vec<Option<OutgoingResponse>> {
+    let (sender, requests) = async_channel::bounded(asked.len());
     let mut answers = Vec::new();
-    for payload in payloads {
+    for (peer, payload) in asked {
         let (pending_response, answer) = futures::channel::oneshot::channel();
         sender
             .send(IncomingRequest {
@@ -201,4 +211,65 @@ async fn malformed_requests_count_too() {
     let answers = serve(MockChain::new(), vec![vec![1, 2, 3]; 2_000]).await;
     let last = answers.last().unwrap().as_ref().unwrap();
     assert!(last.reputation_changes[0].reason.contains("Too many"));
+}
+
+/// A chain, and a request to which its answer is about as long as any may be: seven of the largest proofs.
+fn chain_with_long_answer() -> (Arc<MockChain>, Vec<u8>) {
+    let (chain, block) = (MockChain::new(), H256::repeat_byte(1));
+    // The bytes are no proof, which the server does not look at; their length takes four more.
+    let longest = vec![0u8; Proof::MAX_ENCODED_LEN - 4];
+    chain.put_record(proof_key(block), record(&longest));
+    (chain, vec![block; MAX_HASHES].encode())
+}
+
+#[tokio::test]
+async fn peers_that_do_not_read_hold_so_many_bytes_of_answers_and_are_not_blamed() {
+    let (chain, request) = chain_with_long_answer();
+    let peers: Vec<_> = (0..6).map(|_| PeerId::random()).collect();
+    let each_five_times = peers.iter().flat_map(|peer| [*peer; 5]);
+    let asked = each_five_times.map(|peer| (peer, request.clone()));
+    let answers = serve_all(chain, asked.collect()).await;
+    let answers: Vec<_> = answers.into_iter().map(Option::unwrap).collect();
+    let given = |of_peer: &[OutgoingResponse]| {
+        let given = of_peer.iter().filter(|answer| answer.result.is_ok());
+        given.count()
+    };
+    let counts: Vec<_> = answers.chunks(5).map(given).collect();
+    assert_eq!(counts, [4, 4, 4, 4, 2, 0]);
+    let bytes: usize = answers
+        .iter()
+        .filter_map(|answer| answer.result.as_ref().ok())
+        .map(Vec::len)
+        .sum();
+    assert!(bytes <= 64 << 20, "{bytes}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.reputation_changes.is_empty())
+    );
+}
+
+#[tokio::test]
+async fn answers_that_are_sent_or_cannot_be_make_room_for_others() {
+    let (chain, request) = chain_with_long_answer();
+    let (sender, requests) = async_channel::bounded(1);
+    let serving = tokio::spawn(ProofRequestHandler::over(chain, requests).run());
+    // Twice as many as there is room for.
+    for turn in 0..40 {
+        let (pending_response, answer) = futures::channel::oneshot::channel();
+        let request = IncomingRequest {
+            peer: PeerId::random(),
+            payload: request.clone(),
+            pending_response,
+        };
+        sender.send(request).await.unwrap();
+        let answer = answer.await.unwrap();
+        assert!(answer.result.is_ok(), "answer {turn}");
+        let feedback = answer.sent_feedback.unwrap();
+        if turn % 2 == 0 {
+            feedback.send(()).unwrap();
+        }
+    }
+    drop(sender);
+    serving.await.unwrap();
 }
