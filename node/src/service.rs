@@ -143,6 +143,7 @@ pub async fn new_full(
     if let Some(registry) = &registry {
         let engine = engine.clone();
         crate::metrics::engine::register_all(registry, &(Arc::new(move || engine.stats()) as _))?;
+        crate::metrics::disk::register_all(registry, config.base_path.path().to_owned())?;
         #[cfg(target_os = "linux")]
         crate::metrics::memory::register_all(registry)?;
     }
