@@ -24,6 +24,8 @@
 
 mod announce;
 mod authoring;
+#[cfg(test)]
+mod ballots;
 mod chain;
 mod engine;
 mod error;

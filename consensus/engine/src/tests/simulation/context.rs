@@ -92,6 +92,16 @@ impl Context {
         self.broken.lock().clone()
     }
 
+    /// Somebody was seen to vote for two things in one round.
+    pub(super) fn equivocated(&self, who: Id) {
+        self.count(|stats| stats.equivocations += 1);
+        if self.is_honest(who as usize) {
+            self.broke(format!(
+                "honest voter {who} voted for two things in one round"
+            ));
+        }
+    }
+
     pub(super) fn count(&self, what: impl FnOnce(&mut Stats)) {
         what(&mut self.stats.lock());
     }

@@ -12,6 +12,7 @@ use finality_grandpa::{
 };
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use parking_lot::Mutex;
+use sc_client_api::utils::is_descendent_of;
 use sp_blockchain::HeaderBackend;
 use sp_core::H256;
 
@@ -19,8 +20,10 @@ use super::{
     chain::SimChain,
     context::Context,
     messages::Message,
+    plan::Mutant,
     record::{CatchUp, Commit, Id, Record, Vote, VoterError},
 };
+use crate::ballots::{Ballots, Blocks, Precommit, precommit_of};
 
 type In = Result<CommunicationIn<H256, u32, Id, Id>, VoterError>;
 
@@ -72,9 +75,9 @@ pub(super) struct Gossip {
     mind: Mutex<Mind>,
 }
 
-#[derive(Default)]
 struct Mind {
     round: u64,
+    ballots: Ballots<Id, Id>,
     heard: BTreeMap<u64, Vec<Vote>>,
     streams: BTreeMap<u64, Vec<UnboundedSender<Result<Vote, VoterError>>>>,
     waiting: Vec<(u64, Vote)>,
@@ -87,11 +90,22 @@ struct Mind {
 
 impl Gossip {
     pub(super) fn new(me: usize, context: Arc<Context>, chain: Arc<SimChain>) -> Arc<Self> {
+        let weights = context.plan.voters().collect();
         Arc::new(Self {
             me,
             context,
             chain,
-            mind: Mutex::default(),
+            mind: Mutex::new(Mind {
+                round: 0,
+                ballots: Ballots::new(weights),
+                heard: BTreeMap::new(),
+                streams: BTreeMap::new(),
+                waiting: Vec::new(),
+                global: None,
+                held: Vec::new(),
+                commit: None,
+                peers: HashMap::new(),
+            }),
         })
     }
 
@@ -110,6 +124,7 @@ impl Gossip {
         }
         mind.global = Some(global);
         mind.round = last + 1;
+        mind.ballots.enter(last + 1);
         stream
     }
 
@@ -118,7 +133,9 @@ impl Gossip {
         let (votes, stream) = mpsc::unbounded();
         let mut mind = self.mind.lock();
         for vote in mind.heard.get(&round).into_iter().flatten() {
-            if self.knows(vote.target().0, vote.target().1) == Known::Yes {
+            let is_known = self.knows(vote.target().0, vote.target().1) == Known::Yes;
+            let may_pass = |vote| mind.ballots.has_passed(round, &vote);
+            if is_known && (!self.guards() || precommit_of(vote).is_none_or(may_pass)) {
                 let _ = votes.unbounded_send(Ok(vote.clone()));
             }
         }
@@ -145,10 +162,47 @@ impl Gossip {
         }
         heard.push(vote.clone());
         match self.knows(vote.target().0, vote.target().1) {
-            Known::Yes => mind.pass(round, &vote),
+            Known::Yes => self.take(&mut mind, round, &vote),
             Known::NotYet => mind.waiting.push((round, vote)),
             Known::Wrong => {}
         }
+    }
+
+    /// Whether precommits wait until the voter can take them.
+    fn guards(&self) -> bool {
+        self.context.plan.mutant == Mutant::Guarded
+    }
+
+    /// A vote goes to the voter, if that can take it.
+    fn take(&self, mind: &mut Mind, round: u64, vote: &Vote) {
+        let Some(precommit) = precommit_of(vote).filter(|_| self.guards()) else {
+            return mind.pass(round, vote);
+        };
+        if vote.id == self.me as Id {
+            mind.ballots.passed(round, &precommit);
+            mind.pass(round, vote);
+        }
+        let came = mind.ballots.came(round, &precommit, &*self.chain);
+        if came.second_to.is_some() {
+            self.context.equivocated(vote.id);
+        }
+        mind.pass_all(round, came.pass);
+    }
+
+    /// A message to all, without the votes that the voter cannot take.
+    fn stripped(&self, mind: &mut Mind, mut global: Global) -> Global {
+        let (round, votes) = match &mut global {
+            Global::Commit(round, commit) => (*round, &mut commit.precommits),
+            Global::CatchUp(catch_up) => (catch_up.round_number, &mut catch_up.precommits),
+        };
+        if self.guards() && mind.ballots.is_near(round) {
+            for vote in votes.iter() {
+                let came = mind.ballots.came(round, vote, &*self.chain);
+                mind.pass_all(round, came.pass);
+            }
+            votes.retain(|vote| mind.ballots.has_passed(round, vote));
+        }
+        global
     }
 
     pub(super) fn hear_commit(&self, round: u64, commit: Commit) {
@@ -171,7 +225,7 @@ impl Gossip {
         let mut mind = self.mind.lock();
         for (round, vote) in std::mem::take(&mut mind.waiting) {
             match self.knows(vote.target().0, vote.target().1) {
-                Known::Yes => mind.pass(round, &vote),
+                Known::Yes => self.take(&mut mind, round, &vote),
                 Known::NotYet if round + KEPT_ROUNDS >= mind.round => {
                     mind.waiting.push((round, vote));
                 }
@@ -186,8 +240,17 @@ impl Gossip {
                 .max();
             match known {
                 Some(Known::NotYet) => mind.held.push(global),
-                Some(Known::Yes) => mind.pass_global(global),
+                Some(Known::Yes) => {
+                    let global = self.stripped(&mut mind, global);
+                    mind.pass_global(global);
+                }
                 Some(Known::Wrong) | None => {}
+            }
+        }
+        if self.guards() {
+            for round in mind.ballots.waiting() {
+                let released = mind.ballots.released(round, &*self.chain);
+                mind.pass_all(round, released);
             }
         }
         // Commits of a peer that makes up blocks would wait for ever.
@@ -241,6 +304,8 @@ impl Gossip {
     pub(super) fn completed(&self, round: u64) {
         let mut mind = self.mind.lock();
         mind.round = mind.round.max(round + 1);
+        let now = mind.round;
+        mind.ballots.enter(now);
         let first = mind.round.saturating_sub(KEPT_ROUNDS);
         mind.heard.retain(|round, _| *round >= first);
         mind.streams.retain(|_, streams| {
@@ -293,10 +358,41 @@ impl Gossip {
     }
 }
 
+impl Blocks for SimChain {
+    fn finalised(&self) -> (H256, u32) {
+        SimChain::finalised(self)
+    }
+
+    fn block(&self, hash: H256) -> Option<(u32, H256)> {
+        let header = self.header(hash).ok().flatten()?;
+        Some((header.number, header.parent_hash))
+    }
+
+    fn is_final(&self, hash: H256) -> bool {
+        let (last, height) = SimChain::finalised(self);
+        let Some(number) = self.number_of(hash).filter(|number| *number <= height) else {
+            return false;
+        };
+        hash == last
+            || (number < height && is_descendent_of(self, None)(&hash, &last).unwrap_or(false))
+    }
+}
+
 impl Mind {
     fn pass(&mut self, round: u64, vote: &Vote) {
         for stream in self.streams.get(&round).into_iter().flatten() {
             let _ = stream.unbounded_send(Ok(vote.clone()));
+        }
+    }
+
+    fn pass_all(&mut self, round: u64, precommits: Vec<Precommit<Id, Id>>) {
+        for signed in precommits {
+            let vote = SignedMessage {
+                message: Ballot::Precommit(signed.precommit),
+                signature: signed.signature,
+                id: signed.id,
+            };
+            self.pass(round, &vote);
         }
     }
 

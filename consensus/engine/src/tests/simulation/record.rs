@@ -24,6 +24,8 @@ pub(super) type Votes = HistoricalVotes<H256, u32, Id, Id>;
 pub(super) enum VoterError {
     #[error("{0}")]
     Grandpa(#[from] finality_grandpa::Error),
+    #[error("its own commit holds for nobody else: two votes of one voter lie on two branches")]
+    NoJustification,
     #[error("{0}")]
     Chain(#[from] sp_blockchain::Error),
 }
@@ -38,8 +40,11 @@ pub(super) struct Justification {
 impl Justification {
     pub(super) fn new(commit: Commit, chain: &SimChain) -> Self {
         let mut parents = HashMap::new();
+        // Whoever votes twice may have voted for a block below the target, too.
+        let voted = commit.precommits.iter();
+        let lowest = voted.map(|signed| signed.precommit.target_number).min();
+        let above = lowest.unwrap_or_default().saturating_sub(1);
         for signed in &commit.precommits {
-            let above = commit.target_number.saturating_sub(1);
             let branch = chain.branch(signed.precommit.target_hash, above, usize::MAX);
             parents.extend(
                 branch

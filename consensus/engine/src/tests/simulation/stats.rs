@@ -42,8 +42,6 @@ stats! {
     votes,
     equivocations,
     false_commits,
-    /// With precommits of an equivocating voter on two branches.
-    commits_that_hold_for_nobody_else,
     forgeries_sent,
     proofs_asked_of_peers,
     imports_that_finality_vouched_for,
@@ -51,6 +49,8 @@ stats! {
     forgeries_imported_below_a_trusted_target,
     blocks_stored_beside_a_forged_best_one,
     voters_ended_by_votes_beside_their_base,
+    /// With precommits of an equivocating voter on two branches.
+    voters_ended_by_their_own_commit,
     /// Proofs of branches that finality cut off just before a crash.
     stale_proofs_left_by_crashes,
     announcements,

@@ -57,15 +57,6 @@ impl Voting {
         self.gossip.completed(round);
         self.context.count(|stats| stats.rounds_completed += 1);
     }
-
-    fn equivocated(&self, who: Id) {
-        self.context.count(|stats| stats.equivocations += 1);
-        if self.context.is_honest(who as usize) {
-            self.context.broke(format!(
-                "honest voter {who} voted for two things in one round"
-            ));
-        }
-    }
 }
 
 /// Of the branches on top of `base` a vote follows the one of most work, unless finality moved the best block by itself.
@@ -237,26 +228,27 @@ impl Environment<H256, u32> for Voting {
         if number <= self.chain.finalised().1 && self.chain.hash(number)? == Some(block) {
             return Ok(());
         }
-        self.chain.finalise(block)?;
+        // As in the SDK: what cannot be justified is not final, and ends the voter.
         let justification = Arc::new(Justification::new(commit.clone(), &self.chain));
-        if justification.holds(&self.context.voters()) {
-            self.record.lock().justification = Some(justification);
-        } else {
-            // An equivocating voter's precommits are part of every commit. Where they lie on two branches, no commit of
-            // that round holds for others.
+        if !justification.holds(&self.context.voters()) {
             self.context
-                .count(|stats| stats.commits_that_hold_for_nobody_else += 1);
+                .show(|| format!("node {} cannot justify round {round}: {commit:?}", self.me));
+            self.context
+                .show(|| format!("node {} cannot justify round {round}: {commit:?}", self.me));
+            return Err(VoterError::NoJustification);
         }
+        self.chain.finalise(block)?;
+        self.record.lock().justification = Some(justification);
         self.gossip.finalised(round, commit);
         Ok(())
     }
 
     fn prevote_equivocation(&self, _: u64, seen: Equivocation<Id, Prevote<H256, u32>, Id>) {
-        self.equivocated(seen.identity);
+        self.context.equivocated(seen.identity);
     }
 
     fn precommit_equivocation(&self, _: u64, seen: Equivocation<Id, Precommit<H256, u32>, Id>) {
-        self.equivocated(seen.identity);
+        self.context.equivocated(seen.identity);
     }
 }
 
@@ -315,6 +307,11 @@ pub(super) async fn vote(voting: Voting, voters: VoterSet<Id>) {
             // A vote of whoever equivocates on a branch beside the round's base ends the voter, and the node with it;
             // its operator starts it again.
             context.count(|stats| stats.voters_ended_by_votes_beside_their_base += 1);
+            context.timeline.after(0, Event::Crash(me));
+            context.timeline.after(RESTART_MS, Event::Start(me));
+        }
+        Err(VoterError::NoJustification) => {
+            context.count(|stats| stats.voters_ended_by_their_own_commit += 1);
             context.timeline.after(0, Event::Crash(me));
             context.timeline.after(RESTART_MS, Event::Start(me));
         }
