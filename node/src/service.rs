@@ -119,6 +119,7 @@ pub async fn new_full(
     peers_proofs.bind(bound.clone());
     finality.source.bind(bound);
 
+    let votes_at_all = !config.disable_grandpa;
     let voters = sc_consensus_grandpa::SharedVoterState::empty();
     let grandpa_rpc = finality.rpc(&backend, &voters);
     let forced_changes = finality.forced_changes();
@@ -252,8 +253,12 @@ pub async fn new_full(
         tracing_execute_block: None,
     })?;
 
-    // After the tasks above, which put the keys of a well-known account into the keystore.
-    finality.start(&task_manager, voting)?;
+    if votes_at_all {
+        // After the tasks above, which put the keys of a well-known account into the keystore.
+        finality.start(&task_manager, voting)?;
+    } else {
+        tracing::warn!(target: "labora", "Neither votes nor counts votes, as --no-grandpa wants: it learns what is final from sync alone");
+    }
     task_manager.keep_alive(workshop);
     Ok(task_manager)
 }
