@@ -12,7 +12,10 @@
 //! beside a block with more than a third goes no further, nor do second votes that do: to the voter they did not arrive, and
 //! such it bears of a third.
 //!
-//! Only the simulation does so yet. For a node it has to stand between the network and the voter, as its `NotificationService`.
+//! [`Ballots`] decides; [`Guard`] stands between the network and the voter. Only the simulation does so yet: no node has it.
+
+mod gossip;
+mod guard;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -166,7 +169,7 @@ impl<Id: Clone + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         &mut self,
         round: u64,
         vote: &Precommit<Id, S>,
-        blocks: &impl Blocks,
+        blocks: &(impl Blocks + ?Sized),
     ) -> Came<Precommit<Id, S>> {
         let is_known = |ballots: &Self| ballots.count(round, &vote.id);
         let before = is_known(self);
@@ -204,16 +207,28 @@ impl<Id: Clone + Ord, S: Clone + PartialEq> Ballots<Id, S> {
 
     /// Rounds in which something waits.
     pub(crate) fn waiting(&self) -> Vec<u64> {
-        let waits = |round: &Round<Id, S>| {
-            let mut slots = round.seen.values().flatten();
-            slots.any(|slot| !slot.has_passed)
+        let mut rounds: Vec<_> = self.held().into_iter().map(|(round, _)| round).collect();
+        rounds.dedup();
+        rounds
+    }
+
+    /// What waits, with its round.
+    pub(crate) fn held(&self) -> Vec<(u64, Precommit<Id, S>)> {
+        let of_round = |(number, round): (&u64, &Round<Id, S>)| {
+            let slots = round.seen.values().flatten();
+            let held = slots.filter(|slot| !slot.has_passed);
+            held.map(|slot| (*number, slot.vote.clone()))
+                .collect::<Vec<_>>()
         };
-        let waiting = self.rounds.iter().filter(|(_, round)| waits(round));
-        waiting.map(|(number, _)| *number).collect()
+        self.rounds.iter().flat_map(of_round).collect()
     }
 
     /// Those of a round that can pass now; they count as passed.
-    pub(crate) fn released(&mut self, round: u64, blocks: &impl Blocks) -> Vec<Precommit<Id, S>> {
+    pub(crate) fn released(
+        &mut self,
+        round: u64,
+        blocks: &(impl Blocks + ?Sized),
+    ) -> Vec<Precommit<Id, S>> {
         let (whole, third) = (self.whole(), self.third());
         let Some(votes) = self.rounds.get_mut(&round) else {
             return Vec::new();
@@ -262,7 +277,7 @@ impl View {
     fn of<Id: Clone + Ord, S>(
         seen: &BTreeMap<Id, Vec<Slot<Id, S>>>,
         weights: &BTreeMap<Id, u64>,
-        blocks: &impl Blocks,
+        blocks: &(impl Blocks + ?Sized),
     ) -> Self {
         let (_, finalised) = blocks.finalised();
         let mut view = View {
@@ -362,7 +377,7 @@ impl View {
 }
 
 /// The blocks from above the last final one up to this; none for one that is not known, not on top of that, or too far.
-fn path(target: H256, blocks: &impl Blocks) -> Option<Vec<H256>> {
+fn path(target: H256, blocks: &(impl Blocks + ?Sized)) -> Option<Vec<H256>> {
     let (last, height) = blocks.finalised();
     let (mut path, mut at) = (Vec::new(), target);
     while at != last {
