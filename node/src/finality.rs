@@ -1,13 +1,16 @@
 //! Finality: the SDK's GRANDPA beneath our import, and what the node says and asks about it.
 
+mod around;
+
 use std::{sync::Arc, time::Duration};
 
 use labora_consensus::{
-    Engine, ForcedChange, ForcedChangeError, ForcedChanges, MostWork, NetworkFinality,
+    Engine, ForcedChange, ForcedChangeError, ForcedChanges, Guard, MostWork, NetworkFinality,
     PouwBlockImport, TrustingProvider, voting_rules,
 };
 use labora_runtime::opaque::Block;
-use sc_consensus::BoxJustificationImport;
+use parking_lot::Mutex;
+use sc_consensus::{BoxJustificationImport, import_queue::ImportQueueService};
 use sc_consensus_grandpa::{
     Config, FinalityProofProvider, GenesisAuthoritySetProvider, GrandpaParams, LinkHalf,
     SharedVoterState,
@@ -21,6 +24,8 @@ use sp_blockchain::{Error as ClientError, HeaderBackend};
 use sp_consensus_grandpa::AuthorityList;
 use sp_keystore::KeystorePtr;
 use substrate_prometheus_endpoint::Registry;
+
+use around::Around;
 
 use crate::{
     rpc::pouw::ListForcedChanges,
@@ -167,6 +172,10 @@ pub struct Voting {
     pub pool: Arc<Pool>,
     /// Keys to vote with.
     pub keystore: KeystorePtr,
+    /// Where proofs of finality go.
+    pub justifications: Box<dyn ImportQueueService<Block>>,
+    /// The chain.
+    pub client: Arc<FullClient>,
 }
 
 impl Finality {
@@ -204,6 +213,17 @@ impl Finality {
     /// To be called when the session keys of a well-known account are in the keystore: which key votes is decided when a
     /// round begins, and the first one begins here.
     pub fn start(self, tasks: &TaskManager, voting: Voting) -> Result<(), ServiceError> {
+        let keystore = voting.role.is_authority().then_some(voting.keystore);
+        let transactions = OffchainTransactionPoolFactory::new(voting.pool);
+        let around = Around {
+            client: voting.client,
+            authorities: self.link.shared_authority_set().clone(),
+            keystore: keystore.clone(),
+            transactions: transactions.clone(),
+            sync: voting.sync.clone(),
+            justifications: Mutex::new(voting.justifications),
+            spawner: tasks.spawn_handle(),
+        };
         let voter = sc_consensus_grandpa::run_grandpa_voter(GrandpaParams {
             config: Config {
                 gossip_duration: GOSSIP_DURATION,
@@ -211,19 +231,19 @@ impl Finality {
                 observer_enabled: false,
                 local_role: voting.role,
                 name: Some(voting.name),
-                keystore: voting.role.is_authority().then_some(voting.keystore),
+                keystore,
                 telemetry: voting.telemetry.clone(),
                 protocol_name: voting.protocol,
             },
             link: self.link,
             network: voting.network,
             sync: voting.sync,
-            notification_service: voting.notifications,
+            notification_service: Box::new(Guard::new(voting.notifications, Arc::new(around))),
             voting_rule: voting_rules(),
             prometheus_registry: voting.registry,
             shared_voter_state: voting.state,
             telemetry: voting.telemetry,
-            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(voting.pool),
+            offchain_tx_pool_factory: transactions,
         })?;
         tasks
             .spawn_essential_handle()

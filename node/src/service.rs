@@ -91,6 +91,7 @@ pub async fn new_full(
         ..relay
     };
 
+    let justifications = sc_consensus::ImportQueue::service(&import_queue);
     let validator = PouwAnnounceValidator::new(engine.clone(), peers_proofs.clone());
     let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
         sc_service::build_network(sc_service::BuildNetworkParams {
@@ -135,6 +136,8 @@ pub async fn new_full(
         sync: sync_service.clone(),
         pool: transaction_pool.clone(),
         keystore: keystore_container.keystore(),
+        justifications,
+        client: client.clone(),
     };
 
     let announce = {

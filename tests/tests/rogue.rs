@@ -7,9 +7,11 @@ mod rogue {
     pub mod chain;
     pub mod peer;
     pub mod scene;
+    pub mod voter;
 }
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -28,11 +30,14 @@ use labora_tests::{
 use parity_scale_codec::Encode;
 use rogue::{
     chain::Chain,
-    peer::{Manners, Peer, Seen},
+    peer::{Key, Manners, Peer, Seen},
     scene::{NOTICE_LIMIT, Scene},
+    voter::{Target, Voter},
 };
 use serde_json::Value;
 use sp_core::U256;
+use sp_keyring::Ed25519Keyring;
+use tokio::sync::watch;
 
 /// Within which an honest block must be on the node's best chain after the miner had it, whatever the peer does. Nodes
 /// share two cores with a miner here; undisturbed it takes a twentieth of a second.
@@ -344,5 +349,84 @@ async fn a_private_fork_with_more_work_from_below_the_final_block_is_refused() -
         );
         node.log().assert_no_panic()?;
     }
+    Ok(())
+}
+
+/// Rounds in which a validator votes for two branches.
+const DOUBLE_VOTES: usize = 8;
+
+/// Tells of the blocks beside the best chain that two miners had, above the last final one.
+async fn tell_of_forks(miners: [&Rpc; 2], beside: &watch::Sender<Vec<Target>>) -> Outcome {
+    let mut seen: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    loop {
+        let last = miners[0].finalised_number().await?;
+        seen.retain(|number, _| *number > last);
+        for miner in miners {
+            for number in last + 1..=miner.best_number().await? {
+                let hash = miner.hash_at(number).await?;
+                seen.entry(number).or_default().extend(hash);
+            }
+        }
+        let mut forks = Vec::new();
+        for (number, hashes) in &seen {
+            let best = miners[0].hash_at(*number).await?;
+            let others = hashes.iter().filter(|hash| Some(*hash) != best.as_ref());
+            for hash in others {
+                forks.push((hash.parse()?, u32::try_from(*number)?));
+            }
+        }
+        beside.send_replace(forks);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_votes_for_two_branches_ends_no_node_and_stops_no_finality() -> Outcome {
+    let mut network = Network::new().await?;
+    let miner = network.miner("miner", "//Eve").await?;
+    // Its blocks come late, and so beside others.
+    let (link, through) = Proxy::to_node(&miner.address().await?).await?;
+    link.set(Link::Slow(Duration::from_millis(400)));
+    let options = NodeOptions {
+        author: "//Ferdie",
+        ..network.only_through(through)
+    };
+    let other = network.start("other", &options).await?;
+    let validators = network.validators(3).await?;
+    let mut addresses = Vec::new();
+    for validator in &validators {
+        addresses.push(validator.address().await?);
+    }
+    // Three of four are enough.
+    wait_for_final(miner.rpc(), 3).await?;
+
+    let (tell, beside) = watch::channel(Vec::new());
+    let chain = Chain::of(miner.rpc()).await?;
+    let mut key = Key::default();
+    key.copy_from_slice(&Random::of_test(0x524F_4704).bytes(32));
+    let voter = Voter::start(key, &addresses, chain, Ed25519Keyring::Dave, beside)?;
+    let voted = wait_for("votes for two branches", 2 * SOON, || async {
+        Ok((voter.double_votes() >= DOUBLE_VOTES).then_some(()))
+    });
+    tokio::select! {
+        voted = voted => voted?,
+        failed = tell_of_forks([miner.rpc(), other.rpc()], &tell) => failed?,
+    }
+    for validator in &validators {
+        wait_for("the report", SOON, || async {
+            let text = validator.log().text()?;
+            let saw = text.contains("A validator precommitted to two blocks in one round");
+            Ok(saw.then_some(()))
+        })
+        .await?;
+    }
+    let next = miner.rpc().best_number().await? + 3;
+    for node in validators.iter().chain([&miner, &other]) {
+        wait_for_final(node.rpc(), next).await?;
+        let text = node.log().text()?;
+        assert!(!text.contains("GRANDPA voter error"), "{text}");
+        node.log().assert_no_panic()?;
+    }
+    println!("{} votes for two branches", voter.double_votes());
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! * [`announce_imported`]: every imported block on to other peers, with its proof;
 //! * [`ProofRequestHandler`], [`NetworkProofs`]: the request protocol for proofs;
 //! * [`MostWork`], [`voting_rules`]: the best chain, and how far up it votes go;
+//! * [`Guard`]: before the SDK's voter, so that a validator that votes twice does not end it;
 //! * [`block_proof`], [`drop_proofs_on_finality`]: the store;
 //! * [`start_authoring`]: templates for miners, and what they find.
 //!
@@ -24,7 +25,6 @@
 
 mod announce;
 mod authoring;
-#[cfg(test)]
 mod ballots;
 mod chain;
 mod engine;
@@ -53,6 +53,7 @@ pub use announce::PouwAnnounceValidator;
 pub use authoring::{
     AuthoringParams, MiningHandle, Peers, Share, SubmitError, Template, start_authoring,
 };
+pub use ballots::{Blocks, ENDED_ROUNDS, EndedRound, FinalCommit, Guard, Surroundings, last_ended};
 pub use chain::{Chain, Tips};
 pub use engine::{Engine, Verified};
 pub use error::{Conduct, EngineError, Fault};

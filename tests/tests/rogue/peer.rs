@@ -101,12 +101,31 @@ impl Peer {
     /// A peer with this key that goes to `node` (`/ip4/…/p2p/ID`), and says there that the last block of `chain` is its
     /// best.
     pub fn start(key: Key, node: &str, chain: Chain, manners: Manners) -> Outcome<Self> {
-        let target: MultiaddrWithPeerId = node.parse()?;
-        let node = target.peer_id;
+        Ok(Self::connected(key, &[node.parse()?], chain, manners)?.0)
+    }
+
+    /// The same for several nodes, to which it says that it is a validator; and the notifications of GRANDPA.
+    pub fn validator(
+        key: Key,
+        nodes: &[String],
+        chain: Chain,
+    ) -> Outcome<(Self, Box<dyn NotificationService>)> {
+        let nodes: Result<Vec<_>, _> = nodes.iter().map(|node| node.parse()).collect();
+        Self::connected(key, &nodes?, chain, Manners::Honest)
+    }
+
+    fn connected(
+        key: Key,
+        targets: &[MultiaddrWithPeerId],
+        chain: Chain,
+        manners: Manners,
+    ) -> Outcome<(Self, Box<dyn NotificationService>)> {
+        let node = targets.first().ok_or("a peer of nobody")?.peer_id;
         let genesis = chain.genesis();
         let proofs_protocol = on_chain(genesis, PROOFS);
-        let (mut network_config, blocks, proofs) = protocols(key, &target, genesis);
-        let (announcements, service) = announcements(&target, &chain, &network_config);
+        let (mut network_config, blocks, proofs) = protocols(key, targets, genesis);
+        let (announcements, service) = announcements(targets, &chain, &network_config);
+        let votes = votes(targets, genesis, &mut network_config);
         let mut tasks = JoinSet::new();
         tasks.spawn(network_config.take_peer_store().run());
         let network = Network::new(Params {
@@ -134,7 +153,7 @@ impl Peer {
         tasks.spawn(listen(service, notes.clone()));
         tasks.spawn(tell_blocks(blocks, state.clone(), notes.clone()));
         tasks.spawn(tell_proofs(proofs, state.clone(), notes));
-        Ok(Self {
+        let peer = Self {
             id,
             node,
             network: handle,
@@ -142,7 +161,8 @@ impl Peer {
             state,
             seen,
             _tasks: tasks,
-        })
+        };
+        Ok((peer, votes))
     }
 
     /// The same, once the node has let it in.
@@ -216,11 +236,11 @@ fn announcement(header: &Header, data: Vec<u8>) -> Vec<u8> {
     (header, BEST, data).encode()
 }
 
-fn only(target: &MultiaddrWithPeerId) -> SetConfig {
+fn only(targets: &[MultiaddrWithPeerId]) -> SetConfig {
     SetConfig {
         in_peers: 0,
         out_peers: 0,
-        reserved_nodes: vec![target.clone()],
+        reserved_nodes: targets.to_vec(),
         non_reserved_mode: NonReservedPeerMode::Deny,
     }
 }
@@ -230,13 +250,13 @@ type Configuration = FullNetworkConfiguration<Block, H256, Network>;
 /// The network's configuration, and where requests for blocks and for proofs arrive.
 fn protocols(
     key: Key,
-    target: &MultiaddrWithPeerId,
+    targets: &[MultiaddrWithPeerId],
     genesis: H256,
 ) -> (Configuration, Requests, Requests) {
     let mut plain = NetworkConfiguration::new_local();
     let key = SecretKey::try_from_bytes(key).expect("any 32 bytes are a key");
     plain.node_key = NodeKeyConfig::Ed25519(Secret::Input(key));
-    plain.default_peers_set = only(target);
+    plain.default_peers_set = only(targets);
     plain.enable_dht_random_walk = false;
     let mut config = Configuration::new(&plain, None);
     let [blocks, proofs] = ["sync/2", PROOFS].map(|name| {
@@ -260,7 +280,7 @@ type Announcements = <Network as NetworkBackend<Block, H256>>::NotificationProto
 
 /// The protocol of announcements, whose handshake claims the chain's last block.
 fn announcements(
-    target: &MultiaddrWithPeerId,
+    targets: &[MultiaddrWithPeerId],
     chain: &Chain,
     config: &Configuration,
 ) -> (Announcements, Box<dyn NotificationService>) {
@@ -272,10 +292,29 @@ fn announcements(
         Vec::new(),
         MAX_BYTES,
         Some(NotificationHandshake::new(handshake)),
-        only(target),
+        only(targets),
         <Network as NetworkBackend<Block, H256>>::register_notification_metrics(None),
         config.peer_store_handle(),
     )
+}
+
+/// The protocol of votes.
+fn votes(
+    targets: &[MultiaddrWithPeerId],
+    genesis: H256,
+    config: &mut Configuration,
+) -> Box<dyn NotificationService> {
+    let (votes, service) = <Network as NetworkBackend<Block, H256>>::notification_config(
+        on_chain(genesis, "grandpa/1").into(),
+        Vec::new(),
+        MAX_BYTES,
+        Some(NotificationHandshake::new(Roles::AUTHORITY)),
+        only(targets),
+        <Network as NetworkBackend<Block, H256>>::register_notification_metrics(None),
+        config.peer_store_handle(),
+    );
+    config.add_notification_protocol(votes);
+    service
 }
 
 async fn listen(mut service: Box<dyn NotificationService>, notes: watch::Sender<Seen>) {

@@ -14,7 +14,7 @@ pub(super) type Commit =
 pub(super) type CatchUp = finality_grandpa::CatchUp<H256, u32, AuthoritySignature, AuthorityId>;
 
 /// A message.
-#[derive(Debug, Decode, Encode)]
+#[derive(Clone, Debug, Decode, Encode)]
 pub(super) enum Gossip {
     #[codec(index = 0)]
     Vote {
@@ -35,7 +35,7 @@ pub(super) enum Gossip {
 }
 
 /// Where a node's voter stands.
-#[derive(Debug, Decode, Encode)]
+#[derive(Clone, Debug, Decode, Encode)]
 pub(super) enum Neighbour {
     #[codec(index = 1)]
     V1 {

@@ -1,6 +1,8 @@
-//! Between the network and GRANDPA's voter: precommits wait here until the voter can take them.
+//! Between the network and GRANDPA's voter: precommits wait here until the voter can take them, and go on to peers meanwhile.
 
+mod commits;
 mod memory;
+mod peers;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::{Either, select};
 use futures_timer::Delay;
+use parity_scale_codec::Decode;
 use parking_lot::Mutex;
 use sc_network::{
     NotificationService, ProtocolName,
@@ -15,8 +18,9 @@ use sc_network::{
     service::traits::{MessageSink, NotificationEvent},
 };
 use sc_network_types::PeerId;
-use sp_consensus_grandpa::{AuthorityList, EquivocationProof};
+use sp_consensus_grandpa::{AuthorityId, AuthorityList, AuthoritySignature, EquivocationProof};
 use sp_core::H256;
+use tokio::sync::Notify;
 
 use super::Blocks;
 use memory::Memory;
@@ -24,14 +28,49 @@ use memory::Memory;
 /// How often it is looked whether what waits can pass, besides when something comes: a block may have been imported.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// The votes that made a block final.
+pub type FinalCommit = finality_grandpa::Commit<H256, u32, AuthoritySignature, AuthorityId>;
+
+/// A round that is over, as the voter has it on disk.
+#[derive(Clone, Debug, Decode)]
+pub struct EndedRound {
+    /// Its number.
+    pub round: u64,
+    /// Where it stood.
+    pub state: finality_grandpa::round::State<H256, u32>,
+    /// The block and height on which it began.
+    pub base: (H256, u32),
+    /// Its votes.
+    pub votes: Vec<super::Vote<AuthorityId, AuthoritySignature>>,
+}
+
+/// What is asked of the database.
+pub const ENDED_ROUNDS: &[u8] = b"grandpa_completed_round";
+
+/// Reads the last round that is over, and the set that voted in it, out of the record under [`ENDED_ROUNDS`], which is
+/// `sc_consensus_grandpa`'s own; nothing if it is another.
+pub fn last_ended(record: &[u8]) -> Option<(u64, EndedRound)> {
+    // Whether the voter runs or is paused: both begin with the same.
+    let mut rest = record.get(1..).filter(|_| record[0] < 2)?;
+    let rounds = Vec::<EndedRound>::decode(&mut rest).ok()?;
+    let set = u64::decode(&mut rest).ok()?;
+    Some((set, rounds.into_iter().max_by_key(|ended| ended.round)?))
+}
+
 /// What the guard asks, and whom it tells.
 pub trait Surroundings: Blocks + Send + Sync {
     /// The number of the set of authorities that votes, and its members.
     fn authorities(&self) -> (u64, AuthorityList);
+    /// Which of them is this node's own, if any.
+    fn own(&self, authorities: &AuthorityList) -> Option<AuthorityId>;
+    /// The last round that was over when the voter began, with the number of its set.
+    fn last_ended(&self) -> Option<(u64, EndedRound)>;
     /// A validator precommitted to two blocks in one round.
     fn report(&self, proof: EquivocationProof<H256, u32>);
     /// A vote waits for a block that is not known.
     fn want(&self, peer: PeerId, block: H256, number: u32);
+    /// A block is final by this commit, which the voter cannot take.
+    fn import(&self, peer: PeerId, round: u64, commit: FinalCommit);
 }
 
 /// GRANDPA's notifications, in which precommits come when the voter can take them. To be given to the voter in place of the
@@ -39,6 +78,9 @@ pub trait Surroundings: Blocks + Send + Sync {
 pub struct Guard {
     inner: Box<dyn NotificationService>,
     memory: Arc<Mutex<Memory>>,
+    /// Something can go on.
+    ready: Arc<Notify>,
+    again: Delay,
 }
 
 impl Guard {
@@ -47,6 +89,25 @@ impl Guard {
         Self {
             inner,
             memory: Arc::new(Mutex::new(Memory::new(around))),
+            ready: Arc::new(Notify::new()),
+            again: Delay::new(LOOK_AGAIN),
+        }
+    }
+
+    fn sent(&self, peer: &PeerId, notification: &[u8]) -> bool {
+        let mut memory = self.memory.lock();
+        let goes_on = memory.sent(peer, notification);
+        if memory.is_ready() {
+            self.ready.notify_one();
+        }
+        goes_on
+    }
+
+    /// Passes on to peers what the voter does not pass on yet.
+    fn relay(&mut self) {
+        let out = self.memory.lock().take_out();
+        for (peer, notification) in out {
+            self.inner.send_sync_notification(&peer, notification);
         }
     }
 }
@@ -68,8 +129,9 @@ impl NotificationService for Guard {
     }
 
     fn send_sync_notification(&mut self, peer: &PeerId, notification: Vec<u8>) {
-        self.memory.lock().sent(&notification);
-        self.inner.send_sync_notification(peer, notification);
+        if self.sent(peer, &notification) {
+            self.inner.send_sync_notification(peer, notification);
+        }
     }
 
     async fn send_async_notification(
@@ -77,8 +139,10 @@ impl NotificationService for Guard {
         peer: &PeerId,
         notification: Vec<u8>,
     ) -> Result<(), NetworkError> {
-        self.memory.lock().sent(&notification);
-        self.inner.send_async_notification(peer, notification).await
+        match self.sent(peer, &notification) {
+            true => self.inner.send_async_notification(peer, notification).await,
+            false => Ok(()),
+        }
     }
 
     async fn set_handshake(&mut self, handshake: Vec<u8>) -> Result<(), ()> {
@@ -89,40 +153,50 @@ impl NotificationService for Guard {
         self.inner.try_set_handshake(handshake)
     }
 
+    /// The SDK's gossip drops the future whenever there is nothing yet, so what it waits for is kept here.
     async fn next_event(&mut self) -> Option<NotificationEvent> {
         loop {
-            let (ready, waits) = self.memory.lock().next();
-            if let Some((peer, notification)) = ready {
+            self.relay();
+            if let Some((peer, notification)) = self.memory.lock().next() {
                 return Some(NotificationEvent::NotificationReceived { peer, notification });
             }
-            let event = if waits {
-                match select(self.inner.next_event(), Delay::new(LOOK_AGAIN)).await {
-                    Either::Left((event, _)) => event?,
-                    Either::Right(_) => {
-                        self.memory.lock().look_again();
-                        continue;
-                    }
+            let ready = self.ready.clone();
+            let woken = std::pin::pin!(ready.notified());
+            let other = select(woken, &mut self.again);
+            let event = match select(self.inner.next_event(), other).await {
+                Either::Left((event, _)) => event?,
+                Either::Right((Either::Left(_), _)) => continue,
+                Either::Right((Either::Right(_), _)) => {
+                    self.again.reset(LOOK_AGAIN);
+                    self.memory.lock().look_again();
+                    continue;
                 }
-            } else {
-                self.inner.next_event().await?
             };
-            let NotificationEvent::NotificationReceived { peer, notification } = event else {
-                return Some(event);
-            };
-            self.memory.lock().came(peer, notification);
+            let mut memory = self.memory.lock();
+            match event {
+                NotificationEvent::NotificationReceived { peer, notification } => {
+                    memory.came(peer, notification);
+                    continue;
+                }
+                NotificationEvent::NotificationStreamOpened { peer, .. } => memory.opened(peer),
+                NotificationEvent::NotificationStreamClosed { peer } => memory.closed(&peer),
+                NotificationEvent::ValidateInboundSubstream { .. } => {}
+            }
+            return Some(event);
         }
     }
 
+    /// There is one voter to guard.
     fn clone(&mut self) -> Result<Box<dyn NotificationService>, ()> {
-        let (inner, memory) = (self.inner.clone()?, self.memory.clone());
-        Ok(Box::new(Self { inner, memory }))
+        Err(())
     }
 
     fn protocol(&self) -> &ProtocolName {
         self.inner.protocol()
     }
 
-    fn message_sink(&self, peer: &PeerId) -> Option<Box<dyn MessageSink>> {
-        self.inner.message_sink(peer)
+    /// Whoever has one sends past the guard; the SDK's gossip asks for none.
+    fn message_sink(&self, _: &PeerId) -> Option<Box<dyn MessageSink>> {
+        None
     }
 }

@@ -1,47 +1,54 @@
-//! Which precommits a voter can take without being ended by them.
+//! Which precommits GRANDPA's voter can take without being ended by them.
 //!
-//! The SDK's voter makes a justification of the precommits of a round, and wants the lowest of them below all others
+//! The SDK's voter makes a justification of each of its commits, and wants the lowest vote in it below all others
 //! (`GrandpaJustification::from_commit`). Votes on two branches with none where these part do not allow that, nor do both votes
-//! of a voter that votes twice: then the voter ends, and the node with it, before the block is final, and again at each start,
-//! for it has the votes on disk. Honest precommits of one round lie on one branch. So a single validator that votes for others,
-//! which are ordinary on a chain of work, could stop finality for good: the change of authorities that would take its place
-//! from it has to become final first.
+//! of whoever votes twice: then the voter ends, and the node with it, before the block is final, and again at each start, for it
+//! has the votes on disk. Honest precommits of one round lie on one chain. So a single validator that votes for others, which
+//! are ordinary on a chain of work, could stop finality for good: the change of authorities that would take its place from it
+//! has to become final first.
 //!
-//! So precommits wait here until the voter can take them: until more than a third of the weight stands on or above their block,
-//! and an honest validator with it, or until no block below theirs can be made final any more that nobody voted for. What lies
-//! beside a block with more than a third goes no further, nor do second votes that do: to the voter they did not arrive, and
-//! such it bears of a third.
+//! So precommits wait here until the round can end with them, and the voter gets a set of them with which it ends well: see
+//! [`choice`]. Meanwhile they go on to peers, which may be further. Commits that the voter cannot take in are proofs of finality
+//! still, and are imported as such.
 //!
-//! [`Ballots`] decides; [`Guard`] stands between the network and the voter. Only the simulation does so yet: no node has it.
+//! [`Ballots`] decides; [`Guard`] stands between the network and the voter.
 
+mod choice;
+mod commits;
 mod gossip;
 mod guard;
+mod tally;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+pub use guard::{ENDED_ROUNDS, EndedRound, FinalCommit, Guard, Surroundings, last_ended};
 
-use finality_grandpa::{Message, SignedMessage, SignedPrecommit};
+use std::{collections::BTreeMap, fmt::Debug};
+
+use finality_grandpa::{Message, SignedMessage, SignedPrecommit, voter_set::VoterSet};
 use sp_core::H256;
+
+pub(crate) use commits::Fate;
+
+use choice::{Known, Scene};
+use tally::{Tally, Target, Tree, Votes};
 
 /// A vote, as it is signed.
 pub(crate) type Vote<Id, S> = SignedMessage<H256, u32, S, Id>;
 /// A precommit, as commits have them.
 pub(crate) type Precommit<Id, S> = SignedPrecommit<H256, u32, S, Id>;
 
-/// Rounds before the present one, and after it, whose precommits are looked at. The SDK takes votes of the next one and the
-/// last, and commits of all.
-const KEPT: u64 = 16;
+/// Rounds before the present one, and after it, whose votes are looked at. The SDK takes votes of the next one and the last, and
+/// commits of all.
+const KEPT: u64 = 3;
 
-/// Precommits of one voter in one round that may wait: whoever tells each node another thing should be heard alike by all of
-/// them in what fits.
-const HELD: usize = 4;
-/// Precommits of one voter that the SDK's voter takes.
+/// Votes of one voter in one round that are known at a time: whoever tells each node another thing should be heard alike by all
+/// of them in what fits.
+const HELD: usize = 32;
+
+/// Votes of one voter, of a kind and in a round, that the voter takes: it ignores more, so that which two it has must be known.
 const TAKEN: usize = 2;
 
-/// Blocks above the last final one up to which branches are looked at.
-const REACH: usize = 1_024;
-
 /// Blocks as a node knows them.
-pub(crate) trait Blocks {
+pub trait Blocks {
     /// The last final one, and its height.
     fn finalised(&self) -> (H256, u32);
     /// A block's height and parent, if it is known.
@@ -62,165 +69,279 @@ pub(crate) fn precommit_of<Id: Clone, S: Clone>(vote: &Vote<Id, S>) -> Option<Pr
     }
 }
 
-/// What is known of precommits, of one set of authorities.
+fn target_of<Id, S>(vote: &Precommit<Id, S>) -> Target {
+    (vote.precommit.target_hash, vote.precommit.target_number)
+}
+
+/// What is known of the votes of one set of authorities.
 ///
-/// Bounded by its members, of whom each has at most `HELD` + `TAKEN` precommits in each of 2 · `KEPT` rounds.
-pub(crate) struct Ballots<Id, S> {
-    weights: BTreeMap<Id, u64>,
+/// Bounded by its members, of whom each has at most `HELD` votes of a kind in each of 2 · `KEPT` + 1 rounds.
+#[derive(Debug)]
+pub(crate) struct Ballots<Id: Ord + Eq, S> {
+    voters: VoterSet<Id>,
+    /// The node's own validator.
+    me: Option<Id>,
     /// The round that is voted in.
     round: u64,
-    /// The first that was. The voter may have votes of earlier ones on disk, which are not known here.
-    since: Option<u64>,
+    /// The first whose votes are known; the voter may have votes of earlier ones, too.
+    since: u64,
+    /// The block on which the voter lets the next round begin.
+    base: Target,
     rounds: BTreeMap<u64, Round<Id, S>>,
 }
 
-/// The precommits of a round.
+/// The votes of a round.
+#[derive(Debug)]
 struct Round<Id, S> {
-    /// Of each voter.
-    seen: BTreeMap<Id, Vec<Slot<Id, S>>>,
+    base: Target,
+    /// Of each voter, in the order in which they came.
+    prevotes: BTreeMap<Id, Vec<Target>>,
+    precommits: Vec<Slot<Id, S>>,
+    /// What there was to choose from when it was last done: with the same there is nothing to choose anew.
+    chosen_of: Option<(usize, usize, u32)>,
 }
 
+#[derive(Clone, Debug)]
 struct Slot<Id, S> {
     vote: Precommit<Id, S>,
     /// Whether the voter has it.
     has_passed: bool,
 }
 
-/// What became of a precommit that came.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Came<P> {
-    /// Those that the voter can take now, this one or others that waited.
-    pub(crate) pass: Vec<P>,
-    /// The voter's first, if this is its second.
-    pub(crate) second_to: Option<P>,
-}
-
-impl<Id: Clone + Ord, S: Clone + PartialEq> Ballots<Id, S> {
-    /// For these voters and their weights.
-    pub(crate) fn new(weights: BTreeMap<Id, u64>) -> Self {
+impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
+    /// Of these voters, for a voter that starts in `round`, where `me` is the node's own validator.
+    pub(crate) fn new(
+        voters: VoterSet<Id>,
+        me: Option<Id>,
+        round: u64,
+        blocks: &(impl Blocks + ?Sized),
+    ) -> Self {
         Self {
-            weights,
-            round: 0,
-            since: None,
+            me: me.filter(|me| voters.contains(me)),
+            voters,
+            round,
+            since: round,
+            base: blocks.finalised(),
             rounds: BTreeMap::new(),
         }
     }
 
+    /// The voter goes on after this round, which it has on disk, and in which it still takes votes.
+    pub(crate) fn restored(&mut self, round: u64, base: Target, votes: &[Vote<Id, S>]) {
+        self.since = self.since.min(round);
+        if let Some(round) = self.round_mut(round) {
+            round.base = base;
+        }
+        for vote in votes {
+            if let Message::Prevote(prevote) = &vote.message {
+                let target = (prevote.target_hash, prevote.target_number);
+                let _ = self.note_prevote(round, &vote.id, target);
+            } else if let Some(vote) = precommit_of(vote) {
+                self.passed(round, &vote);
+            }
+        }
+    }
+
+    /// Those who vote.
+    pub(crate) fn voters(&self) -> &VoterSet<Id> {
+        &self.voters
+    }
+
     /// The voter is in this round now.
-    pub(crate) fn enter(&mut self, round: u64) {
-        self.since.get_or_insert(round);
-        self.round = self.round.max(round);
-        self.rounds = self.rounds.split_off(&self.round.saturating_sub(KEPT));
+    pub(crate) fn enter(&mut self, round: u64, blocks: &(impl Blocks + ?Sized)) {
+        if round <= self.round {
+            return;
+        }
+        for ended in self.rounds.range(..round).map(|(_, ended)| ended) {
+            let scene = self.scene(ended, None, blocks);
+            let mut passed = Votes::new();
+            for slot in ended.precommits.iter().filter(|slot| slot.has_passed) {
+                passed.add(&slot.vote.id, target_of(&slot.vote));
+            }
+            let tally = Tally::of(
+                &self.voters,
+                scene.base,
+                &scene.prevotes,
+                &passed,
+                &scene.tree,
+            );
+            self.base = (tally.finalised.filter(|it| it.1 > self.base.1)).unwrap_or(self.base);
+        }
+        self.round = round;
+        self.rounds = self.rounds.split_off(&round.saturating_sub(KEPT));
+        if let Some(next) = self.rounds.get_mut(&round) {
+            next.base = self.base;
+            next.chosen_of = None;
+        }
     }
 
-    /// Whether precommits of a round are looked at here; those of others the voter has no votes beside.
+    /// Whether votes of a round are looked at here; those of others the voter has no votes beside.
     pub(crate) fn is_near(&self, round: u64) -> bool {
-        self.since.is_some_and(|since| round >= since) && self.round.abs_diff(round) <= KEPT
+        round >= self.since && self.round.abs_diff(round) <= KEPT
     }
 
-    fn whole(&self) -> u64 {
-        self.weights.values().sum()
+    fn round_mut(&mut self, round: u64) -> Option<&mut Round<Id, S>> {
+        let base = self.base;
+        let new = || Round {
+            base,
+            prevotes: BTreeMap::new(),
+            precommits: Vec::new(),
+            chosen_of: None,
+        };
+        self.is_near(round)
+            .then(|| self.rounds.entry(round).or_insert_with(new))
     }
 
-    /// The most that can be dishonest: GRANDPA's threshold is the whole less this.
-    fn third(&self) -> u64 {
-        self.whole().saturating_sub(1) / 3
+    /// A prevote of this node's own, or one that the voter has already; whether it was not known.
+    pub(crate) fn note_prevote(&mut self, round: u64, voter: &Id, target: Target) -> bool {
+        if !self.voters.contains(voter) {
+            return false;
+        }
+        let Some(round) = self.round_mut(round) else {
+            return false;
+        };
+        let known = round.prevotes.entry(voter.clone()).or_default();
+        if known.contains(&target) || known.len() >= HELD {
+            return false;
+        }
+        known.push(target);
+        round.chosen_of = None;
+        true
     }
 
-    /// A vote of this node's own, or one that the voter has already.
+    /// A prevote came, whose signature was checked; whether the voter can take it. After the round could end it may move the
+    /// ghost, and with it what the votes that the voter has make final.
+    pub(crate) fn prevoted(
+        &mut self,
+        number: u64,
+        voter: &Id,
+        target: Target,
+        blocks: &(impl Blocks + ?Sized),
+    ) -> bool {
+        let is_new = self.note_prevote(number, voter, target);
+        let Some(round) = self.rounds.get(&number).filter(|_| is_new) else {
+            return true;
+        };
+        let scene = self.scene(round, Some(number), blocks);
+        let (_, mut passed) = known(&scene, &round.precommits);
+        passed.retain(|vote| vote.has_passed);
+        if scene.is_right(&passed) {
+            return true;
+        }
+        let round = self.round_mut(number);
+        if let Some(known) = round.and_then(|round| round.prevotes.get_mut(voter)) {
+            known.retain(|known| *known != target);
+        }
+        false
+    }
+
+    /// A precommit of this node's own, or one that the voter has already.
     pub(crate) fn passed(&mut self, round: u64, vote: &Precommit<Id, S>) {
         if let Some(slot) = self.slot(round, vote) {
             slot.has_passed = true;
         }
+        if let Some(votes) = self.rounds.get_mut(&round) {
+            votes.chosen_of = None;
+        }
     }
 
-    /// The place of a vote; none where it is of a round too far away.
+    /// The place of a vote; none where it is of a round too far away, or of nobody.
     fn slot(&mut self, round: u64, vote: &Precommit<Id, S>) -> Option<&mut Slot<Id, S>> {
-        if !self.is_near(round) || !self.weights.contains_key(&vote.id) {
+        if !self.voters.contains(&vote.id) {
             return None;
         }
-        let new = || Round {
-            seen: BTreeMap::new(),
-        };
-        let seen = &mut self.rounds.entry(round).or_insert_with(new).seen;
-        let slots = seen.entry(vote.id.clone()).or_default();
-        let known = slots
-            .iter()
-            .position(|slot| slot.vote.precommit == vote.precommit);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let mut held = (0..slots.len()).filter(|at| !slots[*at].has_passed);
-                if let Some(oldest) = held.next().filter(|_| held.count() + 1 >= HELD) {
-                    slots.remove(oldest);
-                }
-                slots.push(Slot {
-                    vote: vote.clone(),
-                    has_passed: false,
-                });
-                slots.len() - 1
-            }
-        };
-        slots.get_mut(at)
+        let round = self.round_mut(round)?;
+        let slots = &mut round.precommits;
+        if let Some(at) = slots.iter().position(|slot| slot.is(vote)) {
+            return slots.get_mut(at);
+        }
+        let of_voter = || (0..slots.len()).filter(|at| slots[*at].vote.id == vote.id);
+        let oldest = of_voter().find(|at| !slots[*at].has_passed);
+        if of_voter().count() >= HELD
+            && let Some(oldest) = oldest
+        {
+            slots.remove(oldest);
+        }
+        round.chosen_of = None;
+        slots.push(Slot {
+            vote: vote.clone(),
+            has_passed: false,
+        });
+        slots.last_mut()
     }
 
-    /// A precommit came, whose signature was checked.
-    pub(crate) fn came(
-        &mut self,
-        round: u64,
-        vote: &Precommit<Id, S>,
-        blocks: &(impl Blocks + ?Sized),
-    ) -> Came<Precommit<Id, S>> {
-        let is_known = |ballots: &Self| ballots.count(round, &vote.id);
-        let before = is_known(self);
+    /// A precommit came, whose signature was checked; the voter's first, if this is its second.
+    pub(crate) fn came(&mut self, round: u64, vote: &Precommit<Id, S>) -> Option<Precommit<Id, S>> {
+        let of_voter = |ballots: &Self| {
+            let slots = ballots.rounds.get(&round).into_iter();
+            let slots = slots.flat_map(|round| &round.precommits);
+            let votes = slots.filter(|slot| slot.vote.id == vote.id);
+            votes.map(|slot| slot.vote.clone()).collect::<Vec<_>>()
+        };
+        let before = of_voter(self);
         let _ = self.slot(round, vote);
-        let second_to = match (before, is_known(self)) {
-            (1, 2) => self.first(round, &vote.id),
+        match (before.as_slice(), of_voter(self).len()) {
+            ([first], 2) => Some(first.clone()),
             _ => None,
-        };
-        let pass = self.released(round, blocks);
-        Came { pass, second_to }
+        }
     }
 
-    fn count(&self, round: u64, voter: &Id) -> usize {
-        let round = self.rounds.get(&round);
-        let slots = round.and_then(|round| round.seen.get(voter));
-        slots.map_or(0, Vec::len)
-    }
-
-    fn first(&self, round: u64, voter: &Id) -> Option<Precommit<Id, S>> {
-        let slots = self.rounds.get(&round)?.seen.get(voter)?;
-        slots.first().map(|slot| slot.vote.clone())
+    /// For the simulation: whether the voter has this prevote, if it is of a round that is looked at.
+    #[cfg(test)]
+    pub(crate) fn has_prevoted(&self, round: u64, voter: &Id, target: Target) -> bool {
+        let known = self.rounds.get(&round);
+        let known = known.and_then(|round| round.prevotes.get(voter));
+        !self.is_near(round) || known.is_some_and(|known| known.contains(&target))
     }
 
     /// Whether the voter has this.
     pub(crate) fn has_passed(&self, round: u64, vote: &Precommit<Id, S>) -> bool {
-        let slots = self
-            .rounds
-            .get(&round)
-            .and_then(|round| round.seen.get(&vote.id));
-        slots
-            .into_iter()
-            .flatten()
-            .any(|slot| slot.has_passed && slot.vote.precommit == vote.precommit)
+        let slots = self.rounds.get(&round).into_iter();
+        let mut passed = slots
+            .flat_map(|round| &round.precommits)
+            .filter(|slot| slot.has_passed);
+        passed.any(|slot| slot.is(vote))
     }
 
     /// Rounds in which something waits.
     pub(crate) fn waiting(&self) -> Vec<u64> {
-        let mut rounds: Vec<_> = self.held().into_iter().map(|(round, _)| round).collect();
-        rounds.dedup();
-        rounds
+        let waits = |round: &Round<Id, S>| round.precommits.iter().any(|slot| !slot.has_passed);
+        let rounds = self.rounds.iter().filter(|(_, round)| waits(round));
+        rounds.map(|(number, _)| *number).collect()
     }
 
     /// What waits, with its round.
-    pub(crate) fn held(&self) -> Vec<(u64, Precommit<Id, S>)> {
-        let of_round = |(number, round): (&u64, &Round<Id, S>)| {
-            let slots = round.seen.values().flatten();
-            let held = slots.filter(|slot| !slot.has_passed);
-            held.map(|slot| (*number, slot.vote.clone()))
-                .collect::<Vec<_>>()
+    pub(crate) fn held(&self) -> impl Iterator<Item = (u64, &Precommit<Id, S>)> {
+        self.rounds.iter().flat_map(|(number, round)| {
+            let held = round.precommits.iter().filter(|slot| !slot.has_passed);
+            held.map(|slot| (*number, &slot.vote))
+        })
+    }
+
+    /// A round, to choose from its precommits; `number` is given where the node itself may vote in it.
+    fn scene<'a, B: Blocks + ?Sized>(
+        &'a self,
+        round: &Round<Id, S>,
+        number: Option<u64>,
+        blocks: &'a B,
+    ) -> Scene<'a, Id, B> {
+        let has_voted = |me: &Id| round.precommits.iter().any(|slot| slot.vote.id == *me);
+        let me = self.me.as_ref().filter(|me| !has_voted(me));
+        let mut scene = Scene {
+            voters: &self.voters,
+            base: round.base,
+            prevotes: Votes::new(),
+            to_vote: me.filter(|_| number >= Some(self.round)).cloned(),
+            tree: Tree(blocks),
         };
-        self.rounds.iter().flat_map(of_round).collect()
+        for (voter, targets) in &round.prevotes {
+            for target in targets {
+                if scene.is_known(*target) {
+                    scene.prevotes.add(voter, *target);
+                }
+            }
+        }
+        scene
     }
 
     /// Those of a round that can pass now; they count as passed.
@@ -229,165 +350,65 @@ impl<Id: Clone + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         round: u64,
         blocks: &(impl Blocks + ?Sized),
     ) -> Vec<Precommit<Id, S>> {
-        let (whole, third) = (self.whole(), self.third());
-        let Some(votes) = self.rounds.get_mut(&round) else {
+        // In a later round the voter has not begun.
+        if round > self.round {
+            return Vec::new();
+        }
+        let Some(votes) = self.rounds.get(&round) else {
             return Vec::new();
         };
+        let scene = self.scene(votes, Some(round), blocks);
+        let (places, known) = known(&scene, &votes.precommits);
+        let prevotes = scene.prevotes.0.values().map(Vec::len).sum();
+        let of = Some((prevotes, known.len(), blocks.finalised().1));
+        if votes.chosen_of == of {
+            return Vec::new();
+        }
+        let chosen: Vec<usize> = scene
+            .choose(&known)
+            .into_iter()
+            .map(|at| places[at])
+            .collect();
         let mut released = Vec::new();
-        // What passes may let others pass: a block that somebody voted for no longer stands in their way.
-        loop {
-            let view = View::of(&votes.seen, &self.weights, blocks);
-            let next = votes.seen.iter().find_map(|(voter, slots)| {
-                let at = (0..slots.len()).find(|at| view.can_take(slots, *at, whole, third))?;
-                Some((voter.clone(), at))
-            });
-            let Some((voter, at)) = next else {
-                return released;
-            };
-            if let Some(slot) = votes
-                .seen
-                .get_mut(&voter)
-                .and_then(|slots| slots.get_mut(at))
-            {
-                slot.has_passed = true;
-                released.push(slot.vote.clone());
-            }
+        for slot in self.slots_at(round, &chosen) {
+            slot.has_passed = true;
+            released.push(slot.vote.clone());
         }
+        // What was chosen changes what can be chosen next.
+        if let Some(votes) = self.rounds.get_mut(&round) {
+            votes.chosen_of = of.filter(|_| released.is_empty());
+        }
+        released
+    }
+
+    fn slots_at(&mut self, round: u64, places: &[usize]) -> Vec<&mut Slot<Id, S>> {
+        let round = self.rounds.get_mut(&round).into_iter();
+        let slots = round.flat_map(|round| round.precommits.iter_mut().enumerate());
+        slots
+            .filter(|(at, _)| places.contains(at))
+            .map(|(_, slot)| slot)
+            .collect()
     }
 }
 
-/// The tree of blocks that a round's precommits stand on, above the last final one.
-struct View {
-    /// Blocks that were voted for and are final: they stand in nobody's way.
-    last: BTreeSet<H256>,
-    /// Of each block that was voted for: the blocks from above the last final one up to it. None for one that is not known, or
-    /// too far away.
-    paths: BTreeMap<H256, Vec<H256>>,
-    /// Weight on or above each block of these.
-    support: HashMap<H256, u64>,
-    /// Blocks for which a vote has passed.
-    exact: BTreeSet<H256>,
-    /// The highest block with more than a third, and its height.
-    proven: Option<(u32, H256)>,
-    /// Weight of those who have not voted.
-    out: u64,
-}
-
-impl View {
-    fn of<Id: Clone + Ord, S>(
-        seen: &BTreeMap<Id, Vec<Slot<Id, S>>>,
-        weights: &BTreeMap<Id, u64>,
-        blocks: &(impl Blocks + ?Sized),
-    ) -> Self {
-        let (_, finalised) = blocks.finalised();
-        let mut view = View {
-            last: BTreeSet::new(),
-            paths: BTreeMap::new(),
-            support: HashMap::new(),
-            exact: BTreeSet::new(),
-            proven: None,
-            out: 0,
-        };
-        for (voter, weight) in weights {
-            let slots = seen.get(voter).map(Vec::as_slice).unwrap_or_default();
-            if slots.is_empty() {
-                view.out += weight;
-            }
-            let mut stands_on = BTreeSet::new();
-            for slot in slots {
-                let target = slot.vote.precommit.target_hash;
-                if slot.has_passed {
-                    view.exact.insert(target);
-                }
-                if blocks.is_final(target) {
-                    view.last.insert(target);
-                } else if !view.paths.contains_key(&target)
-                    && let Some(path) = path(target, blocks)
-                {
-                    view.paths.insert(target, path);
-                }
-                stands_on.extend(view.paths.get(&target).into_iter().flatten().copied());
-            }
-            for block in stands_on {
-                *view.support.entry(block).or_default() += weight;
-            }
-        }
-        let third = weights.values().sum::<u64>().saturating_sub(1) / 3;
-        for path in view.paths.values() {
-            for (block, height) in path.iter().zip(finalised + 1..) {
-                if view.support.get(block) > Some(&third)
-                    && view.proven.is_none_or(|(known, _)| known < height)
-                {
-                    view.proven = Some((height, *block));
-                }
-            }
-        }
-        view
-    }
-
-    /// Whether a block is the highest proven one, or below it, or final.
-    fn is_below_proven(&self, block: H256) -> bool {
-        if self.last.contains(&block) {
-            return true;
-        }
-        let Some((_, proven)) = self.proven else {
-            return false;
-        };
-        // Any path that leads to the proven block will do.
-        let path = self.paths.values().find(|path| path.contains(&proven));
-        path.is_some_and(|path| {
-            let up_to = path.iter().position(|it| *it == proven).unwrap_or_default();
-            path.iter().take(up_to + 1).any(|it| *it == block)
-        })
-    }
-
-    /// Whether the voter can take the vote at this place among those of one voter.
-    fn can_take<Id, S>(&self, slots: &[Slot<Id, S>], at: usize, whole: u64, third: u64) -> bool {
-        let Some(slot) = slots.get(at).filter(|slot| !slot.has_passed) else {
-            return false;
-        };
-        let target = slot.vote.precommit.target_hash;
-        let taken = || slots.iter().filter(|other| other.has_passed);
-        if taken().next().is_some() {
-            // The voter puts both into the commit.
-            let fits = |vote: &Slot<Id, S>| self.is_below_proven(vote.vote.precommit.target_hash);
-            return taken().count() < TAKEN && taken().all(fits) && fits(slot);
-        }
-        if self.is_below_proven(target) {
-            return true;
-        }
-        let Some(path) = self.paths.get(&target) else {
-            return false;
-        };
-        let from = match self.proven {
-            None => 0,
-            Some((_, proven)) => match path.iter().position(|block| *block == proven) {
-                Some(at) => at,
-                // It lies beside.
-                None => return false,
-            },
-        };
-        let can_be_final = |block: &H256| {
-            self.support.get(block).copied().unwrap_or(0) + self.out >= whole - third
-        };
-        path[from..path.len() - 1]
-            .iter()
-            .all(|block| self.exact.contains(block) || !can_be_final(block))
+impl<Id: PartialEq, S> Slot<Id, S> {
+    fn is(&self, vote: &Precommit<Id, S>) -> bool {
+        self.vote.id == vote.id && self.vote.precommit == vote.precommit
     }
 }
 
-/// The blocks from above the last final one up to this; none for one that is not known, not on top of that, or too far.
-fn path(target: H256, blocks: &(impl Blocks + ?Sized)) -> Option<Vec<H256>> {
-    let (last, height) = blocks.finalised();
-    let (mut path, mut at) = (Vec::new(), target);
-    while at != last {
-        let (number, parent) = blocks.block(at)?;
-        if number <= height || path.len() == REACH {
-            return None;
-        }
-        path.push(at);
-        at = parent;
-    }
-    path.reverse();
-    (!path.is_empty()).then_some(path)
+/// What of these can be chosen, and where in them it is.
+fn known<Id: Clone + Debug + Ord, S, B: Blocks + ?Sized>(
+    scene: &Scene<'_, Id, B>,
+    slots: &[Slot<Id, S>],
+) -> (Vec<usize>, Vec<Known<Id>>) {
+    let known = slots.iter().enumerate().filter_map(|(at, slot)| {
+        let known = Known {
+            voter: slot.vote.id.clone(),
+            target: target_of(&slot.vote),
+            has_passed: slot.has_passed,
+        };
+        scene.is_known(known.target).then_some((at, known))
+    });
+    known.unzip()
 }

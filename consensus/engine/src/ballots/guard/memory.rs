@@ -1,11 +1,11 @@
 //! What the guard knows of votes, and what becomes of each message.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
-use finality_grandpa::{Equivocation, Message};
+use finality_grandpa::{Equivocation, Message, voter_set::VoterSet};
 use parity_scale_codec::Encode;
 use sc_network_types::PeerId;
 use sp_consensus_grandpa::{
@@ -17,14 +17,16 @@ use sp_core::H256;
 use super::{
     super::{
         Ballots, Precommit, Vote,
-        gossip::{CatchUp, Commit, Gossip, Neighbour},
+        gossip::{Gossip, Neighbour},
         precommit_of,
     },
     Surroundings,
+    peers::{Name, Peers, Stand},
 };
 
-type SignedPrecommit = Precommit<AuthorityId, AuthoritySignature>;
+pub(super) type SignedPrecommit = Precommit<AuthorityId, AuthoritySignature>;
 type SignedVote = Vote<AuthorityId, AuthoritySignature>;
+type Notification = (PeerId, Vec<u8>);
 
 /// The first bytes of messages that are looked at.
 const VOTE: u8 = 0;
@@ -32,89 +34,206 @@ const COMMIT: u8 = 1;
 const NEIGHBOUR: u8 = 2;
 const CATCH_UP: u8 = 4;
 
-/// Votes that are known to wait, with who sent them; more are not taken.
-const SENDERS: usize = 4_096;
+/// Blocks that are waited for are asked for once in so many looks: sync finds most by itself.
+pub(super) const LOOKS_UNTIL_ASKED: u32 = 8;
 
-/// Names a vote: round, voter, block.
-type Name = (u64, AuthorityId, H256);
+/// A commit that proves a block final, which the voter neither takes nor passes on.
+pub(super) struct Proof {
+    pub(super) set: u64,
+    pub(super) number: u32,
+    pub(super) message: Vec<u8>,
+    /// Peers that have it.
+    pub(super) with: BTreeSet<PeerId>,
+}
 
-/// What the guard's copies share.
+/// What the guard remembers.
 pub(super) struct Memory {
-    around: Arc<dyn Surroundings>,
-    /// The set that votes, once the voter has told where it stands.
-    set: Option<u64>,
-    /// Its members, with their weights.
-    members: BTreeMap<AuthorityId, u64>,
-    ballots: Ballots<AuthorityId, AuthoritySignature>,
-    /// Who sent what waits.
-    senders: BTreeMap<Name, PeerId>,
+    pub(super) around: Arc<dyn Surroundings>,
+    /// The set and the round in which the voter said to be.
+    stand: Option<(u64, u64)>,
+    /// The set that votes, and its votes. None before the voter told where it stands, and while it is in another set than the
+    /// chain.
+    pub(super) voting: Option<(u64, Ballots<AuthorityId, AuthoritySignature>)>,
+    pub(super) peers: Peers,
+    pub(super) looks: u32,
+    /// Commits and help for voters that lag, whose signatures were checked, for blocks that are not known.
+    pub(super) early: VecDeque<(PeerId, Gossip)>,
+    /// The last commit that the voter could not take.
+    pub(super) proof: Option<Proof>,
     /// What goes on to the voter.
-    ready: VecDeque<(PeerId, Vec<u8>)>,
+    pub(super) ready: VecDeque<Notification>,
+    /// What goes on to peers.
+    out: Vec<Notification>,
+}
+
+pub(super) fn name_of(round: u64, vote: &SignedPrecommit) -> Name {
+    (round, vote.id.clone(), vote.precommit.target_hash)
+}
+
+fn message_of(round: u64, set: u64, vote: &SignedPrecommit) -> Vec<u8> {
+    let vote = SignedVote {
+        message: Message::Precommit(vote.precommit.clone()),
+        signature: vote.signature.clone(),
+        id: vote.id.clone(),
+    };
+    Gossip::Vote { round, set, vote }.encode()
 }
 
 impl Memory {
     pub(super) fn new(around: Arc<dyn Surroundings>) -> Self {
         Self {
             around,
-            set: None,
-            members: BTreeMap::new(),
-            ballots: Ballots::new(BTreeMap::new()),
-            senders: BTreeMap::new(),
+            stand: None,
+            voting: None,
+            peers: Peers::default(),
+            looks: 1,
+            early: VecDeque::new(),
+            proof: None,
             ready: VecDeque::new(),
+            out: Vec::new(),
         }
     }
 
-    /// What goes on to the voter next; and whether something waits.
-    pub(super) fn next(&mut self) -> (Option<(PeerId, Vec<u8>)>, bool) {
-        (self.ready.pop_front(), !self.ballots.waiting().is_empty())
+    /// What goes on to the voter next.
+    pub(super) fn next(&mut self) -> Option<Notification> {
+        self.ready.pop_front()
     }
 
-    /// The voter tells its peers something.
-    pub(super) fn sent(&mut self, bytes: &[u8]) {
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// What goes on to peers.
+    pub(super) fn take_out(&mut self) -> Vec<Notification> {
+        std::mem::take(&mut self.out)
+    }
+
+    pub(super) fn opened(&mut self, peer: PeerId) {
+        self.peers.opened(peer);
+    }
+
+    pub(super) fn closed(&mut self, peer: &PeerId) {
+        self.peers.closed(peer);
+    }
+
+    /// The voter tells a peer something; whether it goes on to it.
+    pub(super) fn sent(&mut self, peer: &PeerId, bytes: &[u8]) -> bool {
         // Of these alone there is something to learn, and a commit takes long to read.
         if !matches!(bytes.first(), Some(&(VOTE | NEIGHBOUR))) {
-            return;
+            return true;
         }
         match Gossip::read(bytes) {
-            Some(Gossip::Neighbour(Neighbour::V1 { round, set, .. })) => self.enter(set, round),
-            // Its own, or one that went through here.
-            Some(Gossip::Vote { round, set, vote }) if Some(set) == self.set => {
-                if let Some(vote) = precommit_of(&vote) {
-                    self.ballots.passed(round, &vote);
-                }
+            Some(Gossip::Neighbour(Neighbour::V1 { round, set, .. })) => {
+                self.stands(set, round);
+                true
             }
-            _ => {}
+            // Its own, or one that went through here.
+            Some(Gossip::Vote { round, set, vote }) => {
+                let Some((_, ballots)) = self.voting.as_mut().filter(|(of, _)| *of == set) else {
+                    return true;
+                };
+                match (&vote.message, precommit_of(&vote)) {
+                    (Message::Prevote(prevote), _) => {
+                        let target = (prevote.target_hash, prevote.target_number);
+                        ballots.note_prevote(round, &vote.id, target);
+                    }
+                    (_, Some(vote)) => {
+                        ballots.passed(round, &vote);
+                        self.release(round);
+                        return self.peers.is_sent(peer, &name_of(round, &vote));
+                    }
+                    _ => {}
+                }
+                true
+            }
+            _ => true,
         }
     }
 
-    fn enter(&mut self, set: u64, round: u64) {
-        if self.set != Some(set) {
-            let (current, members) = self.around.authorities();
-            // Where the voter is a moment ahead or behind, it tells again with its next round.
-            self.set = (current == set).then_some(set);
-            self.members = members.into_iter().collect();
-            self.ballots = Ballots::new(self.members.clone());
-            self.senders.clear();
+    /// The voter is in this set and round.
+    fn stands(&mut self, set: u64, round: u64) {
+        if self.stand == Some((set, round)) {
+            return;
         }
-        self.ballots.enter(round);
+        self.stand = Some((set, round));
+        self.look_at_set();
+        if let Some((_, ballots)) = &mut self.voting {
+            ballots.enter(round, &*self.around);
+            self.peers.forget_before(round.saturating_sub(1));
+            self.release_all();
+        }
+    }
+
+    /// Begins with a set anew, if the voter is in another than before, and the chain is in it too.
+    fn look_at_set(&mut self) {
+        let Some((set, round)) = self.stand else {
+            return;
+        };
+        if self.voting.as_ref().is_some_and(|(of, _)| *of == set) {
+            return;
+        }
+        self.voting = None;
+        self.peers.forget();
+        self.early.clear();
+        self.proof = None;
+        let (current, members) = self.around.authorities();
+        if current == set
+            && let Some(voters) = VoterSet::new(members.iter().cloned())
+        {
+            let own = self.around.own(&members);
+            let mut ballots = Ballots::new(voters, own, round, &*self.around);
+            if let Some((_, last)) = (self.around.last_ended())
+                .filter(|(of, last)| *of == set && last.round + 1 == round)
+            {
+                ballots.restored(last.round, last.base, &last.votes);
+            }
+            self.voting = Some((set, ballots));
+        }
     }
 
     /// A peer says something.
     pub(super) fn came(&mut self, peer: PeerId, bytes: Vec<u8>) {
         let message = match bytes.first() {
-            Some(&(VOTE | COMMIT | CATCH_UP)) => Gossip::read(&bytes),
+            Some(&(VOTE | COMMIT | NEIGHBOUR | CATCH_UP)) => Gossip::read(&bytes),
             _ => None,
         };
+        let is_current = |set| self.voting.as_ref().is_some_and(|(of, _)| *of == set);
         let goes_on = match message {
-            Some(Gossip::Vote { round, set, vote }) => match precommit_of(&vote) {
-                Some(vote) => self.precommitted(peer, round, set, &vote),
-                None => true,
-            },
-            Some(Gossip::Commit { round, set, commit }) if Some(set) == self.set => {
-                return self.commit(peer, round, set, commit, bytes);
+            Some(Gossip::Neighbour(Neighbour::V1 {
+                round,
+                set,
+                finalised,
+            })) => {
+                let stand = Stand {
+                    set,
+                    round,
+                    finalised,
+                };
+                self.peers.stands(&peer, stand);
+                self.tell_of_what_waits();
+                self.tell_of_proof();
+                true
             }
-            Some(Gossip::CatchUp { set, catch_up }) if Some(set) == self.set => {
-                return self.catch_up(peer, set, catch_up, bytes);
+            Some(Gossip::Vote { round, set, vote }) => match (&vote.message, precommit_of(&vote)) {
+                (_, Some(vote)) => self.precommitted(peer, round, set, &vote),
+                (Message::Prevote(prevote), _) if is_current(set) => {
+                    let target = (prevote.target_hash, prevote.target_number);
+                    if self.is_signed(round, set, &vote.message, &vote.id, &vote.signature)
+                        && let Some((_, ballots)) = &mut self.voting
+                        && !ballots.prevoted(round, &vote.id, target, &*self.around)
+                    {
+                        return;
+                    }
+                    // The voter should have it before what may pass with it.
+                    self.ready.push_back((peer, bytes));
+                    return self.release(round);
+                }
+                _ => true,
+            },
+            Some(message @ (Gossip::Commit { set, .. } | Gossip::CatchUp { set, .. }))
+                if is_current(set) =>
+            {
+                return self.taken_up(peer, message, bytes);
             }
             _ => true,
         };
@@ -125,134 +244,125 @@ impl Memory {
 
     /// Something may have changed: what waits is looked at again.
     pub(super) fn look_again(&mut self) {
-        let Some(set) = self.set else { return };
-        for round in self.ballots.waiting() {
-            let released = self.ballots.released(round, &*self.around);
-            self.release(round, set, released);
+        self.looks = (self.looks + 1) % LOOKS_UNTIL_ASKED;
+        self.look_at_set();
+        for (peer, message) in std::mem::take(&mut self.early) {
+            self.take_or_keep(peer, message);
         }
-        let held = self.ballots.held();
-        let name = |(round, vote): &(u64, SignedPrecommit)| {
-            (*round, vote.id.clone(), vote.precommit.target_hash)
+        self.release_all();
+        let Some((_, ballots)) = self.voting.as_ref().filter(|_| self.looks == 0) else {
+            return;
         };
-        let names: BTreeSet<Name> = held.iter().map(name).collect();
-        self.senders.retain(|name, _| names.contains(name));
-        for (round, vote) in held {
+        for (round, vote) in ballots.held() {
             let (block, number) = (vote.precommit.target_hash, vote.precommit.target_number);
-            let sender = self.senders.get(&(round, vote.id, block));
+            let sender = self.peers.first(&name_of(round, vote));
             if let Some(peer) = sender.filter(|_| self.around.block(block).is_none()) {
-                self.around.want(*peer, block, number);
+                self.around.want(peer, block, number);
+            }
+        }
+    }
+
+    /// How many precommits wait.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let voting = self.voting.as_ref();
+        voting.map_or(0, |(_, ballots)| ballots.held().count())
+    }
+
+    /// Peers get what waits here, and what they lack of it.
+    fn tell_of_what_waits(&mut self) {
+        let Some((set, ballots)) = &self.voting else {
+            return;
+        };
+        for (round, vote) in ballots.held() {
+            for peer in self.peers.lack(*set, &name_of(round, vote)) {
+                self.out.push((peer, message_of(round, *set, vote)));
+            }
+        }
+    }
+
+    /// Peers for whom it is news get the last commit that the voter could not take.
+    pub(super) fn tell_of_proof(&mut self) {
+        let Some(proof) = &mut self.proof else {
+            return;
+        };
+        for peer in self.peers.behind(proof.set, proof.number) {
+            if proof.with.insert(*peer) {
+                self.out.push((*peer, proof.message.clone()));
             }
         }
     }
 
     /// Notes a precommit, and lets go what can; whether the message itself goes on as it is.
     fn precommitted(&mut self, peer: PeerId, round: u64, set: u64, vote: &SignedPrecommit) -> bool {
-        if Some(set) != self.set {
+        self.look_at_set();
+        let Some((_, ballots)) = self.voting.as_ref().filter(|(of, _)| *of == set) else {
             // The SDK drops a vote of another set, unless it has entered that one a moment ago: then it would be a vote that
             // nobody knows here.
             return false;
-        }
-        if !self.is_signed(round, set, vote) {
+        };
+        let message = Message::Precommit(vote.precommit.clone());
+        if !self.is_signed(round, set, &message, &vote.id, &vote.signature) {
             // The SDK blames whoever sends this.
             return true;
         }
-        if self.ballots.has_passed(round, vote) {
-            return true;
+        if !ballots.is_near(round) || ballots.has_passed(round, vote) {
+            return ballots.is_near(round);
         }
-        if self.senders.len() < SENDERS {
-            let name = (round, vote.id.clone(), vote.precommit.target_hash);
-            self.senders.insert(name, peer);
+        if self.peers.brings(peer, &name_of(round, vote)) {
             self.note(round, set, vote);
+            self.release(round);
+            self.tell_of_what_waits();
         }
         false
     }
 
-    fn note(&mut self, round: u64, set: u64, vote: &SignedPrecommit) {
-        let came = self.ballots.came(round, vote, &*self.around);
-        if let Some(first) = came.second_to {
+    pub(super) fn note(&mut self, round: u64, set: u64, vote: &SignedPrecommit) {
+        let Some((_, ballots)) = &mut self.voting else {
+            return;
+        };
+        if let Some(first) = ballots.came(round, vote) {
             self.tell(set, round, first, vote.clone());
         }
-        self.release(round, set, came.pass);
+    }
+
+    fn release_all(&mut self) {
+        let waiting = self.voting.as_ref().map(|(_, ballots)| ballots.waiting());
+        for round in waiting.into_iter().flatten() {
+            self.release(round);
+        }
+    }
+
+    pub(super) fn release(&mut self, round: u64) {
+        let Some((set, ballots)) = &mut self.voting else {
+            return;
+        };
+        let (set, votes) = (*set, ballots.released(round, &*self.around));
+        self.pass(round, set, votes);
     }
 
     /// Lets votes go on to the voter.
-    fn release(&mut self, round: u64, set: u64, votes: Vec<SignedPrecommit>) {
+    pub(super) fn pass(&mut self, round: u64, set: u64, votes: Vec<SignedPrecommit>) {
         for vote in votes {
-            let name = (round, vote.id.clone(), vote.precommit.target_hash);
-            // One that came within a commit goes on within it.
-            let Some(peer) = self.senders.remove(&name) else {
-                continue;
-            };
-            let vote = SignedVote {
-                message: Message::Precommit(vote.precommit),
-                signature: vote.signature,
-                id: vote.id,
-            };
-            let message = Gossip::Vote { round, set, vote };
-            self.ready.push_back((peer, message.encode()));
+            // Where more came within commits than one peer may bring, nobody in particular is thanked for it, or blamed.
+            let sender = self.peers.first(&name_of(round, &vote));
+            let peer = sender.unwrap_or_else(PeerId::random);
+            self.ready.push_back((peer, message_of(round, set, &vote)));
         }
-    }
-
-    /// A commit goes on with the votes that the voter can take, if they are enough: it takes them all up.
-    fn commit(&mut self, peer: PeerId, round: u64, set: u64, commit: Commit, bytes: Vec<u8>) {
-        let finality_grandpa::Commit {
-            target_hash,
-            target_number,
-            mut precommits,
-        } = commit.into();
-        let count = precommits.len();
-        if !self.strip(round, set, &mut precommits) || precommits.len() == count {
-            return self.ready.push_back((peer, bytes));
-        }
-        if !self.is_enough(&precommits) {
-            return;
-        }
-        let commit = finality_grandpa::Commit {
-            target_hash,
-            target_number,
-            precommits,
-        }
-        .into();
-        let less = Gossip::Commit { round, set, commit };
-        self.ready.push_back((peer, less.encode()));
-    }
-
-    /// The same of what helps a voter that lags.
-    fn catch_up(&mut self, peer: PeerId, set: u64, mut catch_up: CatchUp, bytes: Vec<u8>) {
-        let (round, count) = (catch_up.round_number, catch_up.precommits.len());
-        let is_right = self.strip(round, set, &mut catch_up.precommits);
-        if !is_right || catch_up.precommits.len() == count {
-            return self.ready.push_back((peer, bytes));
-        }
-        if self.is_enough(&catch_up.precommits) {
-            let less = Gossip::CatchUp { set, catch_up };
-            self.ready.push_back((peer, less.encode()));
-        }
-    }
-
-    /// Takes out what the voter cannot take; whether all of them were signed. If not, the SDK blames whoever sent them.
-    fn strip(&mut self, round: u64, set: u64, precommits: &mut Vec<SignedPrecommit>) -> bool {
-        if !self.ballots.is_near(round) {
-            return true;
-        }
-        if !precommits
-            .iter()
-            .all(|vote| self.is_signed(round, set, vote))
-        {
-            return false;
-        }
-        for vote in precommits.iter() {
-            self.note(round, set, vote);
-        }
-        precommits.retain(|vote| self.ballots.has_passed(round, vote));
-        true
     }
 
     /// Whether a member of the set signed this.
-    fn is_signed(&self, round: u64, set: u64, vote: &SignedPrecommit) -> bool {
-        let message = Message::Precommit(vote.precommit.clone());
-        self.members.contains_key(&vote.id)
-            && check_message_signature(&message, &vote.id, &vote.signature, round, set).is_valid()
+    pub(super) fn is_signed(
+        &self,
+        round: u64,
+        set: u64,
+        message: &Message<H256, u32>,
+        id: &AuthorityId,
+        signature: &AuthoritySignature,
+    ) -> bool {
+        let is_member = |(_, ballots): &(u64, Ballots<_, _>)| ballots.voters().contains(id);
+        self.voting.as_ref().is_some_and(is_member)
+            && check_message_signature(message, id, signature, round, set).is_valid()
     }
 
     /// Reports a double vote.
@@ -266,14 +376,5 @@ impl Memory {
             second: (second.precommit, second.signature),
         });
         self.around.report(EquivocationProof::new(set, offence));
-    }
-
-    /// Whether these have more than two thirds of the weight, by the rule of `finality_grandpa::VoterSet`.
-    fn is_enough(&self, votes: &[SignedPrecommit]) -> bool {
-        let voters: BTreeSet<_> = votes.iter().map(|vote| &vote.id).collect();
-        let weight = |id: &AuthorityId| u128::from(self.members.get(id).copied().unwrap_or(0));
-        let whole: u128 = self.members.keys().map(weight).sum();
-        let there: u128 = voters.into_iter().map(weight).sum();
-        there >= whole - whole.saturating_sub(1) / 3
     }
 }

@@ -18,9 +18,15 @@ use super::{
 const SET: u64 = 3;
 const ROUND: u64 = 7;
 
-/// A network that says what the test wants.
+type Sent = Arc<Mutex<Vec<(PeerId, Vec<u8>)>>>;
+
+/// A network that says what the test wants, and writes down what it is told.
 #[derive(Debug)]
-struct Script(mpsc::UnboundedReceiver<NotificationEvent>, ProtocolName);
+struct Script(
+    mpsc::UnboundedReceiver<NotificationEvent>,
+    ProtocolName,
+    Sent,
+);
 
 #[async_trait::async_trait]
 impl NotificationService for Script {
@@ -32,7 +38,9 @@ impl NotificationService for Script {
         Err(())
     }
 
-    fn send_sync_notification(&mut self, _: &PeerId, _: Vec<u8>) {}
+    fn send_sync_notification(&mut self, peer: &PeerId, notification: Vec<u8>) {
+        self.2.lock().push((*peer, notification));
+    }
 
     async fn send_async_notification(
         &mut self,
@@ -67,18 +75,19 @@ impl NotificationService for Script {
     }
 }
 
-/// Blocks 1 to 3 of branch 0, and of branch 1, which part above block 0, the last final one.
+/// Blocks 2 and 3 of branch 0, and of branch 1, which part above block 1; block 0 is the last final one.
 #[derive(Default)]
 struct World {
     reports: Mutex<usize>,
     wanted: Mutex<Vec<(H256, u32)>>,
+    imported: Mutex<Vec<(H256, u32)>>,
+    unknown: Mutex<Vec<H256>>,
+    ended: Mutex<Option<(u64, EndedRound)>>,
 }
 
 fn block(branch: u8, number: u32) -> H256 {
-    match number {
-        0 => H256::zero(),
-        _ => H256::from_low_u64_be(u64::from(branch) << 32 | u64::from(number)),
-    }
+    let branch = if number < 2 { 0 } else { branch };
+    H256::from_low_u64_be(u64::from(branch) << 32 | u64::from(number))
 }
 
 impl Blocks for World {
@@ -88,9 +97,11 @@ impl Blocks for World {
 
     fn block(&self, hash: H256) -> Option<(u32, H256)> {
         let known = |branch: u8, number: u32| {
-            (block(branch, number) == hash).then(|| (number, block(branch, number - 1)))
+            let parent = block(branch, number.saturating_sub(1));
+            (block(branch, number) == hash).then_some((number, parent))
         };
-        (1..=3).find_map(|number| known(0, number).or(known(1, number)))
+        let known = (0..=3).find_map(|number| known(0, number).or(known(1, number)));
+        known.filter(|_| !self.unknown.lock().contains(&hash))
     }
 
     fn is_final(&self, hash: H256) -> bool {
@@ -102,6 +113,19 @@ impl Surroundings for World {
     fn authorities(&self) -> (u64, AuthorityList) {
         let all = [Alice, Bob, Charlie, Dave];
         (SET, all.map(|key| (key.public().into(), 1)).to_vec())
+    }
+
+    fn own(&self, _: &AuthorityList) -> Option<AuthorityId> {
+        None
+    }
+
+    fn last_ended(&self) -> Option<(u64, EndedRound)> {
+        self.ended.lock().clone()
+    }
+
+    fn import(&self, _: PeerId, _: u64, commit: FinalCommit) {
+        let target = (commit.target_hash, commit.target_number);
+        self.imported.lock().push(target);
     }
 
     fn report(&self, _: EquivocationProof<H256, u32>) {
@@ -142,9 +166,36 @@ fn precommit(key: Ed25519Keyring, branch: u8, number: u32) -> Vec<u8> {
     message(signed(key, ROUND, (block(branch, number), number)))
 }
 
+fn prevote(key: Ed25519Keyring, branch: u8, number: u32) -> Vec<u8> {
+    let message = Message::Prevote(finality_grandpa::Prevote {
+        target_hash: block(branch, number),
+        target_number: number,
+    });
+    let signature = key.sign(&localized_payload(ROUND, SET, &message)).into();
+    let id = key.public().into();
+    let vote = Vote {
+        message,
+        signature,
+        id,
+    };
+    let (round, set) = (ROUND, SET);
+    Gossip::Vote { round, set, vote }.encode()
+}
+
+fn here(round: u64, set: u64) -> Vec<u8> {
+    let finalised = 0;
+    Gossip::Neighbour(Neighbour::V1 {
+        round,
+        set,
+        finalised,
+    })
+    .encode()
+}
+
 struct Scene {
     world: Arc<World>,
     network: mpsc::UnboundedSender<NotificationEvent>,
+    sent: Sent,
     guard: Guard,
 }
 
@@ -152,158 +203,299 @@ impl Scene {
     /// The voter is in the round.
     fn new() -> Self {
         let (network, events) = mpsc::unbounded();
-        let world = Arc::new(World::default());
-        let inner = Box::new(Script(events, "/grandpa/1".into()));
-        let mut guard = Guard::new(inner, world.clone());
-        let here = Gossip::Neighbour(Neighbour::V1 {
-            round: ROUND,
-            set: SET,
-            finalised: 0,
-        });
-        guard.send_sync_notification(&PeerId::random(), here.encode());
-        Self {
+        let (world, sent) = (Arc::new(World::default()), Sent::default());
+        let inner = Box::new(Script(events, "/grandpa/1".into(), sent.clone()));
+        let mut scene = Self {
+            guard: Guard::new(inner, world.clone()),
             world,
             network,
-            guard,
+            sent,
+        };
+        scene.stands(ROUND, SET);
+        scene
+    }
+
+    /// And all have prevoted for block 2 of branch 0.
+    fn prevoted() -> Self {
+        let mut scene = Self::new();
+        for key in [Alice, Bob, Charlie, Dave] {
+            let prevote = prevote(key, 0, 2);
+            assert_eq!(scene.says(prevote.clone()), [prevote], "as it came");
         }
+        scene
+    }
+
+    /// The voter tells where it is.
+    fn stands(&mut self, round: u64, set: u64) {
+        let to = PeerId::random();
+        self.guard.send_sync_notification(&to, here(round, set));
     }
 
     /// A peer says this; what the voter hears of it and of what waited.
     fn says(&mut self, notification: Vec<u8>) -> Vec<Vec<u8>> {
-        let peer = PeerId::random();
+        self.hears(PeerId::random(), notification)
+    }
+
+    fn hears(&mut self, peer: PeerId, notification: Vec<u8>) -> Vec<Vec<u8>> {
         let event = NotificationEvent::NotificationReceived { peer, notification };
         self.network.unbounded_send(event).expect("it listens");
+        self.rest()
+    }
+
+    fn rest(&mut self) -> Vec<Vec<u8>> {
         let mut heard = Vec::new();
         while let Some(Some(event)) = self.guard.next_event().now_or_never() {
-            match event {
-                NotificationEvent::NotificationReceived { notification, .. } => {
-                    heard.push(notification);
-                }
-                event => panic!("{event:?}"),
+            if let NotificationEvent::NotificationReceived { notification, .. } = event {
+                heard.push(notification);
             }
         }
+        heard.sort();
         heard
     }
 
-    fn commit(&self, precommits: Vec<Signed>) -> Vec<u8> {
-        let commit = finality_grandpa::Commit {
-            target_hash: block(0, 2),
-            target_number: 2,
-            precommits,
+    fn opens(&mut self, peer: PeerId) {
+        let event = NotificationEvent::NotificationStreamOpened {
+            peer,
+            direction: sc_network::service::traits::Direction::Inbound,
+            handshake: Vec::new(),
+            negotiated_fallback: None,
         };
-        let (round, set) = (ROUND, SET);
-        Gossip::Commit {
-            round,
-            set,
-            commit: commit.into(),
+        self.network.unbounded_send(event).expect("it listens");
+        self.rest();
+    }
+
+    /// Time passes.
+    fn looks_again(&mut self) -> Vec<Vec<u8>> {
+        for _ in 0..super::memory::LOOKS_UNTIL_ASKED {
+            self.guard.memory.lock().look_again();
         }
-        .encode()
+        self.rest()
     }
 }
 
+fn on(key: Ed25519Keyring, branch: u8, number: u32) -> Signed {
+    signed(key, ROUND, (block(branch, number), number))
+}
+
+fn commit(target: u32, precommits: Vec<Signed>) -> Vec<u8> {
+    let commit = finality_grandpa::Commit {
+        target_hash: block(0, target),
+        target_number: target,
+        precommits,
+    };
+    let (round, set) = (ROUND, SET);
+    Gossip::Commit {
+        round,
+        set,
+        commit: commit.into(),
+    }
+    .encode()
+}
+
+fn sorted<const N: usize>(mut all: [Vec<u8>; N]) -> [Vec<u8>; N] {
+    all.sort();
+    all
+}
+
 #[test]
-fn precommits_pass_once_more_than_a_third_agree_and_those_beside_never_do() {
-    let mut scene = Scene::new();
-    let [beside, first, second, third] = [
-        precommit(Dave, 1, 3),
+fn precommits_wait_until_the_round_can_end_well() {
+    let mut scene = Scene::prevoted();
+    let [beside, alice, bob, charlie] = [
+        precommit(Dave, 1, 2),
         precommit(Alice, 0, 2),
-        precommit(Bob, 0, 3),
+        precommit(Bob, 0, 2),
         precommit(Charlie, 0, 2),
     ];
     assert!(scene.says(beside.clone()).is_empty());
-    assert!(scene.says(first.clone()).is_empty());
-    let mut heard = scene.says(second.clone());
-    // The second stands on the first one's block, which has two of four now.
-    heard.sort();
-    let mut both = vec![first, second];
-    both.sort();
-    assert_eq!(heard, both);
-    assert_eq!(scene.says(third.clone()), std::slice::from_ref(&third));
-    assert_eq!(scene.says(third.clone()), [third], "again, as it came");
-    assert!(scene.says(beside).is_empty());
+    assert!(scene.says(alice.clone()).is_empty());
+    // With these block 1 would be final, for which nobody voted: the SDK could not justify that.
+    assert!(scene.says(bob.clone()).is_empty());
+    // Block 2 is, and the vote beside it in no commit.
+    let all = sorted([beside, alice, bob, charlie.clone()]);
+    assert_eq!(scene.says(charlie.clone()), all);
+    assert!(
+        scene.says(charlie.clone()) == [charlie],
+        "again, as it came"
+    );
     assert_eq!(*scene.world.reports.lock(), 0);
 }
 
 #[test]
-fn a_vote_on_another_branch_is_reported_once_and_does_not_pass() {
+fn without_prevotes_no_round_ends() {
     let mut scene = Scene::new();
-    for vote in [
+    for key in [Alice, Bob, Charlie, Dave] {
+        assert!(scene.says(precommit(key, 0, 2)).is_empty());
+    }
+    scene.says(prevote(Alice, 0, 2));
+    scene.says(prevote(Bob, 0, 2));
+    // The last prevote, and the four.
+    assert_eq!(scene.says(prevote(Charlie, 0, 2)).len(), 5);
+}
+
+#[test]
+fn of_two_votes_the_one_passes_with_which_the_round_ends_and_it_is_reported_once() {
+    let mut scene = Scene::prevoted();
+    scene.says(precommit(Dave, 1, 2));
+    scene.says(precommit(Alice, 0, 2));
+    scene.says(precommit(Bob, 0, 2));
+    assert_eq!(*scene.world.reports.lock(), 0);
+    let all = sorted([
         precommit(Alice, 0, 2),
         precommit(Bob, 0, 2),
         precommit(Dave, 0, 2),
-    ] {
-        scene.says(vote);
-    }
+    ]);
+    assert_eq!(scene.says(precommit(Dave, 0, 2)), all);
     for _ in 0..2 {
         assert!(scene.says(precommit(Dave, 1, 2)).is_empty());
         assert_eq!(*scene.world.reports.lock(), 1);
     }
-    // On the same branch, below what is proved, the voter can take it.
-    assert_eq!(scene.says(precommit(Bob, 0, 1)).len(), 1);
-    assert_eq!(*scene.world.reports.lock(), 2);
+    let late = precommit(Charlie, 0, 2);
+    assert_eq!(scene.says(late.clone()), [late]);
 }
 
 #[test]
 fn a_made_up_vote_stands_in_nobodys_way() {
-    let mut scene = Scene::new();
-    let mut forged = signed(Alice, ROUND, (block(1, 2), 2));
-    forged.signature = signed(Bob, ROUND, (block(1, 2), 2)).signature;
+    let mut scene = Scene::prevoted();
+    let mut forged = on(Alice, 1, 2);
+    forged.signature = on(Bob, 1, 2).signature;
     let forged = message(forged);
     assert_eq!(
         scene.says(forged.clone()),
         [forged],
         "the SDK blames its sender"
     );
-    scene.says(precommit(Alice, 0, 2));
-    assert_eq!(scene.says(precommit(Bob, 0, 2)).len(), 2);
+    for key in [Alice, Bob] {
+        scene.says(precommit(key, 0, 2));
+    }
+    assert_eq!(scene.says(precommit(Charlie, 0, 2)).len(), 3);
     assert_eq!(*scene.world.reports.lock(), 0);
 }
 
 #[test]
 fn a_commit_goes_on_without_what_lies_beside_if_enough_is_left() {
-    let on = |key, branch, number| signed(key, ROUND, (block(branch, number), number));
     let mut scene = Scene::new();
     let good = vec![on(Alice, 0, 2), on(Bob, 0, 3), on(Charlie, 0, 2)];
-    let with = scene.commit([good.clone(), vec![on(Dave, 1, 2)]].concat());
-    assert_eq!(scene.says(with), [scene.commit(good.clone())]);
-    let as_it_is = scene.commit(good.clone());
+    let with = commit(2, [good.clone(), vec![on(Dave, 1, 2)]].concat());
+    assert_eq!(scene.says(with), [commit(2, good.clone())]);
+    let as_it_is = commit(2, good.clone());
     assert_eq!(scene.says(as_it_is.clone()), [as_it_is]);
-    let too_few = scene.commit([good[..2].to_vec(), vec![on(Dave, 1, 2)]].concat());
+    let too_few = commit(1, [good[..2].to_vec(), vec![on(Dave, 1, 2)]].concat());
     assert!(scene.says(too_few).is_empty());
 }
 
 #[test]
-fn a_vote_of_its_own_counts_and_blocks_that_are_not_known_are_asked_for() {
+fn a_commit_that_the_voter_cannot_take_is_a_proof_of_finality() {
+    let mut scene = Scene::prevoted();
+    for vote in [
+        on(Alice, 0, 2),
+        on(Bob, 0, 2),
+        on(Dave, 1, 2),
+        on(Charlie, 0, 2),
+    ] {
+        scene.says(message(vote));
+    }
+    scene.stands(ROUND + 1, SET);
+    let behind = PeerId::random();
+    scene.opens(behind);
+    scene.hears(behind, here(ROUND, SET));
+    scene.sent.lock().clear();
+    let other = commit(2, vec![on(Alice, 0, 2), on(Bob, 0, 2), on(Dave, 0, 3)]);
+    assert!(scene.says(other.clone()).is_empty());
+    assert_eq!(*scene.sent.lock(), [(behind, other)]);
+    assert_eq!(*scene.world.imported.lock(), [(block(0, 2), 2)]);
+    assert_eq!(*scene.world.reports.lock(), 1);
+}
+
+#[test]
+fn a_commit_with_more_votes_than_there_can_be_is_dropped() {
     let mut scene = Scene::new();
+    let long = commit(2, vec![on(Alice, 0, 2); 9]);
+    assert!(scene.says(long).is_empty());
+    assert_eq!(scene.guard.memory.lock().held(), 0);
+}
+
+#[test]
+fn a_commit_waits_for_its_blocks() {
+    let mut scene = Scene::new();
+    let unknown = block(0, 3);
+    scene.world.unknown.lock().push(unknown);
+    let early = commit(2, vec![on(Alice, 0, 2), on(Bob, 0, 3), on(Charlie, 0, 2)]);
+    assert!(scene.says(early.clone()).is_empty());
+    assert!(scene.looks_again().is_empty());
+    assert_eq!(scene.world.wanted.lock().first(), Some(&(unknown, 3)));
+    scene.world.unknown.lock().clear();
+    assert_eq!(scene.looks_again(), [early]);
+}
+
+#[test]
+fn a_vote_of_its_own_counts() {
+    let mut scene = Scene::prevoted();
+    scene.says(precommit(Bob, 0, 2));
+    scene.says(precommit(Charlie, 0, 2));
     let own = precommit(Alice, 0, 2);
     scene.guard.send_sync_notification(&PeerId::random(), own);
-    assert_eq!(scene.says(precommit(Bob, 0, 2)).len(), 1);
+    let both = sorted([precommit(Bob, 0, 2), precommit(Charlie, 0, 2)]);
+    assert_eq!(scene.rest(), both);
+}
+
+#[test]
+fn a_block_that_is_voted_for_and_not_known_is_asked_for() {
+    let mut scene = Scene::prevoted();
     let unknown = (H256::repeat_byte(7), 3);
-    assert!(
-        scene
-            .says(message(signed(Charlie, ROUND, unknown)))
-            .is_empty()
-    );
-    scene.guard.memory.lock().look_again();
+    let vote = message(signed(Charlie, ROUND, unknown));
+    assert!(scene.says(vote).is_empty());
+    assert!(scene.looks_again().is_empty());
     assert_eq!(*scene.world.wanted.lock(), [unknown]);
 }
 
 #[test]
-fn what_has_no_precommits_goes_through_as_it_is() {
+fn what_waits_goes_on_to_peers_of_the_same_round_once() {
+    let mut scene = Scene::prevoted();
+    let [one, other, late] = [0; 3].map(|_| PeerId::random());
+    for (peer, round) in [(one, ROUND), (other, ROUND - 2)] {
+        scene.opens(peer);
+        scene.hears(peer, here(round, SET));
+    }
+    let vote = precommit(Alice, 0, 2);
+    scene.sent.lock().clear();
+    assert!(scene.hears(PeerId::random(), vote.clone()).is_empty());
+    assert_eq!(*scene.sent.lock(), [(one, vote.clone())]);
+    scene.opens(late);
+    scene.hears(late, here(ROUND, SET));
+    assert_eq!(scene.sent.lock().last(), Some(&(late, vote.clone())));
+    assert_eq!(scene.sent.lock().len(), 2);
+    // When the voter has it, and tells all, those get it that did not have it.
+    for peer in [one, other, late] {
+        scene.guard.send_sync_notification(&peer, vote.clone());
+    }
+    assert_eq!(scene.sent.lock().last(), Some(&(other, vote)));
+    assert_eq!(scene.sent.lock().len(), 3);
+}
+
+#[test]
+fn one_peer_brings_two_votes_of_a_voter_at_most() {
+    let mut scene = Scene::prevoted();
+    let peer = PeerId::random();
+    for number in 0..3 {
+        let vote = on(Dave, 1, number + 1);
+        assert!(scene.hears(peer, message(vote)).is_empty());
+    }
+    let held = |scene: &Scene| scene.guard.memory.lock().held();
+    assert_eq!(held(&scene), 2);
+    assert!(scene.says(precommit(Dave, 1, 3)).is_empty());
+    assert_eq!(held(&scene), 3);
+}
+
+#[test]
+fn what_has_no_votes_goes_through_as_it_is() {
     let mut scene = Scene::new();
-    let prevote = Message::Prevote(finality_grandpa::Prevote {
-        target_hash: block(1, 3),
-        target_number: 3,
-    });
-    let signature = Dave.sign(&localized_payload(ROUND, SET, &prevote)).into();
-    let vote = Vote {
-        message: prevote,
-        signature,
-        id: Dave.public().into(),
-    };
-    let (round, set) = (ROUND, SET);
-    let prevote = Gossip::Vote { round, set, vote }.encode();
-    for bytes in [prevote, vec![3, 1, 2], vec![0], Vec::new(), vec![255; 40]] {
+    for bytes in [
+        vec![3, 1, 2],
+        vec![0],
+        Vec::new(),
+        vec![255; 40],
+        vec![1; 9],
+    ] {
         assert_eq!(scene.says(bytes.clone()), [bytes]);
     }
 }
@@ -311,15 +503,41 @@ fn what_has_no_precommits_goes_through_as_it_is() {
 #[test]
 fn another_set_begins_anew() {
     let mut scene = Scene::new();
-    let (round, set) = (1, SET + 1);
-    let here = Gossip::Neighbour(Neighbour::V1 {
-        round,
-        set,
-        finalised: 0,
-    });
-    scene
-        .guard
-        .send_sync_notification(&PeerId::random(), here.encode());
+    scene.stands(1, SET + 1);
     // The world still has the old one: until it is known who is of the new one, nobody is.
     assert!(scene.says(precommit(Alice, 0, 2)).is_empty());
+    assert_eq!(scene.guard.memory.lock().held(), 0);
+}
+
+#[test]
+fn votes_of_the_round_that_is_on_disk_are_known() {
+    let (network, events) = mpsc::unbounded();
+    let world = Arc::new(World::default());
+    let vote = |precommit: Signed| Vote {
+        message: Message::Precommit(precommit.precommit),
+        signature: precommit.signature,
+        id: precommit.id,
+    };
+    *world.ended.lock() = Some((
+        SET,
+        EndedRound {
+            round: ROUND,
+            state: finality_grandpa::round::State::genesis((block(0, 0), 0)),
+            base: (block(0, 0), 0),
+            votes: [(Alice, 0), (Bob, 0), (Dave, 1)]
+                .map(|(key, branch)| vote(on(key, branch, 2)))
+                .into(),
+        },
+    ));
+    let sent = Sent::default();
+    let inner = Box::new(Script(events, "/grandpa/1".into(), sent.clone()));
+    let mut scene = Scene {
+        guard: Guard::new(inner, world.clone()),
+        world,
+        network,
+        sent,
+    };
+    scene.stands(ROUND + 1, SET);
+    assert!(scene.says(precommit(Dave, 0, 2)).is_empty());
+    assert_eq!(*scene.world.reports.lock(), 1, "it has voted otherwise");
 }

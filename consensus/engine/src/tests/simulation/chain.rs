@@ -6,9 +6,12 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use sc_client_api::{BlockImportNotification, FinalityNotification, FinalizeSummary, StaleBlock};
+use sc_client_api::{
+    BlockImportNotification, FinalityNotification, FinalizeSummary, StaleBlock,
+    utils::is_descendent_of,
+};
 use sc_utils::mpsc::{TracingUnboundedSender, tracing_unbounded};
-use sp_blockchain::{CachedHeaderMetadata, Error, Result, tree_route};
+use sp_blockchain::{CachedHeaderMetadata, Error, HeaderBackend, Result, tree_route};
 use sp_consensus::BlockOrigin;
 use sp_core::H256;
 
@@ -16,6 +19,7 @@ use super::{
     super::miner::{Block, Header},
     blocks::genesis,
 };
+use crate::ballots::Blocks;
 
 /// What happened to a chain, in order, for the checker.
 #[derive(Clone, Copy, Debug)]
@@ -295,5 +299,25 @@ impl State {
                 None => self.records.remove(&key),
             };
         }
+    }
+}
+
+impl Blocks for SimChain {
+    fn finalised(&self) -> (H256, u32) {
+        SimChain::finalised(self)
+    }
+
+    fn block(&self, hash: H256) -> Option<(u32, H256)> {
+        let header = self.header(hash).ok().flatten()?;
+        Some((header.number, header.parent_hash))
+    }
+
+    fn is_final(&self, hash: H256) -> bool {
+        let (last, height) = SimChain::finalised(self);
+        let Some(number) = self.number_of(hash).filter(|number| *number <= height) else {
+            return false;
+        };
+        hash == last
+            || (number < height && is_descendent_of(self, None)(&hash, &last).unwrap_or(false))
     }
 }

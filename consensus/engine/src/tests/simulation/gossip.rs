@@ -8,56 +8,28 @@ use std::{
 
 use finality_grandpa::{
     Message as Ballot, SignedMessage,
-    voter::{Callback, CommunicationIn, CommunicationOut},
+    voter::{CommunicationIn, CommunicationOut, VoterState},
 };
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use parking_lot::Mutex;
-use sc_client_api::utils::is_descendent_of;
 use sp_blockchain::HeaderBackend;
 use sp_core::H256;
 
 use super::{
     chain::SimChain,
     context::Context,
+    globals::Global,
     messages::Message,
     plan::Mutant,
-    record::{CatchUp, Commit, Id, Record, Vote, VoterError},
+    record::{CatchUp, Commit, Completed, Id, Record, Vote, VoterError},
 };
-use crate::ballots::{Ballots, Blocks, Precommit, precommit_of};
+use crate::ballots::{Ballots, Precommit, precommit_of};
 
+type State = Box<dyn VoterState<Id> + Send + Sync>;
 type In = Result<CommunicationIn<H256, u32, Id, Id>, VoterError>;
 
 /// Rounds below the present one of which votes are kept for peers.
 const KEPT_ROUNDS: u64 = 2;
-
-enum Global {
-    Commit(u64, Commit),
-    CatchUp(CatchUp),
-}
-
-impl Global {
-    /// Blocks that must be known first.
-    fn targets(&self) -> Vec<(H256, u32)> {
-        match self {
-            Self::Commit(_, commit) => {
-                let voted = commit.precommits.iter().map(|signed| &signed.precommit);
-                let mut targets: Vec<_> = voted
-                    .map(|vote| (vote.target_hash, vote.target_number))
-                    .collect();
-                targets.push((commit.target_hash, commit.target_number));
-                targets
-            }
-            Self::CatchUp(catch_up) => {
-                let first = catch_up.prevotes.iter().map(|signed| &signed.prevote);
-                let second = catch_up.precommits.iter().map(|signed| &signed.precommit);
-                let first = first.map(|vote| (vote.target_hash, vote.target_number));
-                let second = second.map(|vote| (vote.target_hash, vote.target_number));
-                let base = (catch_up.base_hash, catch_up.base_number);
-                first.chain(second).chain([base]).collect()
-            }
-        }
-    }
-}
 
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Known {
@@ -70,38 +42,47 @@ enum Known {
 /// A node's side of the gossip; lost when it crashes.
 pub(super) struct Gossip {
     me: usize,
-    context: Arc<Context>,
-    chain: Arc<SimChain>,
+    pub(super) context: Arc<Context>,
+    pub(super) chain: Arc<SimChain>,
+    pub(super) record: Arc<Mutex<Record>>,
     mind: Mutex<Mind>,
 }
 
-struct Mind {
+pub(super) struct Mind {
     round: u64,
-    ballots: Ballots<Id, Id>,
+    pub(super) ballots: Ballots<Id, Id>,
     heard: BTreeMap<u64, Vec<Vote>>,
     streams: BTreeMap<u64, Vec<UnboundedSender<Result<Vote, VoterError>>>>,
     waiting: Vec<(u64, Vote)>,
-    global: Option<UnboundedSender<In>>,
+    pub(super) global: Option<UnboundedSender<In>>,
+    voter: Option<State>,
     held: Vec<Global>,
-    commit: Option<(u64, Commit)>,
+    pub(super) commit: Option<(u64, Commit)>,
     /// The round that a peer was in when it was last heard of.
     peers: HashMap<usize, u64>,
 }
 
 impl Gossip {
-    pub(super) fn new(me: usize, context: Arc<Context>, chain: Arc<SimChain>) -> Arc<Self> {
-        let weights = context.plan.voters().collect();
+    pub(super) fn new(
+        me: usize,
+        context: Arc<Context>,
+        chain: Arc<SimChain>,
+        record: Arc<Mutex<Record>>,
+    ) -> Arc<Self> {
+        let ballots = Ballots::new(context.voters(), Some(me as Id), 0, &*chain);
         Arc::new(Self {
             me,
             context,
             chain,
+            record,
             mind: Mutex::new(Mind {
                 round: 0,
-                ballots: Ballots::new(weights),
+                ballots,
                 heard: BTreeMap::new(),
                 streams: BTreeMap::new(),
                 waiting: Vec::new(),
                 global: None,
+                voter: None,
                 held: Vec::new(),
                 commit: None,
                 peers: HashMap::new(),
@@ -124,7 +105,18 @@ impl Gossip {
         }
         mind.global = Some(global);
         mind.round = last + 1;
-        mind.ballots.enter(last + 1);
+        let me = Some(self.me as Id);
+        mind.ballots = Ballots::new(self.context.voters(), me, last + 1, &*self.chain);
+        if let Some(Completed { round, base, votes }) = record.last_completed() {
+            mind.ballots.restored(*round, *base, votes);
+        }
+        for (round, votes) in mind.heard.clone() {
+            for vote in votes {
+                if self.knows(vote.target().0, vote.target().1) == Known::Yes {
+                    self.take(&mut mind, round, &vote);
+                }
+            }
+        }
         stream
     }
 
@@ -134,8 +126,15 @@ impl Gossip {
         let mut mind = self.mind.lock();
         for vote in mind.heard.get(&round).into_iter().flatten() {
             let is_known = self.knows(vote.target().0, vote.target().1) == Known::Yes;
-            let may_pass = |vote| mind.ballots.has_passed(round, &vote);
-            if is_known && (!self.guards() || precommit_of(vote).is_none_or(may_pass)) {
+            let may_pass = match (&vote.message, precommit_of(vote)) {
+                (_, Some(precommit)) => mind.ballots.has_passed(round, &precommit),
+                (Ballot::Prevote(prevote), _) => {
+                    let target = (prevote.target_hash, prevote.target_number);
+                    mind.ballots.has_prevoted(round, &vote.id, target)
+                }
+                _ => true,
+            };
+            if is_known && (may_pass || !self.guards()) {
                 let _ = votes.unbounded_send(Ok(vote.clone()));
             }
         }
@@ -169,12 +168,21 @@ impl Gossip {
     }
 
     /// Whether precommits wait until the voter can take them.
-    fn guards(&self) -> bool {
-        self.context.plan.mutant == Mutant::Guarded
+    pub(super) fn guards(&self) -> bool {
+        self.context.plan.mutant != Mutant::Unguarded
     }
 
     /// A vote goes to the voter, if that can take it.
     fn take(&self, mind: &mut Mind, round: u64, vote: &Vote) {
+        let (block, number) = (*vote.target().0, vote.target().1);
+        if let Ballot::Prevote(_) = vote.message {
+            let target = (block, number);
+            if (mind.ballots).prevoted(round, &vote.id, target, &*self.chain) || !self.guards() {
+                mind.pass(round, vote);
+            }
+            let released = mind.ballots.released(round, &*self.chain);
+            return mind.pass_all(round, released);
+        }
         let Some(precommit) = precommit_of(vote).filter(|_| self.guards()) else {
             return mind.pass(round, vote);
         };
@@ -182,27 +190,11 @@ impl Gossip {
             mind.ballots.passed(round, &precommit);
             mind.pass(round, vote);
         }
-        let came = mind.ballots.came(round, &precommit, &*self.chain);
-        if came.second_to.is_some() {
+        if mind.ballots.came(round, &precommit).is_some() {
             self.context.equivocated(vote.id);
         }
-        mind.pass_all(round, came.pass);
-    }
-
-    /// A message to all, without the votes that the voter cannot take.
-    fn stripped(&self, mind: &mut Mind, mut global: Global) -> Global {
-        let (round, votes) = match &mut global {
-            Global::Commit(round, commit) => (*round, &mut commit.precommits),
-            Global::CatchUp(catch_up) => (catch_up.round_number, &mut catch_up.precommits),
-        };
-        if self.guards() && mind.ballots.is_near(round) {
-            for vote in votes.iter() {
-                let came = mind.ballots.came(round, vote, &*self.chain);
-                mind.pass_all(round, came.pass);
-            }
-            votes.retain(|vote| mind.ballots.has_passed(round, vote));
-        }
-        global
+        let released = mind.ballots.released(round, &*self.chain);
+        mind.pass_all(round, released);
     }
 
     pub(super) fn hear_commit(&self, round: u64, commit: Commit) {
@@ -240,10 +232,7 @@ impl Gossip {
                 .max();
             match known {
                 Some(Known::NotYet) => mind.held.push(global),
-                Some(Known::Yes) => {
-                    let global = self.stripped(&mut mind, global);
-                    mind.pass_global(global);
-                }
+                Some(Known::Yes) => self.take_global(&mut mind, global),
                 Some(Known::Wrong) | None => {}
             }
         }
@@ -305,13 +294,37 @@ impl Gossip {
         let mut mind = self.mind.lock();
         mind.round = mind.round.max(round + 1);
         let now = mind.round;
-        mind.ballots.enter(now);
+        mind.ballots.enter(now, &*self.chain);
+        for round in mind.ballots.waiting() {
+            let released = mind.ballots.released(round, &*self.chain);
+            mind.pass_all(round, released);
+        }
         let first = mind.round.saturating_sub(KEPT_ROUNDS);
         mind.heard.retain(|round, _| *round >= first);
         mind.streams.retain(|_, streams| {
             streams.retain(|stream| !stream.is_closed());
             !streams.is_empty()
         });
+    }
+
+    /// Whom to ask for the state of the voter.
+    pub(super) fn is_heard_by(&self, voter: State) {
+        self.mind.lock().voter = Some(voter);
+    }
+
+    /// What it knows, for whoever looks at a schedule that failed. A voter that is at work cannot be asked.
+    pub(super) fn described(&self, with_voter: bool) -> String {
+        let mind = self.mind.lock();
+        let voter = mind.voter.as_ref().filter(|_| with_voter).map(|voter| {
+            let (round, state) = voter.get().best_round;
+            let prevotes = (state.prevote_current_weight.0, state.prevote_ids);
+            let precommits = (state.precommit_current_weight.0, state.precommit_ids);
+            (round, prevotes, precommits)
+        });
+        format!(
+            "node {} in round {}: {:?}; {voter:?}",
+            self.me, mind.round, mind.ballots
+        )
     }
 
     pub(super) fn finalised(&self, round: u64, commit: Commit) {
@@ -358,26 +371,6 @@ impl Gossip {
     }
 }
 
-impl Blocks for SimChain {
-    fn finalised(&self) -> (H256, u32) {
-        SimChain::finalised(self)
-    }
-
-    fn block(&self, hash: H256) -> Option<(u32, H256)> {
-        let header = self.header(hash).ok().flatten()?;
-        Some((header.number, header.parent_hash))
-    }
-
-    fn is_final(&self, hash: H256) -> bool {
-        let (last, height) = SimChain::finalised(self);
-        let Some(number) = self.number_of(hash).filter(|number| *number <= height) else {
-            return false;
-        };
-        hash == last
-            || (number < height && is_descendent_of(self, None)(&hash, &last).unwrap_or(false))
-    }
-}
-
 impl Mind {
     fn pass(&mut self, round: u64, vote: &Vote) {
         for stream in self.streams.get(&round).into_iter().flatten() {
@@ -385,7 +378,7 @@ impl Mind {
         }
     }
 
-    fn pass_all(&mut self, round: u64, precommits: Vec<Precommit<Id, Id>>) {
+    pub(super) fn pass_all(&mut self, round: u64, precommits: Vec<Precommit<Id, Id>>) {
         for signed in precommits {
             let vote = SignedMessage {
                 message: Ballot::Precommit(signed.precommit),
@@ -393,18 +386,6 @@ impl Mind {
                 id: signed.id,
             };
             self.pass(round, &vote);
-        }
-    }
-
-    fn pass_global(&mut self, global: Global) {
-        let message = match global {
-            Global::Commit(round, commit) => {
-                CommunicationIn::Commit(round, commit.into(), Callback::Blank)
-            }
-            Global::CatchUp(catch_up) => CommunicationIn::CatchUp(catch_up, Callback::Blank),
-        };
-        if let Some(voter) = &self.global {
-            let _ = voter.unbounded_send(Ok(message));
         }
     }
 }

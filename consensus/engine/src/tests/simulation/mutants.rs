@@ -85,3 +85,14 @@ fn a_cache_without_a_bound_is_found() {
 fn a_network_that_never_heals_is_found() {
     is_found(Mutant::NeverHeals, "the network healed at height");
 }
+
+/// Without the guard a validator that votes for two branches ends the voters of others: see [`upstream`](super::upstream).
+#[test]
+fn voters_that_take_each_vote_as_it_comes_end() {
+    let ended = (0..SEEDS).find(|seed| {
+        checked(*seed, Mutant::Unguarded)
+            .is_ok_and(|stats| stats.voters_ended_by_their_own_commit > 0)
+    });
+    println!("a voter without a guard is ended by {ended:?}");
+    assert!(ended.is_some(), "no seed of {SEEDS} ends a voter");
+}

@@ -69,7 +69,7 @@ impl Node {
         let (chain, plan) = (self.chain.clone(), &context.plan);
         let engine = Engine::on(machine(me, self.lives, context), chain.clone(), None);
         let desk = Desk::new(me, context.clone(), chain.clone());
-        let gossip = Gossip::new(me, context.clone(), chain.clone());
+        let gossip = Gossip::new(me, context.clone(), chain.clone(), self.record.clone());
         let lookahead = Lookahead::of(plan.lookahead);
         let client = SimClient {
             context: context.clone(),

@@ -39,8 +39,8 @@ pub(super) enum Mutant {
     LongestChain,
     /// Nodes forget over a crash what they voted.
     ForgottenVotes,
-    /// Precommits wait until the voter can take them: no fault, but what the node does not do yet.
-    Guarded,
+    /// Precommits go to the voter as they come.
+    Unguarded,
     /// Proofs are dropped as soon as their blocks are stored.
     WithheldProofs,
     /// That a block was imported without a proof is not written down.

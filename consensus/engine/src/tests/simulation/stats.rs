@@ -51,6 +51,7 @@ stats! {
     voters_ended_by_votes_beside_their_base,
     /// With precommits of an equivocating voter on two branches.
     voters_ended_by_their_own_commit,
+    commits_imported_as_proofs,
     /// Proofs of branches that finality cut off just before a crash.
     stale_proofs_left_by_crashes,
     announcements,

@@ -233,8 +233,7 @@ impl Environment<H256, u32> for Voting {
         if !justification.holds(&self.context.voters()) {
             self.context
                 .show(|| format!("node {} cannot justify round {round}: {commit:?}", self.me));
-            self.context
-                .show(|| format!("node {} cannot justify round {round}: {commit:?}", self.me));
+            self.context.show(|| self.gossip.described(false));
             return Err(VoterError::NoJustification);
         }
         self.chain.finalise(block)?;
@@ -281,6 +280,7 @@ pub(super) async fn vote(voting: Voting, voters: VoterSet<Id>) {
         gossip.commit(out);
         std::future::ready(Ok(gossip))
     });
+    let heard = voting.gossip.clone();
     let comms: (
         mpsc::UnboundedReceiver<_>,
         Pin<Box<dyn Sink<_, Error = _> + Send>>,
@@ -294,6 +294,7 @@ pub(super) async fn vote(voting: Voting, voters: VoterSet<Id>) {
         last.base,
         finalised,
     );
+    heard.is_heard_by(voter.voter_state());
     let mut again = context.timeline.sleep(POLL_MS);
     let ended = poll_fn(|cx| {
         while again.poll_unpin(cx).is_ready() {

@@ -240,6 +240,9 @@ impl World {
             let now = self.context.timeline.now();
             self.until(now + self.context.plan.block_ms + 2 * self.context.plan.delay_ms.1);
         }
+        for life in self.nodes.iter().filter_map(|node| node.life.as_ref()) {
+            self.context.show(|| life.gossip.described(true));
+        }
         if !self.context.plan.equivocating.is_empty() {
             // Votes of whoever equivocated and then fell silent leave a round undecided: the test bounds how many.
             self.context

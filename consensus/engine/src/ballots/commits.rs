@@ -1,0 +1,187 @@
+//! Messages with many votes: commits, and help for a voter that lags.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
+
+use finality_grandpa::{CatchUp, Chain, Commit};
+use sp_core::H256;
+
+use super::{
+    Ballots, Blocks, Precommit, Round, Slot, TAKEN, known,
+    tally::{Tally, Target, Tree, Votes, are_on_one},
+    target_of,
+};
+
+/// What becomes of a commit.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate<C> {
+    /// The voter can take it: all of it, or so much of it as is still enough. Its votes too, which the voter may not take from
+    /// the commit itself.
+    Takes(C),
+    /// The voter can take it, and no votes of it.
+    Passes(C),
+    /// It proves a block final, but the voter cannot take its votes beside those that it has.
+    Proves(C),
+    /// It proves nothing, as the voter will say.
+    Wrong(C),
+    /// Not enough is left of it.
+    Dropped,
+}
+
+impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
+    /// A commit came, whose signatures were checked, whose votes were noted, and all of whose blocks are known.
+    pub(crate) fn commit(
+        &mut self,
+        round: u64,
+        commit: Commit<H256, u32, S, Id>,
+        blocks: &(impl Blocks + ?Sized),
+    ) -> Fate<Commit<H256, u32, S, Id>> {
+        let commit = match self.justified(commit, blocks) {
+            Fate::Proves(commit) => commit,
+            other => return other,
+        };
+        let Some(votes) = self.rounds.get(&round).filter(|_| self.is_near(round)) else {
+            return Fate::Passes(commit);
+        };
+        let is_in = |slot: &&Slot<Id, S>| slot.has_passed || commit.precommits.contains(&slot.vote);
+        let with: Vec<_> = votes.precommits.iter().filter(is_in).cloned().collect();
+        let scene = self.scene(votes, Some(round), blocks);
+        let (_, all) = known(&scene, &with);
+        let of = |voter: &Id| with.iter().filter(|slot| slot.vote.id == *voter).count();
+        let are_too_many = |slot: &Slot<Id, S>| of(&slot.vote.id) > TAKEN;
+        if all.len() < with.len() || with.iter().any(are_too_many) || !scene.is_right(&all) {
+            return Fate::Proves(commit);
+        }
+        // Of the round in which the voter is, or of a later one, it takes the block alone.
+        if round < self.round {
+            for vote in &commit.precommits {
+                self.passed(round, vote);
+            }
+            return Fate::Takes(commit);
+        }
+        Fate::Passes(commit)
+    }
+
+    /// The commit itself, or with fewer votes, and for a block that can be justified with them.
+    fn justified(
+        &self,
+        mut commit: Commit<H256, u32, S, Id>,
+        blocks: &(impl Blocks + ?Sized),
+    ) -> Fate<Commit<H256, u32, S, Id>> {
+        let tree = Tree(blocks);
+        let mut targets: Vec<Target> = commit.precommits.iter().map(target_of).collect();
+        targets.sort_by_key(|(_, number)| *number);
+        targets.dedup();
+        let all: BTreeSet<Target> = targets.iter().copied().collect();
+        if are_on_one(&all, &tree) {
+            let lowest = targets.first();
+            let highest = lowest.and_then(|it| self.highest(*it, &commit.precommits, &tree));
+            return match highest == Some((commit.target_hash, commit.target_number)) {
+                true => Fate::Proves(commit),
+                false => Fate::Wrong(commit),
+            };
+        }
+        // The votes on or above one of the blocks that were voted for, the highest for which these are enough.
+        for root in targets.into_iter().rev() {
+            let is_above = |vote: &&Precommit<Id, S>| {
+                tree.is_equal_or_descendent_of(root.0, vote.precommit.target_hash)
+            };
+            let above: Vec<_> = (commit.precommits.iter().filter(is_above).cloned()).collect();
+            if let Some(highest) = self.highest(root, &above, &tree) {
+                (commit.target_hash, commit.target_number) = highest;
+                commit.precommits = above;
+                return Fate::Proves(commit);
+            }
+        }
+        Fate::Dropped
+    }
+
+    /// The highest block that has enough of these votes, which are on or above `root`.
+    fn highest<B: Blocks + ?Sized>(
+        &self,
+        root: Target,
+        votes: &[Precommit<Id, S>],
+        tree: &Tree<'_, B>,
+    ) -> Option<Target> {
+        let mut both = Votes::new();
+        for vote in votes {
+            both.add(&vote.id, target_of(vote));
+        }
+        // With each as a prevote too, the ghost is that block.
+        Tally::of(&self.voters, root, &both, &both, tree).ghost
+    }
+
+    /// What helps a voter that lags came, whose signatures were checked: with the precommits that it can take, if these are
+    /// enough.
+    pub(crate) fn catch_up(
+        &mut self,
+        mut catch_up: CatchUp<H256, u32, S, Id>,
+        blocks: &(impl Blocks + ?Sized),
+    ) -> Option<CatchUp<H256, u32, S, Id>> {
+        let number = catch_up.round_number;
+        if number <= self.round {
+            // The voter is there.
+            return Some(catch_up);
+        }
+        let before = self.rounds.remove(&number);
+        let mut round = round_of(&catch_up, before.as_ref());
+        let scene = self.scene(&round, None, blocks);
+        let (places, known) = known(&scene, &round.precommits);
+        for at in scene.choose(&known) {
+            if let Some(slot) = places.get(at).and_then(|at| round.precommits.get_mut(*at)) {
+                slot.has_passed = true;
+            }
+        }
+        let mut passed = Votes::new();
+        catch_up.precommits.retain(|vote| {
+            let mut slots = round.precommits.iter().filter(|slot| slot.has_passed);
+            slots.any(|slot| slot.is(vote))
+        });
+        for vote in &catch_up.precommits {
+            passed.add(&vote.id, target_of(vote));
+        }
+        let is_complete = scene.count(&passed).is_complete;
+        if is_complete {
+            round.precommits.retain(|slot| slot.has_passed);
+            self.rounds.insert(number, round);
+        }
+        // What was heard besides waits on, as it did before.
+        for slot in before.into_iter().flat_map(|round| round.precommits) {
+            match slot.has_passed {
+                true => self.passed(number, &slot.vote),
+                false => drop(self.came(number, &slot.vote)),
+            }
+        }
+        is_complete.then_some(catch_up)
+    }
+}
+
+/// The round as the message has it, with what the voter may have taken of another peer just now.
+fn round_of<Id: Clone + Ord, S: Clone>(
+    catch_up: &CatchUp<H256, u32, S, Id>,
+    before: Option<&Round<Id, S>>,
+) -> Round<Id, S> {
+    let passed = before.into_iter().flat_map(|before| &before.precommits);
+    let mut round = Round {
+        base: (catch_up.base_hash, catch_up.base_number),
+        prevotes: BTreeMap::new(),
+        precommits: passed.filter(|slot| slot.has_passed).cloned().collect(),
+        chosen_of: None,
+    };
+    for signed in &catch_up.prevotes {
+        let target = (signed.prevote.target_hash, signed.prevote.target_number);
+        let known: &mut Vec<Target> = round.prevotes.entry(signed.id.clone()).or_default();
+        if known.len() < TAKEN {
+            known.push(target);
+        }
+    }
+    for vote in &catch_up.precommits {
+        if !round.precommits.iter().any(|slot| slot.is(vote)) {
+            let (vote, has_passed) = (vote.clone(), false);
+            round.precommits.push(Slot { vote, has_passed });
+        }
+    }
+    round
+}

@@ -1,0 +1,128 @@
+//! Which peers have which precommits that wait here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sc_network_types::PeerId;
+use sp_consensus_grandpa::AuthorityId;
+use sp_core::H256;
+
+/// Names a vote: round, voter, block.
+pub(super) type Name = (u64, AuthorityId, H256);
+
+/// Votes whose senders are known; more are not taken.
+const SENDERS: usize = 4_096;
+
+/// Votes of one voter in one round that one peer may bring: an honest one has two at most that its own voter has.
+const OF_ONE_PEER: usize = 2;
+
+/// Who has a vote.
+#[derive(Debug)]
+struct Copies {
+    /// Who brought it.
+    first: PeerId,
+    /// All who have it.
+    with: BTreeSet<PeerId>,
+}
+
+/// Where a peer's voter stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stand {
+    pub(super) set: u64,
+    pub(super) round: u64,
+    /// Height of its last final block.
+    pub(super) finalised: u32,
+}
+
+/// Peers, the rounds in which they are, and what they have. Bounded by the peers that the network lets in, and by `SENDERS`.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    /// Where each stands that told.
+    stand: BTreeMap<PeerId, Option<Stand>>,
+    copies: BTreeMap<Name, Copies>,
+}
+
+impl Peers {
+    pub(super) fn opened(&mut self, peer: PeerId) {
+        self.stand.insert(peer, None);
+    }
+
+    pub(super) fn closed(&mut self, peer: &PeerId) {
+        self.stand.remove(peer);
+        for copies in self.copies.values_mut() {
+            copies.with.remove(peer);
+        }
+    }
+
+    /// A peer tells where it stands.
+    pub(super) fn stands(&mut self, peer: &PeerId, at: Stand) {
+        if let Some(stand) = self.stand.get_mut(peer) {
+            *stand = Some(at);
+        }
+    }
+
+    /// Those for whom a block of this height that is final would be news.
+    pub(super) fn behind(&self, set: u64, number: u32) -> impl Iterator<Item = &PeerId> {
+        let is_behind = move |stand: &Stand| stand.set == set && stand.finalised < number;
+        let all = self.stand.iter();
+        all.filter(move |(_, stand)| stand.as_ref().is_some_and(is_behind))
+            .map(|(peer, _)| peer)
+    }
+
+    /// Forgets votes of earlier rounds.
+    pub(super) fn forget_before(&mut self, round: u64) {
+        self.copies.retain(|(of, ..), _| *of >= round);
+    }
+
+    /// Forgets all votes.
+    pub(super) fn forget(&mut self) {
+        self.copies.clear();
+    }
+
+    /// A peer brings a vote; whether it is taken.
+    pub(super) fn brings(&mut self, peer: PeerId, name: &Name) -> bool {
+        if let Some(copies) = self.copies.get_mut(name) {
+            copies.with.insert(peer);
+            return true;
+        }
+        let (round, voter, _) = name;
+        let all = (*round, voter.clone(), H256::zero())
+            ..=(*round, voter.clone(), H256::repeat_byte(u8::MAX));
+        let of_peer = self.copies.range(all).filter(|(_, it)| it.first == peer);
+        if of_peer.count() >= OF_ONE_PEER || self.copies.len() >= SENDERS {
+            return false;
+        }
+        let copies = Copies {
+            first: peer,
+            with: BTreeSet::from([peer]),
+        };
+        self.copies.insert(name.clone(), copies);
+        true
+    }
+
+    /// Who brought a vote.
+    pub(super) fn first(&self, name: &Name) -> Option<PeerId> {
+        self.copies.get(name).map(|copies| copies.first)
+    }
+
+    /// The vote is sent to a peer; whether it did not have it. One that came from nobody is always sent.
+    pub(super) fn is_sent(&mut self, peer: &PeerId, name: &Name) -> bool {
+        match self.copies.get_mut(name) {
+            Some(copies) => copies.with.insert(*peer),
+            None => true,
+        }
+    }
+
+    /// Those who would take a vote and do not have it; they have it now. The SDK takes votes of the round in which a peer is,
+    /// and of those beside it, and blames senders of others.
+    pub(super) fn lack(&mut self, set: u64, name: &Name) -> Vec<PeerId> {
+        let Some(copies) = self.copies.get_mut(name) else {
+            return Vec::new();
+        };
+        let takes = |stand: &Option<Stand>| {
+            stand.is_some_and(|stand| stand.set == set && stand.round.abs_diff(name.0) <= 1)
+        };
+        let all = self.stand.iter().filter(|(_, stand)| takes(stand));
+        let lack = all.filter(|(peer, _)| copies.with.insert(**peer));
+        lack.map(|(peer, _)| *peer).collect()
+    }
+}

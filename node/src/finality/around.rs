@@ -1,0 +1,139 @@
+//! What the guard before GRANDPA's voter asks of the node, and has it do.
+
+use std::sync::Arc;
+
+use labora_consensus::{Blocks, ENDED_ROUNDS, EndedRound, FinalCommit, Surroundings, last_ended};
+use labora_runtime::opaque::Block;
+use parity_scale_codec::Encode;
+use parking_lot::Mutex;
+use sc_client_api::AuxStore;
+use sc_consensus::import_queue::ImportQueueService;
+use sc_consensus_grandpa::{GrandpaJustification, SharedAuthoritySet};
+use sc_network::{NetworkSyncForkRequest as _, PeerId};
+use sc_network_sync::SyncingService;
+use sc_service::SpawnTaskHandle;
+use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_api::{ApiExt, ProvideRuntimeApi};
+use sp_blockchain::{HeaderBackend, HeaderMetadata};
+use sp_consensus_grandpa::{
+    AuthorityId, AuthorityList, EquivocationProof, GRANDPA_ENGINE_ID, GrandpaApi,
+};
+use sp_core::{ByteArray, H256, crypto::key_types};
+use sp_keystore::KeystorePtr;
+
+use crate::service::{FullClient, Hash};
+
+/// What the guard has around it.
+pub(super) struct Around {
+    pub(super) client: Arc<FullClient>,
+    pub(super) authorities: SharedAuthoritySet<Hash, u32>,
+    /// Keys that may vote.
+    pub(super) keystore: Option<KeystorePtr>,
+    pub(super) transactions: OffchainTransactionPoolFactory<Block>,
+    pub(super) sync: Arc<SyncingService<Block>>,
+    pub(super) justifications: Mutex<Box<dyn ImportQueueService<Block>>>,
+    pub(super) spawner: SpawnTaskHandle,
+}
+
+impl Blocks for Around {
+    fn finalised(&self) -> (H256, u32) {
+        let info = self.client.info();
+        (info.finalized_hash, info.finalized_number)
+    }
+
+    fn block(&self, hash: H256) -> Option<(u32, H256)> {
+        let known = self.client.header_metadata(hash).ok()?;
+        Some((known.number, known.parent))
+    }
+
+    fn is_final(&self, hash: H256) -> bool {
+        let (_, last) = self.finalised();
+        let number = self.block(hash).map(|(number, _)| number);
+        let number = number.filter(|number| *number <= last);
+        number.is_some_and(|number| self.client.hash(number).ok().flatten() == Some(hash))
+    }
+}
+
+impl Surroundings for Around {
+    fn authorities(&self) -> (u64, AuthorityList) {
+        loop {
+            let id = self.authorities.set_id();
+            let members = self.authorities.current_authorities();
+            // The two are read apart, and a change may have come between.
+            if self.authorities.set_id() == id {
+                let members = members.iter();
+                let members = members.map(|(key, info)| (key.clone(), info.weight().get()));
+                return (id, members.collect());
+            }
+        }
+    }
+
+    fn own(&self, authorities: &AuthorityList) -> Option<AuthorityId> {
+        let keystore = self.keystore.as_ref()?;
+        let mut own = authorities.iter().map(|(id, _)| id);
+        own.find(|id| keystore.has_keys(&[(id.to_raw_vec(), key_types::GRANDPA)]))
+            .cloned()
+    }
+
+    fn last_ended(&self) -> Option<(u64, EndedRound)> {
+        let record = self.client.get_aux(ENDED_ROUNDS).ok().flatten()?;
+        last_ended(&record)
+    }
+
+    fn report(&self, proof: EquivocationProof<H256, u32>) {
+        if self.own(&vec![(proof.offender().clone(), 1)]).is_some() {
+            tracing::error!(
+                "This node's own validator voted twice: another process votes with its key. Stop one of the two at once; the \
+                 chain slashes for this"
+            );
+            return;
+        }
+        let (client, transactions) = (self.client.clone(), self.transactions.clone());
+        self.spawner
+            .spawn_blocking("grandpa-report-double-vote", Some("grandpa"), async move {
+                if let Err(error) = report(&client, &transactions, proof) {
+                    tracing::warn!(%error, "A double vote could not be reported");
+                }
+            });
+    }
+
+    fn want(&self, peer: PeerId, block: H256, number: u32) {
+        self.sync
+            .set_sync_fork_request(vec![peer.into()], block, number);
+    }
+
+    fn import(&self, peer: PeerId, round: u64, commit: FinalCommit) {
+        let (block, number) = (commit.target_hash, commit.target_number);
+        match GrandpaJustification::<Block>::from_commit(&self.client, round, commit) {
+            Ok(justification) => {
+                let encoded = (GRANDPA_ENGINE_ID, justification.encode());
+                let mut queue = self.justifications.lock();
+                queue.import_justifications(peer.into(), block, number, encoded.into());
+            }
+            Err(error) => tracing::warn!(%error, number, "A commit makes no justification"),
+        }
+    }
+}
+
+/// Has the chain slash whoever voted twice, as the SDK's voter does of what it sees itself.
+fn report(
+    client: &FullClient,
+    transactions: &OffchainTransactionPoolFactory<Block>,
+    proof: EquivocationProof<H256, u32>,
+) -> Result<(), sp_api::ApiError> {
+    let info = client.info();
+    // The set that votes is that of the last final block.
+    let owner = client.runtime_api().generate_key_ownership_proof(
+        info.finalized_hash,
+        proof.set_id(),
+        proof.offender().clone(),
+    )?;
+    let Some(owner) = owner else {
+        tracing::debug!("Whoever voted twice is no validator any more");
+        return Ok(());
+    };
+    let mut api = client.runtime_api();
+    api.register_extension(transactions.offchain_transaction_pool(info.best_hash));
+    api.submit_report_equivocation_unsigned_extrinsic(info.best_hash, proof, owner)?;
+    Ok(())
+}
