@@ -98,8 +98,7 @@ impl Surroundings for Around {
     }
 
     fn want(&self, peer: PeerId, block: H256, number: u32) {
-        self.sync
-            .set_sync_fork_request(vec![peer.into()], block, number);
+        self.sync.set_sync_fork_request(vec![peer], block, number);
     }
 
     fn import(&self, peer: PeerId, round: u64, commit: FinalCommit) {
@@ -108,7 +107,7 @@ impl Surroundings for Around {
             Ok(justification) => {
                 let encoded = (GRANDPA_ENGINE_ID, justification.encode());
                 let mut queue = self.justifications.lock();
-                queue.import_justifications(peer.into(), block, number, encoded.into());
+                queue.import_justifications(peer, block, number, encoded.into());
             }
             Err(error) => tracing::warn!(%error, number, "A commit makes no justification"),
         }
