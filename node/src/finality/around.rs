@@ -35,6 +35,15 @@ pub(super) struct Around {
     pub(super) spawner: SpawnTaskHandle,
 }
 
+impl Around {
+    /// Whether a validator is this node's own.
+    fn has_key(&self, id: &AuthorityId) -> bool {
+        let keystore = self.keystore.as_ref();
+        let named = [(id.to_raw_vec(), key_types::GRANDPA)];
+        keystore.is_some_and(|keystore| keystore.has_keys(&named))
+    }
+}
+
 impl Blocks for Around {
     fn finalised(&self) -> (H256, u32) {
         let info = self.client.info();
@@ -69,10 +78,8 @@ impl Surroundings for Around {
     }
 
     fn own(&self, authorities: &AuthorityList) -> Option<AuthorityId> {
-        let keystore = self.keystore.as_ref()?;
-        let mut own = authorities.iter().map(|(id, _)| id);
-        own.find(|id| keystore.has_keys(&[(id.to_raw_vec(), key_types::GRANDPA)]))
-            .cloned()
+        let mut members = authorities.iter().map(|(id, _)| id);
+        members.find(|id| self.has_key(id)).cloned()
     }
 
     fn last_ended(&self) -> Option<(u64, EndedRound)> {
@@ -81,7 +88,7 @@ impl Surroundings for Around {
     }
 
     fn report(&self, proof: EquivocationProof<H256, u32>) {
-        if self.own(&vec![(proof.offender().clone(), 1)]).is_some() {
+        if self.has_key(proof.offender()) {
             tracing::error!(
                 "This node's own validator voted twice: another process votes with its key. Stop one of the two at once; the \
                  chain slashes for this"

@@ -71,10 +71,9 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         blocks: &(impl Blocks + ?Sized),
     ) -> Fate<Commit<H256, u32, S, Id>> {
         let tree = Tree(blocks);
-        let mut targets: Vec<Target> = commit.precommits.iter().map(target_of).collect();
+        let all: BTreeSet<Target> = commit.precommits.iter().map(target_of).collect();
+        let mut targets: Vec<Target> = all.iter().copied().collect();
         targets.sort_by_key(|(_, number)| *number);
-        targets.dedup();
-        let all: BTreeSet<Target> = targets.iter().copied().collect();
         if are_on_one(&all, &tree) {
             let lowest = targets.first();
             let highest = lowest.and_then(|it| self.highest(*it, &commit.precommits, &tree));
@@ -105,10 +104,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         votes: &[Precommit<Id, S>],
         tree: &Tree<'_, B>,
     ) -> Option<Target> {
-        let mut both = Votes::new();
-        for vote in votes {
-            both.add(&vote.id, target_of(vote));
-        }
+        let both = Votes::of(votes);
         // With each as a prevote too, the ghost is that block.
         Tally::of(&self.voters, root, &both, &both, tree).ghost
     }
@@ -134,15 +130,11 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
                 slot.has_passed = true;
             }
         }
-        let mut passed = Votes::new();
         catch_up.precommits.retain(|vote| {
             let mut slots = round.precommits.iter().filter(|slot| slot.has_passed);
             slots.any(|slot| slot.is(vote))
         });
-        for vote in &catch_up.precommits {
-            passed.add(&vote.id, target_of(vote));
-        }
-        let is_complete = scene.count(&passed).is_complete;
+        let is_complete = scene.count(&Votes::of(&catch_up.precommits)).is_complete;
         if is_complete {
             round.precommits.retain(|slot| slot.has_passed);
             self.rounds.insert(number, round);
@@ -156,6 +148,18 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
         is_complete.then_some(catch_up)
     }
+}
+
+/// Blocks that must be known before what helps a voter that lags can be judged.
+pub(crate) fn targets_of<Id, S>(
+    catch_up: &CatchUp<H256, u32, S, Id>,
+) -> impl Iterator<Item = Target> {
+    let first = catch_up.prevotes.iter().map(|signed| &signed.prevote);
+    let second = catch_up.precommits.iter().map(|signed| &signed.precommit);
+    let first = first.map(|vote| (vote.target_hash, vote.target_number));
+    let second = second.map(|vote| (vote.target_hash, vote.target_number));
+    let base = (catch_up.base_hash, catch_up.base_number);
+    first.chain(second).chain([base])
 }
 
 /// The round as the message has it, with what the voter may have taken of another peer just now.

@@ -26,10 +26,10 @@ use std::{collections::BTreeMap, fmt::Debug};
 use finality_grandpa::{Message, SignedMessage, SignedPrecommit, voter_set::VoterSet};
 use sp_core::H256;
 
-pub(crate) use commits::Fate;
+pub(crate) use commits::{Fate, targets_of};
 
 use choice::{Known, Scene};
-use tally::{Tally, Target, Tree, Votes};
+use tally::{Target, Tree, Votes};
 
 /// A vote, as it is signed.
 pub(crate) type Vote<Id, S> = SignedMessage<H256, u32, S, Id>;
@@ -154,17 +154,8 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
         for ended in self.rounds.range(..round).map(|(_, ended)| ended) {
             let scene = self.scene(ended, None, blocks);
-            let mut passed = Votes::new();
-            for slot in ended.precommits.iter().filter(|slot| slot.has_passed) {
-                passed.add(&slot.vote.id, target_of(&slot.vote));
-            }
-            let tally = Tally::of(
-                &self.voters,
-                scene.base,
-                &scene.prevotes,
-                &passed,
-                &scene.tree,
-            );
+            let passed = ended.precommits.iter().filter(|slot| slot.has_passed);
+            let tally = scene.count(&Votes::of(passed.map(|slot| &slot.vote)));
             self.base = (tally.finalised.filter(|it| it.1 > self.base.1)).unwrap_or(self.base);
         }
         self.round = round;
@@ -364,30 +355,20 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         if votes.chosen_of == of {
             return Vec::new();
         }
-        let chosen: Vec<usize> = scene
-            .choose(&known)
-            .into_iter()
-            .map(|at| places[at])
-            .collect();
+        let chosen = scene.choose(&known);
         let mut released = Vec::new();
-        for slot in self.slots_at(round, &chosen) {
-            slot.has_passed = true;
-            released.push(slot.vote.clone());
+        let Some(votes) = self.rounds.get_mut(&round) else {
+            return released;
+        };
+        for at in chosen {
+            if let Some(slot) = places.get(at).and_then(|at| votes.precommits.get_mut(*at)) {
+                slot.has_passed = true;
+                released.push(slot.vote.clone());
+            }
         }
         // What was chosen changes what can be chosen next.
-        if let Some(votes) = self.rounds.get_mut(&round) {
-            votes.chosen_of = of.filter(|_| released.is_empty());
-        }
+        votes.chosen_of = of.filter(|_| released.is_empty());
         released
-    }
-
-    fn slots_at(&mut self, round: u64, places: &[usize]) -> Vec<&mut Slot<Id, S>> {
-        let round = self.rounds.get_mut(&round).into_iter();
-        let slots = round.flat_map(|round| round.precommits.iter_mut().enumerate());
-        slots
-            .filter(|(at, _)| places.contains(at))
-            .map(|(_, slot)| slot)
-            .collect()
     }
 }
 

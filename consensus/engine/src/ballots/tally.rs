@@ -11,7 +11,7 @@ use std::{
 use finality_grandpa::{Chain, Error, vote_graph::VoteGraph, voter_set::VoterSet};
 use sp_core::H256;
 
-use super::Blocks;
+use super::{Blocks, Precommit, TAKEN, target_of};
 
 /// A block and its height.
 pub(super) type Target = (H256, u32);
@@ -24,13 +24,12 @@ pub(super) struct Tree<'a, B: ?Sized>(pub(super) &'a B);
 
 impl<B: Blocks + ?Sized> Chain<H256, u32> for Tree<'_, B> {
     fn ancestry(&self, base: H256, block: H256) -> Result<Vec<H256>, Error> {
-        let not = Error::NotDescendent;
         let (floor, _) = self.0.block(base).ok_or(Error::NotDescendent)?;
         let (mut path, mut at) = (Vec::new(), block);
         loop {
             let (number, parent) = self.0.block(at).ok_or(Error::NotDescendent)?;
             if number <= floor || path.len() == REACH {
-                return Err(not);
+                return Err(Error::NotDescendent);
             }
             if parent == base {
                 return Ok(path);
@@ -64,10 +63,22 @@ impl<Id: Clone + Ord> Votes<Id> {
         Self(BTreeMap::new())
     }
 
+    /// Of these precommits.
+    pub(super) fn of<'a, S: 'a>(precommits: impl IntoIterator<Item = &'a Precommit<Id, S>>) -> Self
+    where
+        Id: 'a,
+    {
+        let mut votes = Self::new();
+        for vote in precommits {
+            votes.add(&vote.id, target_of(vote));
+        }
+        votes
+    }
+
     /// Adds one; not a third of the same voter, nor the same again.
     pub(super) fn add(&mut self, voter: &Id, target: Target) {
         let known = self.0.entry(voter.clone()).or_default();
-        if known.len() < 2 && !known.contains(&target) {
+        if known.len() < TAKEN && !known.contains(&target) {
             known.push(target);
         }
     }

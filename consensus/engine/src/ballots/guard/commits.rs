@@ -8,7 +8,7 @@ use sc_network_types::PeerId;
 use sp_core::H256;
 
 use super::{
-    super::{Fate, TAKEN, gossip::Gossip},
+    super::{Fate, TAKEN, gossip::Gossip, targets_of},
     FinalCommit,
     memory::{Memory, Proof, SignedPrecommit, name_of},
 };
@@ -17,7 +17,7 @@ use super::{
 const EARLY: usize = 32;
 
 /// Blocks that must be known before a message can be judged.
-fn targets_of(message: &Gossip) -> BTreeSet<(H256, u32)> {
+fn blocks_of(message: &Gossip) -> BTreeSet<(H256, u32)> {
     match message {
         Gossip::Commit { commit, .. } => {
             let voted = commit.precommits.iter();
@@ -26,14 +26,7 @@ fn targets_of(message: &Gossip) -> BTreeSet<(H256, u32)> {
                 .chain([(commit.target_hash, commit.target_number)])
                 .collect()
         }
-        Gossip::CatchUp { catch_up, .. } => {
-            let first = catch_up.prevotes.iter().map(|signed| &signed.prevote);
-            let second = catch_up.precommits.iter().map(|signed| &signed.precommit);
-            let first = first.map(|vote| (vote.target_hash, vote.target_number));
-            let second = second.map(|vote| (vote.target_hash, vote.target_number));
-            let base = (catch_up.base_hash, catch_up.base_number);
-            first.chain(second).chain([base]).collect()
-        }
+        Gossip::CatchUp { catch_up, .. } => targets_of(catch_up).collect(),
         Gossip::Vote { .. } | Gossip::Neighbour(_) => BTreeSet::new(),
     }
 }
@@ -78,10 +71,7 @@ impl Memory {
     /// Hands a message over with the votes that the voter can take, or keeps it until its blocks are known.
     pub(super) fn take_or_keep(&mut self, peer: PeerId, message: Gossip) {
         let is_unknown = |(block, _): &(H256, u32)| self.around.block(*block).is_none();
-        let unknown: BTreeSet<_> = targets_of(&message)
-            .into_iter()
-            .filter(is_unknown)
-            .collect();
+        let unknown: BTreeSet<_> = blocks_of(&message).into_iter().filter(is_unknown).collect();
         if !unknown.is_empty() {
             for (block, number) in unknown.into_iter().filter(|_| self.looks == 0) {
                 self.around.want(peer, block, number);

@@ -202,17 +202,22 @@ struct Scene {
 impl Scene {
     /// The voter is in the round.
     fn new() -> Self {
+        let mut scene = Self::of(World::default());
+        scene.stands(ROUND, SET);
+        scene
+    }
+
+    /// The voter has said nothing yet.
+    fn of(world: World) -> Self {
         let (network, events) = mpsc::unbounded();
-        let (world, sent) = (Arc::new(World::default()), Sent::default());
+        let (world, sent) = (Arc::new(world), Sent::default());
         let inner = Box::new(Script(events, "/grandpa/1".into(), sent.clone()));
-        let mut scene = Self {
+        Self {
             guard: Guard::new(inner, world.clone()),
             world,
             network,
             sent,
-        };
-        scene.stands(ROUND, SET);
-        scene
+        }
     }
 
     /// And all have prevoted for block 2 of branch 0.
@@ -511,8 +516,7 @@ fn another_set_begins_anew() {
 
 #[test]
 fn votes_of_the_round_that_is_on_disk_are_known() {
-    let (network, events) = mpsc::unbounded();
-    let world = Arc::new(World::default());
+    let world = World::default();
     let vote = |precommit: Signed| Vote {
         message: Message::Precommit(precommit.precommit),
         signature: precommit.signature,
@@ -529,14 +533,7 @@ fn votes_of_the_round_that_is_on_disk_are_known() {
                 .into(),
         },
     ));
-    let sent = Sent::default();
-    let inner = Box::new(Script(events, "/grandpa/1".into(), sent.clone()));
-    let mut scene = Scene {
-        guard: Guard::new(inner, world.clone()),
-        world,
-        network,
-        sent,
-    };
+    let mut scene = Scene::of(world);
     scene.stands(ROUND + 1, SET);
     assert!(scene.says(precommit(Dave, 0, 2)).is_empty());
     assert_eq!(*scene.world.reports.lock(), 1, "it has voted otherwise");

@@ -9,7 +9,7 @@ use super::{
     gossip::{Gossip, Mind},
     record::{CatchUp, Commit, Justification},
 };
-use crate::ballots::Fate;
+use crate::ballots::{Fate, targets_of};
 
 pub(super) enum Global {
     Commit(u64, Commit),
@@ -28,14 +28,7 @@ impl Global {
                 targets.push((commit.target_hash, commit.target_number));
                 targets
             }
-            Self::CatchUp(catch_up) => {
-                let first = catch_up.prevotes.iter().map(|signed| &signed.prevote);
-                let second = catch_up.precommits.iter().map(|signed| &signed.precommit);
-                let first = first.map(|vote| (vote.target_hash, vote.target_number));
-                let second = second.map(|vote| (vote.target_hash, vote.target_number));
-                let base = (catch_up.base_hash, catch_up.base_number);
-                first.chain(second).chain([base]).collect()
-            }
+            Self::CatchUp(catch_up) => targets_of(catch_up).collect(),
         }
     }
 }

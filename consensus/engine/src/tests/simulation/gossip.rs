@@ -174,9 +174,8 @@ impl Gossip {
 
     /// A vote goes to the voter, if that can take it.
     fn take(&self, mind: &mut Mind, round: u64, vote: &Vote) {
-        let (block, number) = (*vote.target().0, vote.target().1);
         if let Ballot::Prevote(_) = vote.message {
-            let target = (block, number);
+            let target = (*vote.target().0, vote.target().1);
             if (mind.ballots).prevoted(round, &vote.id, target, &*self.chain) || !self.guards() {
                 mind.pass(round, vote);
             }
