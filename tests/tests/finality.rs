@@ -257,9 +257,16 @@ async fn all_nodes_at_once_are_killed_and_go_on() -> Outcome {
     let miner = network.miner("miner", "//Eve").await?;
     assert!(miner.rpc().finalised_number().await? >= had);
     assert_eq!(miner.rpc().hash_at(had).await?, hash);
-    let _validators = network.validators(4).await?;
+    let validators = network.validators(4).await?;
     let next = miner.rpc().best_number().await? + 4;
     wait_for_final(miner.rpc(), next).await?;
+    for validator in &validators {
+        // Of a record that the SDK's voter wrote, in its own format.
+        let on_disk =
+            (validator.log()).after_last("Voting goes on after the round on disk", &[])?;
+        let on_disk = on_disk.ok_or("the votes of the last round were not found on disk")?;
+        assert!(on_disk.contains("votes="), "{on_disk}");
+    }
     miner.log().assert_no_panic()
 }
 

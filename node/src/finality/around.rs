@@ -104,6 +104,10 @@ impl Surroundings for Around {
             });
     }
 
+    fn best_number(&self) -> u32 {
+        self.client.info().best_number
+    }
+
     fn want(&self, peer: PeerId, block: H256, number: u32) {
         self.sync.set_sync_fork_request(vec![peer], block, number);
     }

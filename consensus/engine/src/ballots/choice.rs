@@ -155,7 +155,7 @@ impl<Id: Clone + Ord + std::fmt::Debug, B: Blocks + ?Sized> Scene<'_, Id, B> {
     fn leaves_at(&self, tip: Target, block: Target) -> u32 {
         let (mut at, mut number) = block;
         while number > self.base.1 && !self.is_on(tip, (at, number)) {
-            let Some((_, parent)) = self.tree.0.block(at) else {
+            let Some((_, parent)) = self.tree.block(at) else {
                 break;
             };
             (at, number) = (parent, number - 1);
@@ -232,7 +232,7 @@ impl<Id: Clone + Ord + std::fmt::Debug, B: Blocks + ?Sized> Scene<'_, Id, B> {
         let of = |votes: &Votes<Id>, tally: Tally| {
             let block = tally.finalised?;
             let is_right = can_be_justified(block, votes, &self.tree)
-                || (is_final_enough && self.tree.0.is_final(block.0));
+                || (is_final_enough && self.tree.is_final(block.0));
             (!is_right).then(|| in_commit(block, votes, &self.tree))
         };
         let tally = self.count(votes);
@@ -255,7 +255,6 @@ impl<Id: Clone + Ord + std::fmt::Debug, B: Blocks + ?Sized> Scene<'_, Id, B> {
     /// Whether a block is known, and on the round's base.
     pub(super) fn is_known(&self, (block, number): Target) -> bool {
         self.tree
-            .0
             .block(block)
             .is_some_and(|(known, _)| known == number)
             && self.tree.is_equal_or_descendent_of(self.base.0, block)

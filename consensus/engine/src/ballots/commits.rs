@@ -70,7 +70,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         mut commit: Commit<H256, u32, S, Id>,
         blocks: &(impl Blocks + ?Sized),
     ) -> Fate<Commit<H256, u32, S, Id>> {
-        let tree = Tree(blocks);
+        let tree = Tree::new(blocks, &self.seen);
         let all: BTreeSet<Target> = commit.precommits.iter().map(target_of).collect();
         let mut targets: Vec<Target> = all.iter().copied().collect();
         targets.sort_by_key(|(_, number)| *number);

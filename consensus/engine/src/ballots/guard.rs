@@ -67,7 +67,9 @@ pub trait Surroundings: Blocks + Send + Sync {
     fn last_ended(&self) -> Option<(u64, EndedRound)>;
     /// A validator precommitted to two blocks in one round.
     fn report(&self, proof: EquivocationProof<H256, u32>);
-    /// A vote waits for a block that is not known.
+    /// Height of the best block.
+    fn best_number(&self) -> u32;
+    /// A vote waits for a block that is not known; a peer has it, or should.
     fn want(&self, peer: PeerId, block: H256, number: u32);
     /// A block is final by this commit, which the voter cannot take.
     fn import(&self, peer: PeerId, round: u64, commit: FinalCommit);

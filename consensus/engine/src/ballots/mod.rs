@@ -29,7 +29,7 @@ use sp_core::H256;
 pub(crate) use commits::{Fate, targets_of};
 
 use choice::{Known, Scene};
-use tally::{Target, Tree, Votes};
+use tally::{Seen, Target, Tree, Votes};
 
 /// A vote, as it is signed.
 pub(crate) type Vote<Id, S> = SignedMessage<H256, u32, S, Id>;
@@ -75,7 +75,8 @@ fn target_of<Id, S>(vote: &Precommit<Id, S>) -> Target {
 
 /// What is known of the votes of one set of authorities.
 ///
-/// Bounded by its members, of whom each has at most `HELD` votes of a kind in each of 2 · `KEPT` + 1 rounds.
+/// Bounded by its members, of whom each has at most `HELD` votes of a kind in each of 2 · `KEPT` + 1 rounds, and by the blocks that
+/// [`Seen`] remembers.
 #[derive(Debug)]
 pub(crate) struct Ballots<Id: Ord + Eq, S> {
     voters: VoterSet<Id>,
@@ -88,6 +89,8 @@ pub(crate) struct Ballots<Id: Ord + Eq, S> {
     /// The block on which the voter lets the next round begin.
     base: Target,
     rounds: BTreeMap<u64, Round<Id, S>>,
+    /// Blocks that were looked at.
+    seen: Seen,
 }
 
 /// The votes of a round.
@@ -123,6 +126,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
             since: round,
             base: blocks.finalised(),
             rounds: BTreeMap::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -160,6 +164,9 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
         self.round = round;
         self.rounds = self.rounds.split_off(&round.saturating_sub(KEPT));
+        let bases = self.rounds.values().map(|round| round.base.1);
+        let lowest = bases.min().unwrap_or(self.base.1).min(self.base.1);
+        self.seen.forget_below(lowest);
         if let Some(next) = self.rounds.get_mut(&round) {
             next.base = self.base;
             next.chosen_of = None;
@@ -323,7 +330,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
             base: round.base,
             prevotes: Votes::new(),
             to_vote: me.filter(|_| number >= Some(self.round)).cloned(),
-            tree: Tree(blocks),
+            tree: Tree::new(blocks, &self.seen),
         };
         for (voter, targets) in &round.prevotes {
             for target in targets {

@@ -1,10 +1,11 @@
 //! Messages with many votes: commits, and help for a voter that lags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use finality_grandpa::{Message, SignedPrevote};
 use parity_scale_codec::Encode;
 use sc_network_types::PeerId;
+use sp_consensus_grandpa::AuthorityId;
 use sp_core::H256;
 
 use super::{
@@ -31,19 +32,31 @@ fn blocks_of(message: &Gossip) -> BTreeSet<(H256, u32)> {
     }
 }
 
+/// Whether a message has at most two votes of a kind of each voter: more are worth nothing, and take long to check.
+fn has_few_votes(message: &Gossip) -> bool {
+    match message {
+        Gossip::Commit { commit, .. } => are_few(commit.auth_data.iter().map(|(_, id)| id)),
+        Gossip::CatchUp { catch_up, .. } => {
+            are_few(catch_up.prevotes.iter().map(|vote| &vote.id))
+                && are_few(catch_up.precommits.iter().map(|vote| &vote.id))
+        }
+        Gossip::Vote { .. } | Gossip::Neighbour(_) => true,
+    }
+}
+
+fn are_few<'a>(mut voters: impl Iterator<Item = &'a AuthorityId>) -> bool {
+    let mut of_each: BTreeMap<&AuthorityId, usize> = BTreeMap::new();
+    voters.all(|voter| {
+        let count = of_each.entry(voter).or_default();
+        *count += 1;
+        *count <= TAKEN
+    })
+}
+
 impl Memory {
     /// A message with many votes: it goes on as it is if one of them is not signed, for the SDK to blame its sender.
     pub(super) fn taken_up(&mut self, peer: PeerId, message: Gossip, bytes: Vec<u8>) {
-        let votes = match &message {
-            Gossip::Commit { commit, .. } => commit.precommits.len(),
-            Gossip::CatchUp { catch_up, .. } => {
-                catch_up.prevotes.len().max(catch_up.precommits.len())
-            }
-            Gossip::Vote { .. } | Gossip::Neighbour(_) => 0,
-        };
-        // Of each voter two of a kind are worth anything.
-        let voting = self.voting.as_ref();
-        if voting.is_none_or(|(_, ballots)| votes > TAKEN * ballots.voters().len().get()) {
+        if self.voting.is_none() || !has_few_votes(&message) {
             return;
         }
         let is_signed = match &message {
@@ -74,7 +87,7 @@ impl Memory {
         let unknown: BTreeSet<_> = blocks_of(&message).into_iter().filter(is_unknown).collect();
         if !unknown.is_empty() {
             for (block, number) in unknown.into_iter().filter(|_| self.looks == 0) {
-                self.around.want(peer, block, number);
+                self.want(peer, block, number);
             }
             if self.early.len() == EARLY {
                 self.early.pop_front();

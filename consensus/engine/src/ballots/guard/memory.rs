@@ -37,6 +37,10 @@ const CATCH_UP: u8 = 4;
 /// Blocks that are waited for are asked for once in so many looks: sync finds most by itself.
 pub(super) const LOOKS_UNTIL_ASKED: u32 = 8;
 
+/// Blocks above the best one up to which a block is asked for by name. Sync takes the peer's word for the height of a block that is
+/// named to it, and a node that is told of more than five holds itself to be behind and does not mine.
+const WITHIN: u32 = 5;
+
 /// A commit that proves a block final, which the voter neither takes nor passes on.
 pub(super) struct Proof {
     pub(super) set: u64,
@@ -186,6 +190,8 @@ impl Memory {
                 .filter(|(of, last)| *of == set && last.round + 1 == round)
             {
                 ballots.restored(last.round, last.base, &last.votes);
+                let (round, votes) = (last.round, last.votes.len());
+                tracing::info!(round, votes, "Voting goes on after the round on disk");
             }
             self.voting = Some((set, ballots));
         }
@@ -250,6 +256,7 @@ impl Memory {
             self.take_or_keep(peer, message);
         }
         self.release_all();
+        self.tell_of_what_waits();
         let Some((_, ballots)) = self.voting.as_ref().filter(|_| self.looks == 0) else {
             return;
         };
@@ -257,8 +264,15 @@ impl Memory {
             let (block, number) = (vote.precommit.target_hash, vote.precommit.target_number);
             let sender = self.peers.first(&name_of(round, vote));
             if let Some(peer) = sender.filter(|_| self.around.block(block).is_none()) {
-                self.around.want(peer, block, number);
+                self.want(peer, block, number);
             }
+        }
+    }
+
+    /// Asks for a block, unless it is so high that sync comes to it by itself, if there is such a block.
+    pub(super) fn want(&self, peer: PeerId, block: H256, number: u32) {
+        if number <= self.around.best_number().saturating_add(WITHIN) {
+            self.around.want(peer, block, number);
         }
     }
 
@@ -275,6 +289,10 @@ impl Memory {
             return;
         };
         for (round, vote) in ballots.held() {
+            // Whoever is given a vote may ask for its block.
+            if self.around.block(vote.precommit.target_hash).is_none() {
+                continue;
+            }
             for peer in self.peers.lack(*set, &name_of(round, vote)) {
                 self.out.push((peer, message_of(round, *set, vote)));
             }

@@ -6,11 +6,10 @@ use sc_network_types::PeerId;
 use sp_consensus_grandpa::AuthorityId;
 use sp_core::H256;
 
+use super::super::HELD;
+
 /// Names a vote: round, voter, block.
 pub(super) type Name = (u64, AuthorityId, H256);
-
-/// Votes whose senders are known; more are not taken.
-const SENDERS: usize = 4_096;
 
 /// Votes of one voter in one round that one peer may bring: an honest one has two at most that its own voter has.
 const OF_ONE_PEER: usize = 2;
@@ -33,7 +32,8 @@ pub(super) struct Stand {
     pub(super) finalised: u32,
 }
 
-/// Peers, the rounds in which they are, and what they have. Bounded by the peers that the network lets in, and by `SENDERS`.
+/// Peers, the rounds in which they are, and what they have. Bounded by the peers that the network lets in, and by `HELD` votes of
+/// each voter in each round that is looked at.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     /// Where each stands that told.
@@ -87,8 +87,11 @@ impl Peers {
         let (round, voter, _) = name;
         let all = (*round, voter.clone(), H256::zero())
             ..=(*round, voter.clone(), H256::repeat_byte(u8::MAX));
-        let of_peer = self.copies.range(all).filter(|(_, it)| it.first == peer);
-        if of_peer.count() >= OF_ONE_PEER || self.copies.len() >= SENDERS {
+        let (of_all, of_peer) = self.copies.range(all).fold((0, 0), |(all, own), (_, it)| {
+            (all + 1, own + usize::from(it.first == peer))
+        });
+        // Of each voter apart, so that one with many votes takes the place of none that has one.
+        if of_peer >= OF_ONE_PEER || of_all >= HELD {
             return false;
         }
         let copies = Copies {

@@ -1,0 +1,112 @@
+//! What one peer or one validator can make a node keep, ask for, or leave out.
+
+use super::{super::super::HELD, *};
+
+fn held(scene: &Scene) -> usize {
+    scene.guard.memory.lock().held()
+}
+
+/// A vote for a block that nobody has.
+fn made_up(key: Ed25519Keyring, round: u64, number: u32, variant: u64) -> Vec<u8> {
+    let hash = H256::from_low_u64_be(u64::MAX - variant);
+    let vote = signed(key, round, (hash, number));
+    let vote = Vote {
+        message: Message::Precommit(vote.precommit),
+        signature: vote.signature,
+        id: vote.id,
+    };
+    let set = SET;
+    Gossip::Vote { round, set, vote }.encode()
+}
+
+#[test]
+fn votes_thousands_of_blocks_above_the_last_final_one_pass_too() {
+    let mut scene = Scene::of(World {
+        above: 20_000,
+        ..World::default()
+    });
+    scene.stands(ROUND, SET);
+    scene.all_prevote(15_000);
+    for key in [Alice, Bob] {
+        assert!(scene.says(precommit(key, 0, 15_000)).is_empty());
+    }
+    assert_eq!(scene.says(precommit(Charlie, 0, 15_000)).len(), 3);
+    // As does a commit of the next round that comes before its votes.
+    scene.stands(ROUND + 1, SET);
+    let far = [Alice, Bob, Charlie].map(|key| on(key, 0, 14_999));
+    let far = commit(14_999, far.to_vec());
+    assert_eq!(*scene.says(far.clone()).last().expect("it passes"), far);
+}
+
+#[test]
+fn a_block_that_is_voted_for_and_not_known_is_asked_for_near_the_best_one_alone() {
+    let mut scene = Scene::prevoted();
+    let near = scene.world.best_number() + 5;
+    for (number, variant) in [(near, 1), (near + 1, 2), (u32::MAX, 3)] {
+        let vote = made_up(Charlie, ROUND, number, variant);
+        assert!(scene.says(vote).is_empty());
+    }
+    assert!(scene.looks_again().is_empty());
+    let hash = H256::from_low_u64_be(u64::MAX - 1);
+    assert_eq!(*scene.world.wanted.lock(), [(hash, near)]);
+}
+
+#[test]
+fn a_vote_goes_on_to_peers_once_its_block_is_known() {
+    let mut scene = Scene::prevoted();
+    let peer = PeerId::random();
+    scene.opens(peer);
+    scene.hears(peer, here(ROUND, SET));
+    scene.sent.lock().clear();
+    let unknown = block(0, 3);
+    scene.world.unknown.lock().push(unknown);
+    let vote = precommit(Alice, 0, 3);
+    assert!(scene.says(vote.clone()).is_empty());
+    scene.looks_again();
+    assert!(scene.sent.lock().is_empty(), "it would be asked for it");
+    scene.world.unknown.lock().clear();
+    scene.looks_again();
+    assert_eq!(*scene.sent.lock(), [(peer, vote)]);
+}
+
+#[test]
+fn one_validator_with_many_votes_leaves_room_for_those_of_others() {
+    let mut scene = Scene::prevoted();
+    for variant in 0..1_000 {
+        for round in ROUND..ROUND + 4 {
+            scene.says(made_up(Dave, round, 3, variant));
+        }
+    }
+    assert_eq!(held(&scene), 4 * HELD);
+    for key in [Alice, Bob] {
+        assert!(scene.says(precommit(key, 0, 2)).is_empty());
+    }
+    assert_eq!(scene.says(precommit(Charlie, 0, 2)).len(), 3);
+}
+
+#[test]
+fn a_commit_with_more_than_two_votes_of_somebody_is_dropped() {
+    let mut scene = Scene::new();
+    let votes = [on(Alice, 0, 2), on(Bob, 0, 2), on(Charlie, 0, 2)];
+    let double = [on(Dave, 0, 2), on(Dave, 0, 3)];
+    let all = [&votes[..], &double].concat();
+    let with = |more: Signed| commit(2, [all.clone(), vec![more]].concat());
+    assert!(scene.says(with(on(Dave, 1, 3))).is_empty());
+    assert!(scene.says(with(on(Dave, 0, 2))).is_empty());
+    assert_eq!(held(&scene), 0, "nothing of it is kept");
+    let good = commit(2, all);
+    assert_eq!(scene.says(good.clone()).last(), Some(&good));
+}
+
+#[test]
+fn one_peer_brings_two_votes_of_a_voter_at_most() {
+    let mut scene = Scene::prevoted();
+    let peer = PeerId::random();
+    for number in 0..3 {
+        let vote = on(Dave, 1, number + 1);
+        assert!(scene.hears(peer, message(vote)).is_empty());
+    }
+    assert_eq!(held(&scene), 2);
+    assert!(scene.says(precommit(Dave, 1, 3)).is_empty());
+    assert_eq!(held(&scene), 3);
+}
