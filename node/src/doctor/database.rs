@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -115,6 +116,8 @@ pub(super) enum Database {
         finalised: u32,
         genesis: H256,
     },
+    /// It is of the user with this number. RocksDB writes when it is opened, and what it writes would be this user's.
+    Anothers(u32),
     /// It cannot be opened, for this reason.
     Closed(String),
 }
@@ -140,6 +143,12 @@ impl Database {
         }
         if matches!(lock(&place.path), Err(LockError::InUse(_))) {
             return Database::InUse;
+        }
+        let owner = fs::metadata(place.path.join(place.head())).map(|head| head.uid());
+        if let Ok(owner) = owner
+            && owner != rustix::process::geteuid().as_raw()
+        {
+            return Database::Anothers(owner);
         }
         Self::read(place.source.clone())
     }
@@ -206,6 +215,11 @@ impl Database {
                     place.head()
                 ),
                 "put the whole folder back from a copy, or delete it with purge-chain, which leaves the keys, and sync again",
+            ),
+            Database::Anothers(owner) => Finding::warning(
+                what,
+                format!("not looked at: it belongs to the user with number {owner}"),
+                format!("run the doctor as that user: sudo -u '#{owner}' labora doctor …"),
             ),
             Database::Closed(_) if !has_room => Finding::warning(
                 what,

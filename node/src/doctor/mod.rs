@@ -2,7 +2,8 @@
 //!
 //! It takes a node's own flags, so that it looks at what that node would use. [`machine`] looks at clock, disk and devices,
 //! [`database`] at the database, [`keys`] at keys, [`votes`] at whether the chain knows them, [`network`] at ports, the running node and
-//! peers, [`genesis`] at the chain spec, and whether that node is of this chain. It changes nothing.
+//! peers, [`genesis`] at the chain spec, and whether that node is of this chain. It changes
+//! nothing, but that a database which a killed node left is put in order when it is opened.
 
 mod database;
 mod genesis;

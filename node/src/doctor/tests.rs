@@ -355,6 +355,28 @@ fn a_database_without_the_file_that_names_the_others_is_damaged() {
 }
 
 #[test]
+fn a_database_of_another_user_is_left_as_it_is() {
+    use std::os::unix::fs::{chown, symlink};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let head = folder.path().join("CURRENT");
+    let owner = if rustix::process::geteuid().is_root() {
+        fs::write(&head, "MANIFEST-000005\n").expect("written");
+        chown(&head, Some(65_534), None).expect("root can give files away");
+        65_534
+    } else {
+        symlink("/etc/passwd", &head).expect("linked");
+        0
+    };
+    let place = Place::rocksdb(folder.path());
+    let found = Database::look(&place).finding(&place, true);
+    assert_eq!(found.health, Health::Warning);
+    assert!(found.remedy.contains(&format!("sudo -u '#{owner}'")));
+    let log = folder.path().join("LOG");
+    assert!(!log.exists(), "RocksDB was not opened");
+}
+
+#[test]
 fn a_parity_db_is_looked_at_as_such() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = Place::paritydb(folder.path());
