@@ -9,8 +9,14 @@ bash scripts/setup.sh python js
 [ ! -d "$LABORA_CACHE/cuda/lib" ] || export LD_LIBRARY_PATH="$LABORA_CACHE/cuda/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 # The Python client's tests among them: `foreign_clients` runs pytest against a real node.
 echo "test: all crates, real processes, foreign clients"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 # To the end: what fails first must not hide what else fails.
-cargo test --release --workspace --no-fail-fast
+if ! cargo test --release --workspace --no-fail-fast 2>&1 | tee "$log"; then
+    echo "test: what failed, once more, with what it said"
+    sed -n '/^---- .* stdout ----$/,/^failures:$/p' "$log"
+    exit 1
+fi
 echo "test: the checklist for GPUs, on stand-ins"
 python3 -m unittest discover --quiet scripts
 echo "test: the main job, once"
