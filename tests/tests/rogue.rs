@@ -384,6 +384,8 @@ async fn tell_of_forks(miners: [&Rpc; 2], beside: &watch::Sender<Vec<Target>>) -
 async fn a_validator_that_votes_for_two_branches_ends_no_node_and_stops_no_finality() -> Outcome {
     let mut network = Network::new().await?;
     let miner = network.miner("miner", "//Eve").await?;
+    // Before there is another miner, whose blocks may take the place of those that are read.
+    let chain = Chain::of(miner.rpc()).await?;
     // Its blocks come late, and so beside others.
     let (link, through) = Proxy::to_node(&miner.address().await?).await?;
     link.set(Link::Slow(Duration::from_millis(400)));
@@ -401,7 +403,6 @@ async fn a_validator_that_votes_for_two_branches_ends_no_node_and_stops_no_final
     wait_for_final(miner.rpc(), 3).await?;
 
     let (tell, beside) = watch::channel(Vec::new());
-    let chain = Chain::of(miner.rpc()).await?;
     let mut key = Key::default();
     key.copy_from_slice(&Random::of_test(0x524F_4704).bytes(32));
     let voter = Voter::start(key, &addresses, chain, Ed25519Keyring::Dave, beside)?;
