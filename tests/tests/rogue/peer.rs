@@ -101,7 +101,7 @@ impl Peer {
     /// A peer with this key that goes to `node` (`/ip4/…/p2p/ID`), and says there that the last block of `chain` is its
     /// best.
     pub fn start(key: Key, node: &str, chain: Chain, manners: Manners) -> Outcome<Self> {
-        Ok(Self::connected(key, &[node.parse()?], chain, manners)?.0)
+        Ok(Self::connected(key, &[node.parse()?], chain, manners, |_| ())?.0)
     }
 
     /// The same for several nodes, to which it says that it is a validator; and the notifications of GRANDPA.
@@ -111,21 +111,25 @@ impl Peer {
         chain: Chain,
     ) -> Outcome<(Self, Box<dyn NotificationService>)> {
         let nodes: Result<Vec<_>, _> = nodes.iter().map(|node| node.parse()).collect();
-        Self::connected(key, &nodes?, chain, Manners::Honest)
+        let (nodes, genesis) = (nodes?, chain.genesis());
+        let speak = |config: &mut Configuration| votes(&nodes, genesis, config);
+        Self::connected(key, &nodes, chain, Manners::Honest, speak)
     }
 
-    fn connected(
+    /// Speaks what every peer does, and what is added to the configuration.
+    fn connected<T>(
         key: Key,
         targets: &[MultiaddrWithPeerId],
         chain: Chain,
         manners: Manners,
-    ) -> Outcome<(Self, Box<dyn NotificationService>)> {
+        more: impl FnOnce(&mut Configuration) -> T,
+    ) -> Outcome<(Self, T)> {
         let node = targets.first().ok_or("a peer of nobody")?.peer_id;
         let genesis = chain.genesis();
         let proofs_protocol = on_chain(genesis, PROOFS);
         let (mut network_config, blocks, proofs) = protocols(key, targets, genesis);
         let (announcements, service) = announcements(targets, &chain, &network_config);
-        let votes = votes(targets, genesis, &mut network_config);
+        let more = more(&mut network_config);
         let mut tasks = JoinSet::new();
         tasks.spawn(network_config.take_peer_store().run());
         let network = Network::new(Params {
@@ -162,7 +166,7 @@ impl Peer {
             seen,
             _tasks: tasks,
         };
-        Ok((peer, votes))
+        Ok((peer, more))
     }
 
     /// The same, once the node has let it in.
