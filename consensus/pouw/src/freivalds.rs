@@ -150,6 +150,21 @@ pub fn commitment(product_times_r: &[Element]) -> Hash {
     hasher.finalize().into()
 }
 
+/// The seal under which an auditor keeps its answers until all have given theirs: the BLAKE3 hash of "labora-audit-v1:", the
+/// auditor's account, its `secret`, and for each product the [`commitment`] to C·r, in order. The account is in it, so that
+/// nobody opens a seal that somebody else has made.
+pub fn sealed(auditor: &[u8], secret: &Hash, answers: &[Hash]) -> Hash {
+    let mut hasher = Hasher::new();
+    hasher.update(b"labora-audit-v1:");
+    // Of another length, it would be another account with another secret.
+    hasher.update(&(auditor.len() as u64).to_le_bytes());
+    hasher.update(auditor).update(secret);
+    for answer in answers {
+        hasher.update(answer);
+    }
+    hasher.finalize().into()
+}
+
 fn expect(operand: &'static str, got: usize, expected: u64) -> Result<(), LengthError> {
     if got as u64 == expected {
         Ok(())

@@ -126,6 +126,24 @@ fn two_auditors_have_different_vectors_and_commitments() {
 }
 
 #[test]
+fn a_seal_is_of_its_auditor_secret_and_answers_alone() {
+    let (auditor, secret, answers) = ([1; 32], [2; 32], [[3; 32], [4; 32]]);
+    let sealed = freivalds::sealed(&auditor, &secret, &answers);
+    let mut bytes = b"labora-audit-v1:".to_vec();
+    bytes.extend(32u64.to_le_bytes());
+    bytes.extend([auditor, secret].concat());
+    bytes.extend(answers.concat());
+    assert_eq!(sealed, *blake3::hash(&bytes).as_bytes());
+    let others = [
+        freivalds::sealed(&[9; 32], &secret, &answers),
+        freivalds::sealed(&auditor, &[9; 32], &answers),
+        freivalds::sealed(&auditor, &secret, &answers[..1]),
+        freivalds::sealed(&auditor, &secret, &[answers[1], answers[0]]),
+    ];
+    assert!(!others.contains(&sealed));
+}
+
+#[test]
 fn operands_of_a_wrong_length_are_refused_by_name() {
     let (shape, a, bt, c) = job("lengths", 32, 32, 256);
     let r = challenge(&[1; 32], &[2; 32], 32);

@@ -74,7 +74,11 @@ fn proofs_that_are_not_stored_are_found() {
 fn a_vote_for_a_block_that_led_nowhere_near_the_trusted_target_is_found() {
     // One seed in ten thousand, even where most of what is asked for is forged and no proofs are left. Whatever changes the
     // schedules changes which: `0..40_000` finds another.
-    is_found_by(11_000..12_000, Mutant::ForgottenVouchers, "which nobody mined");
+    is_found_by(
+        11_000..12_000,
+        Mutant::ForgottenVouchers,
+        "which nobody mined",
+    );
 }
 
 #[test]

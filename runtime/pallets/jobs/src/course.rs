@@ -1,0 +1,403 @@
+//! How a job goes from stage to stage.
+
+use alloc::vec::Vec;
+
+use frame_support::{ensure, pallet_prelude::*};
+use labora_pouw::{
+    Hash,
+    fraud::{self, FraudProof},
+};
+use sp_core::U256;
+use sp_runtime::traits::SaturatedConversion;
+
+use crate::*;
+
+impl<T: Config> Pallet<T> {
+    /// Number of the block being executed; this chain numbers blocks by u32.
+    pub(crate) fn now() -> u32 {
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+
+    pub(crate) fn job(job: JobId) -> Result<JobOf<T>, DispatchError> {
+        Jobs::<T>::get(job).ok_or(Error::<T>::NoSuchJob.into())
+    }
+
+    /// A job of this poster's.
+    pub(crate) fn own(job: JobId, poster: &T::AccountId) -> Result<JobOf<T>, DispatchError> {
+        let it = Self::job(job)?;
+        ensure!(it.poster == *poster, Error::<T>::NotThePoster);
+        Ok(it)
+    }
+
+    pub(crate) fn do_post(
+        poster: T::AccountId,
+        batch: Batch,
+        fee: u128,
+        open_blocks: u32,
+    ) -> DispatchResult {
+        let terms = CurrentTerms::<T>::get();
+        let macs = batch.macs().ok_or(Error::<T>::NoShape)?;
+        ensure!(fee >= terms.least_fee, Error::<T>::FeeTooLow);
+        ensure!(
+            (1..=terms.longest_open_blocks).contains(&open_blocks),
+            Error::<T>::OpenBlocks
+        );
+        let deadline = Self::now()
+            .checked_add(open_blocks)
+            .ok_or(Error::<T>::OpenBlocks)?;
+        let deposit = Self::deposit_for(batch.left.len())?;
+        Self::hold(HoldReason::Escrow, &poster, fee)?;
+        Self::hold(HoldReason::Deposit, &poster, deposit)?;
+        let job = NextJob::<T>::get();
+        NextJob::<T>::put(job.checked_add(1).ok_or(Error::<T>::TooMuch)?);
+        Jobs::<T>::insert(
+            job,
+            Job {
+                poster: poster.clone(),
+                batch,
+                fee,
+                deposit,
+                deadline,
+                stage: Stage::Open,
+            },
+        );
+        Self::deposit_event(Event::Posted {
+            job,
+            poster,
+            fee,
+            macs,
+            deadline,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn do_claim(job: JobId, worker: T::AccountId) -> DispatchResult {
+        let mut it = Self::job(job)?;
+        ensure!(it.stage == Stage::Open, Error::<T>::WrongStage);
+        let now = Self::now();
+        ensure!(now <= it.deadline, Error::<T>::TooLate);
+        let terms = CurrentTerms::<T>::get();
+        let mut record = Workers::<T>::get(&worker);
+        ensure!(
+            record.open < terms.claims(record.settled),
+            Error::<T>::TooManyClaims
+        );
+        let bond = terms.bond(it.fee).ok_or(Error::<T>::TooMuch)?;
+        Self::hold(HoldReason::Bond, &worker, bond)?;
+        // Below the most that an account may have open.
+        record.open = record.open.saturating_add(1);
+        Workers::<T>::insert(&worker, record);
+        // Has a shape, or could not have been posted.
+        let macs = it.batch.macs().ok_or(Error::<T>::NoShape)?;
+        let until = now.saturating_add(terms.claim_blocks(macs));
+        it.stage = Stage::Claimed(Claimed {
+            worker: worker.clone(),
+            bond,
+            until,
+        });
+        Jobs::<T>::insert(job, it);
+        Self::deposit_event(Event::Claimed {
+            job,
+            worker,
+            bond,
+            until,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn ensure_agent(who: &T::AccountId, auditor: &T::AccountId) -> DispatchResult {
+        let is_agent = who == auditor || Agents::<T>::get(auditor).as_ref() == Some(who);
+        ensure!(is_agent, Error::<T>::NotAnAuditor);
+        Ok(())
+    }
+
+    /// Validators that are no party to a job.
+    fn candidates(it: &JobOf<T>, worker: &T::AccountId) -> Vec<T::AccountId> {
+        let mut all = T::Validators::get();
+        all.retain(|validator| *validator != it.poster && validator != worker);
+        all
+    }
+
+    /// The auditors of a result, who are drawn now if they have not been.
+    fn committee(
+        job: JobId,
+        it: &JobOf<T>,
+        submitted: &Submitted<T::AccountId>,
+    ) -> Result<CommitteeOf<T>, DispatchError> {
+        if let Some(committee) = Committees::<T>::get(job) {
+            return Ok(committee);
+        }
+        let seal = T::Seals::sealed(submitted.window.drawn_by()).ok_or(Error::<T>::TooEarly)?;
+        let candidates = Self::candidates(it, &submitted.claimed.worker);
+        let size = CurrentTerms::<T>::get().committee;
+        Ok(Committee::draw(seal, job, candidates, size))
+    }
+
+    /// A job with a result.
+    fn submitted(job: JobId) -> Result<(JobOf<T>, Submitted<T::AccountId>), DispatchError> {
+        let it = Self::job(job)?;
+        let Stage::Submitted(submitted) = it.stage.clone() else {
+            return Err(Error::<T>::WrongStage.into());
+        };
+        Ok((it, submitted))
+    }
+
+    pub(crate) fn do_attest(
+        job: JobId,
+        auditor: T::AccountId,
+        attestation: Attestation,
+    ) -> DispatchResult {
+        let (it, submitted) = Self::submitted(job)?;
+        ensure!(
+            Self::now() <= submitted.window.attest_until(),
+            Error::<T>::TooLate
+        );
+        let mut committee = Self::committee(job, &it, &submitted)?;
+        let seat = committee
+            .seats
+            .iter_mut()
+            .find(|seat| seat.auditor == auditor);
+        let seat = seat.ok_or(Error::<T>::NotAnAuditor)?;
+        seat.said = match (seat.said, attestation) {
+            (Said::Nothing | Said::Unavailable, Attestation::Holds(sealed)) => Said::Sealed(sealed),
+            (Said::Nothing, Attestation::Unavailable) => Said::Unavailable,
+            _ => return Err(Error::<T>::AlreadyAttested.into()),
+        };
+        Self::deposit_event(Event::Attested {
+            job,
+            auditor,
+            attestation,
+        });
+        if committee.misses_data() {
+            return Self::fail(job, it, submitted.claimed, Failure::Unavailable);
+        }
+        Committees::<T>::insert(job, committee);
+        Ok(())
+    }
+
+    pub(crate) fn do_reveal(
+        job: JobId,
+        auditor: T::AccountId,
+        secret: Hash,
+        answers: Hashes,
+    ) -> DispatchResult {
+        let (_, submitted) = Self::submitted(job)?;
+        let (window, now) = (submitted.window, Self::now());
+        ensure!(now > window.attest_until(), Error::<T>::TooEarly);
+        ensure!(now <= window.reveal_until(), Error::<T>::TooLate);
+        ensure!(
+            answers.len() == submitted.roots.len(),
+            Error::<T>::NumberOfResults
+        );
+        let mut committee = Committees::<T>::get(job).ok_or(Error::<T>::NothingSealed)?;
+        let mut seats = committee.seats.iter_mut();
+        let seat = seats
+            .find(|seat| seat.auditor == auditor)
+            .ok_or(Error::<T>::NotAnAuditor)?;
+        let Said::Sealed(sealed) = seat.said else {
+            return Err(Error::<T>::NothingSealed.into());
+        };
+        ensure!(
+            audit::opens::<T>(&auditor, &secret, &answers, &sealed),
+            Error::<T>::WrongOpening
+        );
+        seat.said = Said::Opened;
+        Committees::<T>::insert(job, committee);
+        Self::deposit_event(Event::Revealed {
+            job,
+            auditor,
+            secret,
+            answers,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn do_prove_fraud(
+        job: JobId,
+        product: u32,
+        proof: &FraudProof,
+        challenger: T::AccountId,
+    ) -> DispatchResult {
+        let (it, submitted) = Self::submitted(job)?;
+        ensure!(Self::now() <= submitted.window.ends(), Error::<T>::TooLate);
+        let root = usize::try_from(product).ok();
+        let root = root.and_then(|product| submitted.roots.get(product));
+        let claim = root.and_then(|root| it.batch.claim(product, *root));
+        let claim = claim.ok_or(Error::<T>::NoSuchProduct)?;
+        let fault = fraud::verify(&claim, proof).map_err(Error::<T>::from)?;
+
+        let Claimed { worker, bond, .. } = submitted.claimed;
+        let paid = Self::forfeit(&worker, bond, &challenger);
+        if let Some(committee) = Committees::<T>::take(job) {
+            let vouched = committee.vouched_by();
+            if !vouched.is_empty() {
+                T::FalseAttestations::report(job, vouched);
+            }
+        }
+        Self::deposit_event(Event::FraudProved {
+            job,
+            product,
+            row: fault.row,
+            column: fault.column,
+            committed: fault.committed,
+            exact: fault.exact,
+            challenger,
+            reward: paid.first,
+            burned: paid.burned,
+        });
+        Self::failed(job, it, worker, Failure::Wrong, bond)
+    }
+
+    pub(crate) fn do_poke(job: JobId) -> DispatchResult {
+        let (it, now) = (Self::job(job)?, Self::now());
+        match it.stage.clone() {
+            Stage::Open if now > it.deadline => Self::refund(job, it, Refund::Deadline),
+            Stage::Claimed(claimed) if now > claimed.until => {
+                Self::fail(job, it, claimed, Failure::Late)
+            }
+            Stage::Submitted(submitted) if now > submitted.window.ends() => {
+                Self::conclude(job, it, submitted)
+            }
+            Stage::Settled { at, .. }
+                if now > at.saturating_add(CurrentTerms::<T>::get().kept_blocks) =>
+            {
+                Self::do_forget(job, &it)
+            }
+            _ => Err(Error::<T>::NotDue.into()),
+        }
+    }
+
+    /// The window of a result is over, and no fault was proved.
+    fn conclude(
+        job: JobId,
+        mut it: JobOf<T>,
+        mut submitted: Submitted<T::AccountId>,
+    ) -> DispatchResult {
+        let auditors = match Committees::<T>::take(job) {
+            Some(committee) if committee.confirms() => Some(committee.confirmed_by()),
+            Some(_) => None,
+            // Where there is nobody to audit, that nobody proved a fault must do.
+            None => Self::candidates(&it, &submitted.claimed.worker)
+                .is_empty()
+                .then(Vec::new),
+        };
+        if let Some(auditors) = auditors {
+            return Self::settle(job, it, submitted, &auditors);
+        }
+        submitted.unheard = submitted.unheard.saturating_add(1);
+        if submitted.unheard < CurrentTerms::<T>::get().draws {
+            let window = Window::new(Self::now(), submitted.window.blocks);
+            submitted.window = window;
+            it.stage = Stage::Submitted(submitted);
+            Jobs::<T>::insert(job, it);
+            Self::deposit_event(Event::DrawnAnew { job, window });
+            return Ok(());
+        }
+        let Claimed { worker, bond, .. } = submitted.claimed;
+        Self::release(HoldReason::Bond, &worker, bond)?;
+        // Nobody showed that it did anything wrong.
+        Workers::<T>::mutate(&worker, |record| {
+            record.open = record.open.saturating_sub(1);
+        });
+        Self::refund(job, it, Refund::Unaudited)
+    }
+
+    /// Pays a result.
+    pub(crate) fn settle(
+        job: JobId,
+        mut it: JobOf<T>,
+        submitted: Submitted<T::AccountId>,
+        auditors: &[T::AccountId],
+    ) -> DispatchResult {
+        Committees::<T>::remove(job);
+        let Claimed { worker, bond, .. } = submitted.claimed;
+        let paid = Self::pay_fee(&it, &worker, auditors);
+        Self::release(HoldReason::Bond, &worker, bond)?;
+        Workers::<T>::mutate(&worker, |record| {
+            record.open = record.open.saturating_sub(1);
+            record.settled = record.settled.saturating_add(1);
+        });
+        if let Some(macs) = it.batch.macs() {
+            GoingRate::<T>::mutate(|rate| *rate = moved(*rate, rate_of(it.fee, macs)));
+        }
+        it.stage = Stage::Settled {
+            worker: worker.clone(),
+            roots: submitted.roots,
+            at: Self::now(),
+        };
+        Jobs::<T>::insert(job, it);
+        Self::deposit_event(Event::Settled { job, worker, paid });
+        Ok(())
+    }
+
+    /// A claim ends without a settlement, and costs a share of its bond.
+    fn fail(
+        job: JobId,
+        it: JobOf<T>,
+        claimed: Claimed<T::AccountId>,
+        failure: Failure,
+    ) -> DispatchResult {
+        let share = CurrentTerms::<T>::get().failure_share;
+        let Claimed { worker, bond, .. } = claimed;
+        let lost = Self::fine(&worker, bond, share)?;
+        Self::failed(job, it, worker, failure, lost)
+    }
+
+    /// The job is open again, for as long as its deadline allows.
+    fn failed(
+        job: JobId,
+        mut it: JobOf<T>,
+        worker: T::AccountId,
+        failure: Failure,
+        lost: u128,
+    ) -> DispatchResult {
+        Committees::<T>::remove(job);
+        Workers::<T>::mutate(&worker, |record| {
+            record.open = record.open.saturating_sub(1);
+            record.settled = 0;
+        });
+        Self::deposit_event(Event::Failed {
+            job,
+            worker,
+            failure,
+            lost,
+        });
+        if Self::now() > it.deadline {
+            return Self::refund(job, it, Refund::Deadline);
+        }
+        it.stage = Stage::Open;
+        Jobs::<T>::insert(job, it);
+        Ok(())
+    }
+
+    /// The poster has its money back.
+    pub(crate) fn refund(job: JobId, it: JobOf<T>, refund: Refund) -> DispatchResult {
+        Self::release(HoldReason::Escrow, &it.poster, it.fee)?;
+        Self::release(HoldReason::Deposit, &it.poster, it.deposit)?;
+        Jobs::<T>::remove(job);
+        Self::deposit_event(Event::Refunded { job, refund });
+        Ok(())
+    }
+
+    pub(crate) fn do_forget(job: JobId, it: &JobOf<T>) -> DispatchResult {
+        Self::release(HoldReason::Deposit, &it.poster, it.deposit)?;
+        Jobs::<T>::remove(job);
+        Self::deposit_event(Event::Forgotten { job });
+        Ok(())
+    }
+}
+
+/// A fee, in the token's smallest unit for 10^12 multiply-accumulates.
+pub(crate) fn rate_of(fee: u128, macs: u64) -> u128 {
+    const TERA: u64 = 1_000_000_000_000;
+    let rate = U256::from(fee) * U256::from(TERA) / U256::from(macs.max(1));
+    u128::try_from(rate).unwrap_or(u128::MAX)
+}
+
+/// A rate, moved by an eighth towards a new one; the new one, where there was none.
+pub(crate) fn moved(rate: u128, new: u128) -> u128 {
+    match rate {
+        0 => new,
+        _ => (rate - rate / 8).saturating_add(new / 8),
+    }
+}

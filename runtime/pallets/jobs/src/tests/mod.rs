@@ -1,0 +1,6 @@
+//! What each call does and refuses, and that every unit is accounted for.
+
+mod audits;
+mod frauds;
+mod sequences;
+mod stages;
