@@ -22,7 +22,7 @@ const MOST_GROWTH: u64 = 1_536 << 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn finality_that_stalls_for_thousands_of_blocks_catches_up() -> Outcome {
     let blocks = blocks(5_000)?;
-    let mut network = Network::with(FAST).await?;
+    let mut network = Network::with_public_sessions(FAST).await?;
     let mut miner = network.miner("miner", "//Eve").await?;
     let mut validators = network.validators(4).await?;
     wait_for_final(miner.rpc(), 3).await?;

@@ -111,6 +111,20 @@ pub fn write_with_validators(folder: &Path, work: Work) -> Outcome<PathBuf> {
     write_spec(spec, folder, work)
 }
 
+/// Gives a chain the sessions and eras of a public one. GRANDPA's votes go no further than the next change of authorities, which
+/// may come at the end of an era: on a development chain that is never far.
+pub fn with_public_sessions(path: &Path) -> Outcome {
+    let mut spec: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let terms = &mut spec["genesis"]["runtimeGenesis"]["patch"]["eras"]["terms"];
+    if !terms["sessionBlocks"].is_u64() || !terms["sessionsPerEra"].is_u64() {
+        return Err(format!("the dev spec's genesis patch has other terms: {terms}").into());
+    }
+    terms["sessionBlocks"] = json!(600);
+    terms["sessionsPerEra"] = json!(6);
+    std::fs::write(path, serde_json::to_vec_pretty(&spec)?)?;
+    Ok(())
+}
+
 /// Writes the dev chain's spec with other figures of work into `folder`, and gives its path.
 pub fn write(folder: &Path, work: Work) -> Outcome<PathBuf> {
     write_spec(dev()?, folder, work)

@@ -43,6 +43,13 @@ impl Network {
         })
     }
 
+    /// The same with sessions and eras as long as on a public chain.
+    pub async fn with_public_sessions(work: Work) -> Outcome<Self> {
+        let network = Self::with(work).await?;
+        spec::with_public_sessions(&network.spec)?;
+        Ok(network)
+    }
+
     /// The chain's spec with one more field, in a file of its own.
     pub fn spec_with(&self, field: &str, value: Value) -> Outcome<PathBuf> {
         let mut spec: Value = serde_json::from_slice(&fs::read(&self.spec)?)?;
