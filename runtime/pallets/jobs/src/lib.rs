@@ -34,14 +34,14 @@ mod terms;
 mod tests;
 pub mod weights;
 
-pub use audit::{Attestation, Committee, Said, Seat};
+pub use audit::{Attestation, Committee, MAX_COMMITTEE, Said, Seat};
 pub use job::{
     Batch, Claimed, Failure, Hashes, Job, JobId, Left, MAX_PRODUCTS, Record, Refund, Stage,
     Submitted, Window,
 };
 pub use money::Paid;
 pub use pallet::*;
-pub use terms::{Terms, TermsError};
+pub use terms::{MAX_BLOCKS, MAX_BOND_FACTOR, MAX_CLAIMS, Terms, TermsError};
 pub use weights::WeightInfo;
 
 use alloc::{boxed::Box, vec::Vec};
