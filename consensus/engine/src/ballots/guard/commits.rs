@@ -32,10 +32,14 @@ fn blocks_of(message: &Gossip) -> BTreeSet<(H256, u32)> {
     }
 }
 
-/// Whether a message has at most two votes of a kind of each voter: more are worth nothing, and take long to check.
+/// Whether a message has at most two votes of a kind of each voter, and a signature for each: more are worth nothing, and take long
+/// to check.
 fn has_few_votes(message: &Gossip) -> bool {
     match message {
-        Gossip::Commit { commit, .. } => are_few(commit.auth_data.iter().map(|(_, id)| id)),
+        Gossip::Commit { commit, .. } => {
+            commit.precommits.len() == commit.auth_data.len()
+                && are_few(commit.auth_data.iter().map(|(_, id)| id))
+        }
         Gossip::CatchUp { catch_up, .. } => {
             are_few(catch_up.prevotes.iter().map(|vote| &vote.id))
                 && are_few(catch_up.precommits.iter().map(|vote| &vote.id))

@@ -99,6 +99,32 @@ fn a_commit_with_more_than_two_votes_of_somebody_is_dropped() {
 }
 
 #[test]
+fn a_commit_with_votes_that_nobody_signed_is_dropped() {
+    let mut scene = Scene::new();
+    let votes = vec![on(Alice, 0, 2), on(Bob, 0, 2), on(Charlie, 0, 2)];
+    let good = commit(2, votes);
+    let Some(Gossip::Commit {
+        round,
+        set,
+        commit: mut long,
+    }) = Gossip::read(&good)
+    else {
+        panic!("it is a commit");
+    };
+    let unknown = Target {
+        target_hash: H256::repeat_byte(7),
+        target_number: 3,
+    };
+    long.precommits.extend(vec![unknown; 10_000]);
+    let commit = long;
+    let long = Gossip::Commit { round, set, commit }.encode();
+    assert!(scene.says(long).is_empty());
+    assert!(scene.looks_again().is_empty());
+    assert!(scene.world.wanted.lock().is_empty());
+    assert_eq!(scene.says(good.clone()).last(), Some(&good));
+}
+
+#[test]
 fn one_peer_brings_two_votes_of_a_voter_at_most() {
     let mut scene = Scene::prevoted();
     let peer = PeerId::random();
