@@ -228,7 +228,7 @@ impl<T: Config> Pallet<T> {
 
         let Claimed { worker, bond, .. } = submitted.claimed;
         let paid = Self::forfeit(&worker, bond, &challenger);
-        if let Some(committee) = Committees::<T>::take(job) {
+        if let Some(committee) = Committees::<T>::get(job) {
             let vouched = committee.vouched_by();
             if !vouched.is_empty() {
                 T::FalseAttestations::report(job, vouched);
@@ -296,10 +296,16 @@ impl<T: Config> Pallet<T> {
         let Claimed { worker, bond, .. } = submitted.claimed;
         Self::release(HoldReason::Bond, &worker, bond)?;
         // Nobody showed that it did anything wrong.
-        Workers::<T>::mutate(&worker, |record| {
-            record.open = record.open.saturating_sub(1);
-        });
+        Self::claim_ends(&worker, |settled| settled);
         Self::refund(job, it, Refund::Unaudited)
+    }
+
+    /// A worker has one open claim less, and settled so many.
+    fn claim_ends(worker: &T::AccountId, settled: impl FnOnce(u32) -> u32) {
+        Workers::<T>::mutate(worker, |record| {
+            record.open = record.open.saturating_sub(1);
+            record.settled = settled(record.settled);
+        });
     }
 
     /// Pays a result.
@@ -313,10 +319,7 @@ impl<T: Config> Pallet<T> {
         let Claimed { worker, bond, .. } = submitted.claimed;
         let paid = Self::pay_fee(&it, &worker, auditors);
         Self::release(HoldReason::Bond, &worker, bond)?;
-        Workers::<T>::mutate(&worker, |record| {
-            record.open = record.open.saturating_sub(1);
-            record.settled = record.settled.saturating_add(1);
-        });
+        Self::claim_ends(&worker, |settled| settled.saturating_add(1));
         if let Some(macs) = it.batch.macs() {
             GoingRate::<T>::mutate(|rate| *rate = moved(*rate, rate_of(it.fee, macs)));
         }
@@ -352,10 +355,7 @@ impl<T: Config> Pallet<T> {
         lost: u128,
     ) -> DispatchResult {
         Committees::<T>::remove(job);
-        Workers::<T>::mutate(&worker, |record| {
-            record.open = record.open.saturating_sub(1);
-            record.settled = 0;
-        });
+        Self::claim_ends(&worker, |_| 0);
         Self::deposit_event(Event::Failed {
             job,
             worker,
@@ -388,14 +388,14 @@ impl<T: Config> Pallet<T> {
 }
 
 /// A fee, in the token's smallest unit for 10^12 multiply-accumulates.
-pub(crate) fn rate_of(fee: u128, macs: u64) -> u128 {
+fn rate_of(fee: u128, macs: u64) -> u128 {
     const TERA: u64 = 1_000_000_000_000;
     let rate = U256::from(fee) * U256::from(TERA) / U256::from(macs.max(1));
     u128::try_from(rate).unwrap_or(u128::MAX)
 }
 
 /// A rate, moved by an eighth towards a new one; the new one, where there was none.
-pub(crate) fn moved(rate: u128, new: u128) -> u128 {
+fn moved(rate: u128, new: u128) -> u128 {
     match rate {
         0 => new,
         _ => (rate - rate / 8).saturating_add(new / 8),

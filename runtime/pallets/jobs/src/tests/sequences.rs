@@ -190,13 +190,16 @@ fn ends() -> BTreeSet<&'static str> {
     events.filter_map(|record| name(record.event)).collect()
 }
 
-fn check(steps: Vec<Step>) -> Result<BTreeSet<&'static str>, TestCaseError> {
-    let (right, wrong) = (Products::new(), Products::spoiled());
+fn check(
+    steps: Vec<Step>,
+    right: &Products,
+    wrong: &Products,
+) -> Result<BTreeSet<&'static str>, TestCaseError> {
     new_test_ext().execute_with(|| {
         let money = all_money();
         for step in steps {
             let (said, before) = (format!("{step:?}"), sum_of_accounts());
-            let is_done = take(step, &right, &wrong).is_ok();
+            let is_done = take(step, right, wrong).is_ok();
             prop_assert_eq!(all_money(), money, "{}", said);
             let held = sum_of_accounts() + Burned::get();
             prop_assert_eq!(held, money, "{}", said);
@@ -229,9 +232,10 @@ fn money_is_conserved_and_no_job_is_stuck() {
         rng_seed: RngSeed::Fixed(7),
         ..ProptestConfig::default()
     });
+    let (right, wrong) = (Products::new(), Products::spoiled());
     let reached = RefCell::new(BTreeSet::new());
     let run = runner.run(&steps(), |steps| {
-        reached.borrow_mut().extend(check(steps)?);
+        reached.borrow_mut().extend(check(steps, &right, &wrong)?);
         Ok(())
     });
     run.unwrap();

@@ -277,15 +277,16 @@ fn a_worker_without_the_bond_claims_nothing() {
 #[test]
 fn ten_thousand_open_jobs_change_nothing_for_one() {
     new_test_ext().execute_with(|| {
+        let products = Products::new();
         for _ in 0..10_000 {
-            let (batch, fee) = (Products::new().batch, 1_000);
+            let (batch, fee) = (products.batch.clone(), 1_000);
             // Held only where there is enough: the poster gets more.
             let poster = account(200);
             use frame_support::traits::fungible::Mutate as _;
             assert_ok!(Balances::mint_into(&poster, 2_000));
             assert_ok!(Market::post(by(&poster), batch, fee, 100));
         }
-        let job = submitted(FEE, &Products::new());
+        let job = submitted(FEE, &products);
         assert_ok!(Market::accept(by(&POSTER), job));
         assert_eq!(total(&WORKER), RICH + 8_500);
     });
