@@ -28,6 +28,7 @@ use substrate_prometheus_endpoint::Registry;
 use around::Around;
 
 use crate::{
+    metrics::{self, votes::VoteCounts},
     rpc::pouw::ListForcedChanges,
     service::{FullBackend, FullClient, Hash, Pool},
 };
@@ -215,6 +216,11 @@ impl Finality {
     pub fn start(self, tasks: &TaskManager, voting: Voting) -> Result<(), ServiceError> {
         let keystore = voting.role.is_authority().then_some(voting.keystore);
         let transactions = OffchainTransactionPoolFactory::new(voting.pool);
+        let counts = Arc::new(VoteCounts::default());
+        if let Some(registry) = &voting.registry {
+            let counts = counts.clone();
+            metrics::votes::register_all(registry, &(Arc::new(move || counts.stats()) as _))?;
+        }
         let around = Around {
             client: voting.client,
             authorities: self.link.shared_authority_set().clone(),
@@ -223,6 +229,7 @@ impl Finality {
             sync: voting.sync.clone(),
             justifications: Mutex::new(voting.justifications),
             spawner: tasks.spawn_handle(),
+            counts,
         };
         let voter = sc_consensus_grandpa::run_grandpa_voter(GrandpaParams {
             config: Config {

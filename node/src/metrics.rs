@@ -4,6 +4,7 @@ pub mod disk;
 pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod memory;
+pub mod votes;
 
 use std::sync::Arc;
 

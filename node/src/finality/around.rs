@@ -21,7 +21,10 @@ use sp_consensus_grandpa::{
 use sp_core::{ByteArray, H256, crypto::key_types};
 use sp_keystore::KeystorePtr;
 
-use crate::service::{FullClient, Hash};
+use crate::{
+    metrics::votes::VoteCounts,
+    service::{FullClient, Hash},
+};
 
 /// What the guard has around it.
 pub(super) struct Around {
@@ -33,6 +36,7 @@ pub(super) struct Around {
     pub(super) sync: Arc<SyncingService<Block>>,
     pub(super) justifications: Mutex<Box<dyn ImportQueueService<Block>>>,
     pub(super) spawner: SpawnTaskHandle,
+    pub(super) counts: Arc<VoteCounts>,
 }
 
 impl Around {
@@ -88,7 +92,9 @@ impl Surroundings for Around {
     }
 
     fn report(&self, proof: EquivocationProof<H256, u32>) {
-        if self.has_key(proof.offender()) {
+        let is_own = self.has_key(proof.offender());
+        self.counts.voted_twice(is_own);
+        if is_own {
             tracing::error!(
                 "This node's own validator voted twice: another process votes with its key. Stop one of the two at once; the \
                  chain slashes for this"
@@ -106,6 +112,10 @@ impl Surroundings for Around {
 
     fn best_number(&self) -> u32 {
         self.client.info().best_number
+    }
+
+    fn waiting(&self, precommits: usize) {
+        self.counts.wait(precommits);
     }
 
     fn want(&self, peer: PeerId, block: H256, number: u32) {

@@ -69,6 +69,8 @@ pub trait Surroundings: Blocks + Send + Sync {
     fn report(&self, proof: EquivocationProof<H256, u32>);
     /// Height of the best block.
     fn best_number(&self) -> u32;
+    /// So many precommits wait.
+    fn waiting(&self, precommits: usize);
     /// A vote waits for a block that is not known; a peer has it, or should.
     fn want(&self, peer: PeerId, block: H256, number: u32);
     /// A block is final by this commit, which the voter cannot take.

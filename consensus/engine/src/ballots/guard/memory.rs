@@ -257,6 +257,7 @@ impl Memory {
         }
         self.release_all();
         self.tell_of_what_waits();
+        self.around.waiting(self.held());
         let Some((_, ballots)) = self.voting.as_ref().filter(|_| self.looks == 0) else {
             return;
         };
@@ -277,7 +278,6 @@ impl Memory {
     }
 
     /// How many precommits wait.
-    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let voting = self.voting.as_ref();
         voting.map_or(0, |(_, ballots)| ballots.held().count())

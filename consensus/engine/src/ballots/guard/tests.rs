@@ -83,6 +83,7 @@ impl NotificationService for Script {
 struct World {
     above: u32,
     reports: Mutex<usize>,
+    waiting: Mutex<usize>,
     wanted: Mutex<Vec<(H256, u32)>>,
     imported: Mutex<Vec<(H256, u32)>>,
     unknown: Mutex<Vec<H256>>,
@@ -138,6 +139,10 @@ impl Surroundings for World {
 
     fn best_number(&self) -> u32 {
         3 + self.above
+    }
+
+    fn waiting(&self, precommits: usize) {
+        *self.waiting.lock() = precommits;
     }
 
     fn want(&self, _: PeerId, block: H256, number: u32) {

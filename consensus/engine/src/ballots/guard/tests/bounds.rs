@@ -49,6 +49,7 @@ fn a_block_that_is_voted_for_and_not_known_is_asked_for_near_the_best_one_alone(
     assert!(scene.looks_again().is_empty());
     let hash = H256::from_low_u64_be(u64::MAX - 1);
     assert_eq!(*scene.world.wanted.lock(), [(hash, near)]);
+    assert_eq!(*scene.world.waiting.lock(), 3, "as is told");
 }
 
 #[test]
