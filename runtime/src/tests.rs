@@ -3,6 +3,7 @@
 mod blocks;
 mod chain;
 mod presets;
+mod slashes;
 mod staking;
 mod transactions;
 mod wasm;

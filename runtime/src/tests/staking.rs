@@ -1,13 +1,9 @@
-//! Stake: eras are paid from the subsidy's share and from nothing else, validators come and go with their votes' keys, and
-//! who votes twice in a round loses the stake.
+//! Stake: eras are paid from the subsidy's share and from nothing else, and validators come and go with their votes' keys.
 
 use pallet_staking::{RewardDestination, ValidatorPrefs};
 use parity_scale_codec::Encode;
-use sp_consensus_grandpa::{
-    AuthorityId, Equivocation, EquivocationProof, KEY_TYPE, OpaqueKeyOwnershipProof,
-    localized_payload,
-};
-use sp_core::{Pair, crypto::KeyTypeId};
+use sp_consensus_grandpa::AuthorityId;
+use sp_core::Pair;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 use sp_runtime::{DigestItem, Perbill};
 
@@ -23,16 +19,17 @@ use crate::{
 
 /// Blocks of a session and of an era on the development chain.
 const SESSION: u32 = 20;
-const ERA: u32 = 3 * SESSION;
+pub(super) const ERA: u32 = 3 * SESSION;
 
 /// Blocks up to number `last`.
-fn run_to(chain: &mut Chain, last: u32) {
+pub(super) fn run_to(chain: &mut Chain, last: u32) {
     while chain.head.number < last {
         chain.block(3_000, vec![]);
     }
 }
 
-fn staked(account: &AccountId) -> Balance {
+/// What an account has bonded, what it unbonds included.
+pub(super) fn staked(account: &AccountId) -> Balance {
     pallet_staking::Ledger::<Runtime>::get(account).map_or(0, |ledger| ledger.total)
 }
 
@@ -175,61 +172,6 @@ fn keys_proof(owner: &AccountId) -> Vec<u8> {
     let statement = [&b"POP_"[..], &owner.encode()].concat();
     let signature = Ed25519Keyring::Charlie.pair().sign(&statement);
     (signature,).encode()
-}
-
-#[test]
-fn who_votes_twice_in_a_round_loses_the_stake_which_is_burned_and_counted() {
-    let mut chain = Chain::of(LOCAL_TESTNET);
-    run_to(&mut chain, 3);
-    let (set_id, owner) = chain.executor.execute_with(|| {
-        let key: AuthorityId = Ed25519Keyring::Bob.public().into();
-        let owner = <Historical as frame_support::traits::KeyOwnerProofSystem<(
-            KeyTypeId,
-            AuthorityId,
-        )>>::prove((KEY_TYPE, key))
-        .expect("Bob votes in this session");
-        (pallet_grandpa::CurrentSetId::<Runtime>::get(), owner)
-    });
-    let _: OpaqueKeyOwnershipProof = OpaqueKeyOwnershipProof::new(owner.encode());
-    let round = 7;
-    let vote = |hash: u8| {
-        let prevote = finality_grandpa::Prevote {
-            target_hash: Hash::repeat_byte(hash),
-            target_number: 2,
-        };
-        let message = finality_grandpa::Message::Prevote(prevote.clone());
-        let payload = localized_payload(round, set_id, &message);
-        (prevote, Ed25519Keyring::Bob.sign(&payload).into())
-    };
-    let twice = Equivocation::Prevote(finality_grandpa::Equivocation {
-        round_number: round,
-        identity: Ed25519Keyring::Bob.public().into(),
-        first: vote(1),
-        second: vote(2),
-    });
-    let report = UncheckedExtrinsic::new_bare(
-        pallet_grandpa::Call::report_equivocation_unsigned {
-            equivocation_proof: Box::new(EquivocationProof::new(set_id, twice)),
-            key_owner_proof: owner,
-        }
-        .into(),
-    );
-    let bob = Sr25519Keyring::Bob.to_account_id();
-    let burned = |chain: &mut Chain| {
-        chain
-            .executor
-            .execute_with(pallet_rewards::Burned::<Runtime>::get)
-    };
-    let before = burned(&mut chain);
-    chain.block(6_000, vec![report]);
-    // On this chain a slash is not deferred: it is made in the blocks after it was reported.
-    run_to(&mut chain, ERA);
-    assert_eq!(
-        burned(&mut chain) - before,
-        GENESIS_STAKE / 20 * 19,
-        "one of two validators: all of its stake, a twentieth to the author whose block has the report"
-    );
-    chain.executor.execute_with(|| assert_eq!(staked(&bob), 0));
 }
 
 #[test]
