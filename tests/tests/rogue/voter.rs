@@ -1,5 +1,4 @@
-//! A validator that votes for two branches in every round in which there are two: it tells each half of its peers another
-//! block first.
+//! A validator that votes for blocks beside the one that others vote for: it tells each half of its peers another block first.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +23,17 @@ use super::{
 /// A block and its height.
 pub type Target = (H256, u32);
 
+/// What it votes for beside the block that others vote for.
+pub enum Beside {
+    /// Blocks that nobody mined: a little above the others' and as high as numbers go.
+    MadeUp,
+    /// One of these blocks of other branches, above the last final one, in rounds in which there is one.
+    Branches(Vec<Target>),
+}
+
+/// How far above the block that others vote for made-up ones lie; the last is further than any block.
+const ABOVE: [u32; 4] = [1, 3, 40, u32::MAX];
+
 type Vote = SignedMessage<H256, u32, AuthoritySignature, AuthorityId>;
 
 /// What GRANDPA's peers say to each other, as far as this one does.
@@ -45,24 +55,33 @@ enum Neighbour {
     },
 }
 
+/// Sets and rounds in which it voted for something beside the block that others vote for.
+#[derive(Clone, Debug, Default)]
+pub struct Lies {
+    /// For blocks that nobody mined.
+    pub made_up: Vec<(u64, u64)>,
+    /// For another branch.
+    pub branches: Vec<(u64, u64)>,
+}
+
 /// The validator. Dropping it ends it.
 pub struct Voter {
-    double_votes: watch::Receiver<usize>,
+    lies: watch::Receiver<Lies>,
     _peer: Peer,
     _tasks: JoinSet<()>,
 }
 
 impl Voter {
-    /// Votes with this key before these nodes. `beside` is told of blocks beside the best chain, above the last final one.
+    /// Votes with this key before these nodes.
     pub fn start(
         key: Key,
         nodes: &[String],
         chain: Chain,
         signer: Ed25519Keyring,
-        beside: watch::Receiver<Vec<Target>>,
+        beside: watch::Receiver<Beside>,
     ) -> Outcome<Self> {
         let (peer, notifications) = Peer::validator(key, nodes, chain)?;
-        let (count, double_votes) = watch::channel(0);
+        let (tell, lies) = watch::channel(Lies::default());
         let mut tasks = JoinSet::new();
         let mut mind = Mind {
             notifications,
@@ -71,32 +90,32 @@ impl Voter {
             peers: BTreeSet::new(),
             stand: (0, 0, 0),
             voted: (0, 0),
-            count,
+            tell,
         };
         tasks.spawn(async move { mind.vote().await });
         Ok(Self {
-            double_votes,
+            lies,
             _peer: peer,
             _tasks: tasks,
         })
     }
 
-    /// In how many rounds it voted for two branches.
-    pub fn double_votes(&self) -> usize {
-        *self.double_votes.borrow()
+    /// Where it voted for more than others did.
+    pub fn lies(&self) -> Lies {
+        self.lies.borrow().clone()
     }
 }
 
 struct Mind {
     notifications: Box<dyn NotificationService>,
     signer: Ed25519Keyring,
-    beside: watch::Receiver<Vec<Target>>,
+    beside: watch::Receiver<Beside>,
     peers: BTreeSet<PeerId>,
     /// The highest set and round, and final block, of all peers.
     stand: (u64, u64, u32),
     /// The last set and round in which it voted.
     voted: (u64, u64),
-    count: watch::Sender<usize>,
+    tell: watch::Sender<Lies>,
 }
 
 impl Mind {
@@ -164,45 +183,60 @@ impl Mind {
     }
 
     fn vote_in(&mut self, set: u64, round: u64, honest: Target) {
-        let (target_hash, target_number) = honest;
-        let prevote = self.signed(
-            set,
-            round,
+        let others = self.others(round, honest);
+        let prevote = |(target_hash, target_number)| {
             Message::Prevote(Prevote {
                 target_hash,
                 target_number,
-            }),
-        );
-        let mut precommit = |target: &Target| {
-            self.signed(
-                set,
-                round,
-                Message::Precommit(Precommit {
-                    target_hash: target.0,
-                    target_number: target.1,
-                }),
-            )
+            })
         };
-        let one = precommit(&honest);
-        let beside = self.beside.borrow().clone();
-        let other = beside.iter().find(|(hash, number)| {
-            *hash != target_hash && *number <= target_number && *number > self.stand.2
-        });
-        let two = other.map(&mut precommit);
+        let precommit = |(target_hash, target_number)| {
+            Message::Precommit(Precommit {
+                target_hash,
+                target_number,
+            })
+        };
+        let signed = |message| self.signed(set, round, message);
+        // One whose block never comes, or a branch's: others may hear of either first.
+        let prevotes = [honest].into_iter().chain(others.last().copied());
+        let prevotes: Vec<_> = prevotes.map(prevote).map(signed).collect();
+        let one = signed(precommit(honest));
+        let others: Vec<_> = others.into_iter().map(precommit).map(signed).collect();
         for (at, peer) in self.peers.clone().iter().enumerate() {
-            let mut send = |vote: &Vec<u8>| {
+            let precommits: Vec<_> = match at % 2 {
+                0 => others.iter().chain([&one]).collect(),
+                _ => [&one].into_iter().chain(&others).collect(),
+            };
+            for vote in prevotes.iter().chain(precommits) {
                 self.notifications
                     .send_sync_notification(peer, vote.clone());
-            };
-            send(&prevote);
-            match &two {
-                Some(two) if at % 2 == 0 => [two, &one].map(send),
-                Some(two) => [&one, two].map(send),
-                None => [(), send(&one)],
-            };
+            }
         }
-        if two.is_some() {
-            self.count.send_modify(|count| *count += 1);
+    }
+
+    /// What else to vote for, told of.
+    fn others(&self, round: u64, honest: Target) -> Vec<Target> {
+        let (set, _, last_final) = self.stand;
+        let (number, is_between) = (honest.1, |number| number > last_final && number <= honest.1);
+        match &*self.beside.borrow() {
+            Beside::MadeUp => {
+                self.tell
+                    .send_modify(|lies| lies.made_up.push((set, round)));
+                let made_up = (1..).zip(ABOVE).map(|(at, above): (u64, u32)| {
+                    let hash = H256::from_low_u64_be(round << 8 | at);
+                    (hash, number.saturating_add(above))
+                });
+                made_up.collect()
+            }
+            Beside::Branches(branches) => {
+                let mut others = branches.iter().copied();
+                let other = others.find(|(hash, number)| *hash != honest.0 && is_between(*number));
+                if other.is_some() {
+                    self.tell
+                        .send_modify(|lies| lies.branches.push((set, round)));
+                }
+                other.into_iter().collect()
+            }
         }
     }
 
