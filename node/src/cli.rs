@@ -24,7 +24,7 @@ use devices::parse_devices;
 pub use limits::LimitParams;
 use values::{
     Author, GemmListen, parse_author, parse_checkpoint, parse_gemm_listen, parse_proofs,
-    parse_share_macs, parse_verify,
+    parse_share_macs, parse_size, parse_verify,
 };
 
 /// A node of a chain whose blocks are mined by multiplying matrices that somebody needs.
@@ -148,6 +148,18 @@ pub struct GemmParams {
     /// File whose first line clients must send as `Authorization: Bearer …` over TCP.
     #[arg(long, value_name = "FILE")]
     pub gemm_token: Option<PathBuf>,
+
+    /// Keep matrices by their BLAKE3 hash, in at most so much of the disk (such as 20GiB), and serve them at /v1/artifacts.
+    ///
+    /// What was not used for longest goes when there is no more room. Off by default.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub artifacts: Option<u64>,
+
+    /// Folder of these matrices.
+    ///
+    /// Default: `artifacts` in the folder of `--base-path`; `labora miner`, which has none, has to be told.
+    #[arg(long, value_name = "PATH", requires = "artifacts")]
+    pub artifacts_path: Option<PathBuf>,
 }
 
 /// What can be done besides running a node.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use labora_artifacts::Store;
 use labora_consensus::{KeepProofs, MiningHandle, Peers, Share, SubmitError, Template};
 use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;
@@ -32,6 +33,9 @@ use crate::{
 
 /// Where products are served if nothing else was asked for.
 pub const DEFAULT_GEMM_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9955);
+
+/// Artifacts that are kept at most: their list takes some 100 MB.
+const MAX_ARTIFACTS: usize = 1 << 20;
 
 /// Mining and serving as the command line asks for, checked.
 #[derive(Clone, Debug)]
@@ -63,6 +67,19 @@ pub struct GemmOptions {
     pub unix: Option<(PathBuf, Asked)>,
     /// What TCP clients must send.
     pub token: Option<Token>,
+    /// Where matrices are kept, and in how many bytes; `None` if they are not.
+    pub artifacts: Option<(PathBuf, u64)>,
+}
+
+/// Why the flags of the endpoint cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum GemmOptionsError {
+    /// The token.
+    #[error("--gemm-token: {0}")]
+    Token(#[from] TokenError),
+    /// Nobody said where artifacts are to be kept.
+    #[error("--artifacts needs --artifacts-path here: a folder that they are kept in")]
+    ArtifactsPath,
 }
 
 /// Whether a place to listen was named by the user or is a default.
@@ -81,9 +98,12 @@ impl Options {
         let author = author(&cli.mining, config.dev_key_seed.as_deref(), &chain_type)?;
         let alone = config.force_authoring || chain_type == ChainType::Development;
         let devices = cli.mining.devices();
-        let asked = cli.gemm.gemm_listen.is_some() || cli.gemm.gemm_socket.is_some();
+        let gemm = &cli.gemm;
+        let asked =
+            gemm.gemm_listen.is_some() || gemm.gemm_socket.is_some() || gemm.artifacts.is_some();
+        let base = config.base_path.path();
         let gemm = (asked || devices != DevicesSpec::None)
-            .then(|| GemmOptions::new(&cli.gemm, config.base_path.path().join("gemm.sock")))
+            .then(|| GemmOptions::new(gemm, base.join("gemm.sock"), Some(base.join("artifacts"))))
             .transpose()
             .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
         let peers = if alone {
@@ -105,8 +125,19 @@ impl Options {
 }
 
 impl GemmOptions {
-    /// Reads the flags; `default_socket` is the Unix socket if none is named.
-    pub fn new(gemm: &GemmParams, default_socket: PathBuf) -> Result<Self, TokenError> {
+    /// Reads the flags; `default_socket` is the Unix socket if none is named, and `default_artifacts` the folder of artifacts.
+    pub fn new(
+        gemm: &GemmParams,
+        default_socket: PathBuf,
+        default_artifacts: Option<PathBuf>,
+    ) -> Result<Self, GemmOptionsError> {
+        let artifacts = match gemm.artifacts {
+            Some(bytes) => {
+                let path = gemm.artifacts_path.clone().or(default_artifacts);
+                Some((path.ok_or(GemmOptionsError::ArtifactsPath)?, bytes))
+            }
+            None => None,
+        };
         let tcp = match gemm.gemm_listen {
             None => Some((DEFAULT_GEMM_LISTEN, Asked::No)),
             Some(GemmListen::None) => None,
@@ -125,6 +156,7 @@ impl GemmOptions {
             tcp,
             unix: Some(unix),
             token,
+            artifacts,
         })
     }
 }
@@ -240,11 +272,20 @@ impl Drop for Workshop {
 
 /// Listens where it was asked to, and at the defaults where that is possible.
 pub async fn listen(mut gemm: GemmOptions, worker: &WorkerHandle) -> Result<Endpoint, ListenError> {
+    let artifacts = gemm.artifacts.take().map(|(path, bytes)| {
+        let limits = labora_artifacts::Limits {
+            bytes,
+            artifacts: MAX_ARTIFACTS,
+        };
+        Store::open(&path, limits)
+    });
+    let artifacts = artifacts.transpose()?;
     loop {
         let config = HttpConfig {
             unix: gemm.unix.as_ref().map(|(path, _)| path.clone()),
             tcp: gemm.tcp.map(|(address, _)| address),
             token: gemm.token.clone(),
+            artifacts: artifacts.clone(),
         };
         let error = match http::serve(config, worker.clone()).await {
             Ok(endpoint) => {

@@ -88,6 +88,37 @@ fn the_endpoint_listens_on_an_address_with_a_port_or_not_at_all() {
 }
 
 #[test]
+fn room_for_artifacts_is_a_number_with_a_unit() {
+    for (value, bytes) in [
+        ("1048576", 1 << 20),
+        ("1MiB", 1 << 20),
+        ("2048KiB", 2 << 20),
+        ("20GiB", 20 << 30),
+        ("3TiB", 3 << 40),
+    ] {
+        assert_eq!(parse_size(value), Ok(bytes), "{value}");
+    }
+    for value in [
+        "",
+        "0",
+        "1KiB",
+        "GiB",
+        "20GB",
+        "20 GiB",
+        "-1GiB",
+        "1.5GiB",
+        "16777216TiB",
+        "99999999999999999999",
+    ] {
+        assert_eq!(parse_size(value), Err(ValueError::Size), "{value}");
+    }
+    let of = |flags: &[&str]| parse(flags).map(|cli| cli.gemm.artifacts);
+    assert_eq!(of(&[]), Ok(None));
+    assert_eq!(of(&["--artifacts", "1GiB"]), Ok(Some(1 << 30)));
+    assert!(of(&["--artifacts-path", "x"]).is_err());
+}
+
+#[test]
 fn proofs_are_kept_for_some_blocks_or_for_ever() {
     assert_eq!(parse_proofs("archive"), Ok(KeepProofs::Archive));
     assert_eq!(parse_proofs("0"), Ok(KeepProofs::Finalised(0)));

@@ -67,6 +67,9 @@ pub enum ValueError {
          1 TMAC/s then sends fifty shares a second"
     )]
     ShareMacs,
+    /// Not a number of bytes.
+    #[error("expected a number of bytes of at least 1MiB, such as 20GiB, 500MiB or 1TiB")]
+    Size,
     /// Not a number of blocks.
     #[error("expected `archive` or a number of blocks, such as 256")]
     Proofs,
@@ -111,6 +114,28 @@ pub fn parse_share_macs(value: &str) -> Result<NonZeroU64, ValueError> {
         .ok()
         .filter(|macs| macs.get() >= MIN_SHARE_MACS)
         .ok_or(ValueError::ShareMacs)
+}
+
+/// Least that can be kept of artifacts, in bytes.
+const MIN_SIZE: u64 = 1 << 20;
+
+/// Reads the value of `--artifacts`: a whole number of bytes, KiB, MiB, GiB or TiB.
+pub fn parse_size(value: &str) -> Result<u64, ValueError> {
+    let end = value.find(|letter: char| !letter.is_ascii_digit());
+    let (number, unit) = value.split_at(end.unwrap_or(value.len()));
+    let shift = match unit {
+        "" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(ValueError::Size),
+    };
+    let bytes = number.parse::<u64>().ok();
+    let bytes = bytes.and_then(|number| number.checked_mul(1 << shift));
+    bytes
+        .filter(|bytes| *bytes >= MIN_SIZE)
+        .ok_or(ValueError::Size)
 }
 
 /// Reads the value of `--proofs`.

@@ -34,6 +34,9 @@ pub enum ListenError {
     /// Reachable from elsewhere without a token.
     #[error("{0} can be reached by other machines; give a --gemm-token, or listen on 127.0.0.1")]
     NeedsToken(SocketAddr),
+    /// The folder of artifacts.
+    #[error("{0}; see --artifacts-path")]
+    Artifacts(#[from] labora_artifacts::OpenError),
     /// The port is taken.
     #[error("{0} is in use; give another --gemm-listen")]
     PortInUse(SocketAddr),

@@ -13,9 +13,12 @@
 //! `Host`, 404 and 405 for other paths and methods, 408 too slow, 413 too large (before the body is read), 415 another
 //! content type, 429 with `Retry-After` if too much waits, 503 without a device or while shutting down.
 //!
+//! `/v1/artifacts`, if the node keeps any: matrices by their BLAKE3 root; see [`artifacts`].
+//!
 //! This module knows nothing of devices and of mining beyond [`WorkerHandle`].
 
 mod access;
+mod artifacts;
 mod connection;
 mod listen;
 mod products;
@@ -31,6 +34,7 @@ use axum::{
     routing::{get, post},
     serve::Listener,
 };
+use labora_artifacts::Store;
 use serde::Serialize;
 use tokio::{
     sync::{Semaphore, watch},
@@ -58,6 +62,8 @@ pub struct HttpConfig {
     pub tcp: Option<SocketAddr>,
     /// What clients over TCP must send as `Authorization: Bearer …`. Required if `tcp` is not a loopback address.
     pub token: Option<Token>,
+    /// What is served at `/v1/artifacts`.
+    pub artifacts: Option<Store>,
 }
 
 /// A listening endpoint.
@@ -89,6 +95,11 @@ pub async fn serve(config: HttpConfig, worker: WorkerHandle) -> Result<Endpoint,
         worker,
         memory: products::memory(),
     });
+    let router = router(shared);
+    let router = match config.artifacts {
+        Some(store) => router.merge(artifacts::router(store)),
+        None => router,
+    };
     let (stop, _) = watch::channel(false);
     let mut endpoint = Endpoint {
         unix: config.unix,
@@ -97,12 +108,12 @@ pub async fn serve(config: HttpConfig, worker: WorkerHandle) -> Result<Endpoint,
         servers: Vec::new(),
     };
     if let Some(listener) = unix {
-        endpoint.spawn(listener, router(Arc::clone(&shared)));
+        endpoint.spawn(listener, router.clone());
     }
     if let Some(listener) = tcp {
         endpoint.tcp = listener.local_addr().ok();
         let check = Arc::new(access::Check::new(config.token));
-        let guarded = router(shared).layer(middleware::from_fn_with_state(check, access::check));
+        let guarded = router.layer(middleware::from_fn_with_state(check, access::check));
         endpoint.spawn(listener, guarded);
     }
     Ok(endpoint)

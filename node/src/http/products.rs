@@ -62,7 +62,7 @@ pub(super) async fn multiply(State(shared): State<Arc<Shared>>, request: Request
         Err(refusal) => {
             // Who waits for `100 Continue` will not send the body, and reading it would be the invitation.
             if !head.headers.contains_key(header::EXPECT) {
-                tokio::spawn(discard(body));
+                tokio::spawn(discard(body.into_data_stream()));
             }
             return refusal.into_response();
         }
@@ -158,8 +158,7 @@ async fn read(mut body: BodyDataStream, dimensions: Dimensions) -> Result<Produc
 
 /// Reads a refused body into nothing, so that its sender gets to read the refusal: a connection closed with bytes unread
 /// is reset, and what was sent on it may be lost.
-async fn discard(body: Body) {
-    let mut body = body.into_data_stream();
+pub(super) async fn discard(mut body: BodyDataStream) {
     let deadline = Instant::now() + BODY_TIME;
     let mut left = MAX_OPERAND_BYTES;
     while let Ok(Some(Ok(bytes))) = timeout_at(deadline, body.next()).await {

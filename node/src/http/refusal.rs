@@ -20,10 +20,13 @@ const RETRY_AFTER_S: u64 = 1;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error(
-        "there is nothing here; products are made by POST /v1/products, figures by GET /v1/status"
+        "there is nothing here; products are made by POST /v1/products, figures by GET /v1/status, and matrices are kept at \
+         /v1/artifacts by a node with --artifacts"
     )]
     NotFound,
-    #[error("this method is not for this path: POST /v1/products or GET /v1/status")]
+    #[error(
+        "this method is not for this path: POST /v1/products, GET /v1/status, GET or POST /v1/artifacts"
+    )]
     Method,
     #[error("send `Authorization: Bearer TOKEN` with the token that the node was started with")]
     Token,

@@ -41,6 +41,7 @@ impl Setup {
             unix: Some(folder.path().join("gemm.sock")),
             tcp: Some("127.0.0.1:0".parse().expect("an address")),
             token,
+            artifacts: None,
         };
         let endpoint = serve(config, worker.clone()).await.expect("listens");
         Self {

@@ -32,8 +32,8 @@ use tokio::{
 use crate::{
     cli::{GemmParams, LimitParams, devices::parse_devices},
     devices::DevicesSpec,
-    http::{ListenError, TokenError},
-    mining::{self, GemmOptions},
+    http::ListenError,
+    mining::{self, GemmOptions, GemmOptionsError},
     rig::{self, Limits, Rig, RigError},
     shares::{RigName, RigNameError},
     worker::{Hold, Worker, WorkerConfig, WorkerError, WorkerHandle},
@@ -117,9 +117,9 @@ pub enum MinerError {
     /// What watches the devices.
     #[error(transparent)]
     Watch(#[from] RigError),
-    /// The token of the endpoint.
-    #[error("--gemm-token: {0}")]
-    Token(#[from] TokenError),
+    /// The flags of the endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] GemmOptionsError),
     /// The devices.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -177,7 +177,11 @@ impl Config {
             nodes,
             devices: command.devices.clone(),
             limits: command.limits.limits(),
-            gemm: GemmOptions::new(&command.gemm, default_socket(runtime_folder.as_deref()))?,
+            gemm: GemmOptions::new(
+                &command.gemm,
+                default_socket(runtime_folder.as_deref()),
+                None,
+            )?,
             rig: command.rig.as_deref().map(RigName::new).transpose()?,
             metrics: command.prometheus_port.map(|port| {
                 let reach = match command.prometheus_external {

@@ -27,6 +27,8 @@ fn a_wrong_command_line_is_refused_with_a_sentence() {
             gemm_listen: None,
             gemm_socket: None,
             gemm_token: None,
+            artifacts: None,
+            artifacts_path: None,
         },
         rig: Some("lab-3".into()),
         prometheus_port: None,
@@ -50,6 +52,10 @@ fn a_wrong_command_line_is_refused_with_a_sentence() {
         (
             refused(|it| it.gemm.gemm_token = Some("no such file".into())),
             "--gemm-token",
+        ),
+        (
+            refused(|it| it.gemm.artifacts = Some(1 << 30)),
+            "--artifacts-path",
         ),
     ] {
         assert!(sentence.contains(words), "{sentence}");
