@@ -24,9 +24,6 @@ use crate::{
     header::time_of,
 };
 
-/// Blocks after which votes for two things have their consequence.
-const BLOCKS_UNTIL_SLASHED: u32 = 10;
-
 /// The adversary.
 pub(super) struct Adversary {
     context: Arc<Context>,
@@ -60,14 +57,10 @@ impl Adversary {
         *self.context.rng.lock().pick(&peers)
     }
 
-    /// Does one thing, `settling` blocks after the network healed.
-    pub(super) fn act(&mut self, nodes: &[Node], settling: Option<u32>) {
-        let healed = settling.is_some();
+    /// Does one thing. That it is slashed takes its stake and not its votes, before the authorities change: it goes on.
+    pub(super) fn act(&mut self, nodes: &[Node], healed: bool) {
         let what = self.context.rng.lock().below(10);
         match what {
-            // By then it is slashed, and votes no more. While a commit or a round has votes for blocks of a branch that is
-            // cut off, a node that never had that branch waits for it in vain, here as under sc-consensus-grandpa.
-            0..=6 if settling > Some(BLOCKS_UNTIL_SLASHED) => {}
             0..=5 => self.equivocate(nodes),
             6 => self.commit(),
             7 | 8 => self.announce_forgery(nodes),

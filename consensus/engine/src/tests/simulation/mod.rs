@@ -52,9 +52,6 @@ use world::{Outcome, run};
 /// Schedules of a test run.
 const SCHEDULES: u64 = 10_000;
 
-/// One schedule in so many may stall after equivocation; a single one that is run again must not.
-const MOST_STALLED_ONE_IN: usize = 2_000;
-
 /// Honest nodes are hung up on by others in one schedule of so many: one sends a block before it learns that finality went
 /// elsewhere, or cannot yet prove the finality for which it took a block without proof.
 const MOST_HONEST_BANNED_ONE_IN: u64 = 40;
@@ -176,14 +173,11 @@ fn schedules_are_safe_live_and_bounded() {
         "{stats}{:>12}  seconds of this machine",
         began.elapsed().as_secs()
     );
-    println!("stalled after equivocation: seeds {stalled:?}");
     assert!(failures.is_empty(), "{}", told(&failures));
     assert!(ended.is_empty(), "voters ended, with seeds {ended:?}");
-    let most = stats.schedules as usize / MOST_STALLED_ONE_IN;
     assert!(
-        stalled.len() <= most,
-        "{} schedules stalled, with seeds {stalled:?}; at most {most} may",
-        stalled.len()
+        stalled.is_empty(),
+        "schedules stalled, with seeds {stalled:?}"
     );
     let banned = stats.honest_peers_banned + stats.honest_peers_banned_for_silence;
     let most = stats.schedules / MOST_HONEST_BANNED_ONE_IN;

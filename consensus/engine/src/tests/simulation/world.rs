@@ -52,8 +52,8 @@ struct World {
     nodes: Vec<Node>,
     adversary: Adversary,
     checker: Checker,
-    /// Blocks since the network healed.
-    settling: Option<u32>,
+    /// Whether the network has healed.
+    healed: bool,
     trace: u64,
 }
 
@@ -65,7 +65,7 @@ impl World {
             nodes,
             adversary: Adversary::new(context.clone()),
             checker: Checker::new(context.clone()),
-            settling: None,
+            healed: false,
             trace: 0,
             context,
         }
@@ -172,7 +172,7 @@ impl World {
             }
             Event::Mine => {
                 self.mine();
-                if self.settling.is_none() {
+                if !self.healed {
                     let mean = self.context.plan.block_ms;
                     let pause = self.context.draw((mean / 8, mean * 15 / 8));
                     self.context.timeline.after(pause, Event::Mine);
@@ -186,7 +186,7 @@ impl World {
                 self.context.timeline.after(pause, Event::Gossip(node));
             }
             Event::Adversary => {
-                self.adversary.act(&self.nodes, self.settling);
+                self.adversary.act(&self.nodes, self.healed);
                 let pause = self.context.plan.adversary_ms;
                 self.context.timeline.after(pause, Event::Adversary);
             }
@@ -229,8 +229,8 @@ impl World {
         }
         let heights = self.nodes.iter().map(|node| node.chain.best().number);
         let height = heights.max().unwrap_or(0).max(1);
-        for blocks in 0..MAX_BLOCKS_TO_SETTLE {
-            self.settling = Some(blocks);
+        self.healed = true;
+        for _ in 0..MAX_BLOCKS_TO_SETTLE {
             let is_final = |node: &Node| node.chain.finalised().1 >= height;
             if self.nodes.iter().all(is_final) || !self.context.broken().is_empty() {
                 return;
@@ -244,7 +244,7 @@ impl World {
             self.context.show(|| life.gossip.described(true));
         }
         if !self.context.plan.equivocating.is_empty() {
-            // Votes of whoever equivocated and then fell silent leave a round undecided: the test bounds how many.
+            // Told apart, since that is what the guard before the voter is for.
             self.context
                 .count(|stats| stats.stalled_after_equivocation += 1);
             return;
