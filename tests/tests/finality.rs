@@ -15,6 +15,7 @@ use labora_tests::{
     },
     wait_for,
 };
+use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_validators_and_two_miners_finalise_and_late_nodes_follow_fully_and_by_warp() -> Outcome
@@ -203,7 +204,8 @@ async fn finality_that_stalls_where_the_authorities_change_is_followed_by_late_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_minority_that_was_cut_off_gives_up_its_branch_when_the_link_is_mended() -> Outcome {
+async fn a_minority_that_was_cut_off_gives_up_its_branch_and_its_vote_when_the_link_is_mended()
+-> Outcome {
     let mut network = Network::new().await?;
     let majority = network.miner("majority", "//Eve").await?;
     let _validators = network.validators(3).await?;
@@ -213,13 +215,21 @@ async fn a_minority_that_was_cut_off_gives_up_its_branch_when_the_link_is_mended
         author: "//Ferdie",
         ..network.only_through(through)
     };
-    options.more.extend(VALIDATORS[3].arguments());
     let minority = network.start("minority", &options).await?;
     wait_to_catch_up(minority.rpc(), majority.rpc()).await?;
 
     link.set(Link::Cut);
     let cut_at = wait_to_be_alone(minority.rpc()).await?;
     wait_for_best(minority.rpc(), cut_at + 5).await?;
+    // Only now it votes, in a round in which it has not: for its own branch, since it knows no other.
+    minority.stop().await?;
+    options.more.extend(VALIDATORS[3].arguments());
+    options
+        .more
+        .extend(["--log".into(), "grandpa=debug".into()]);
+    let mut minority = network.start("minority", &options).await?;
+    minority.hush();
+    let (voted, voted_for) = own_vote(&minority, cut_at + 1).await?;
     wait_for_final(majority.rpc(), cut_at + 5).await?;
     let theirs = majority.rpc().hash_at(cut_at + 4).await?;
     let own = minority.rpc().hash_at(cut_at + 4).await?;
@@ -237,7 +247,40 @@ async fn a_minority_that_was_cut_off_gives_up_its_branch_when_the_link_is_mended
     let next = majority.rpc().best_number().await? + 3;
     wait_for_final(minority.rpc(), next).await?;
     assert_one_final_chain(&[majority.rpc(), minority.rpc()]).await?;
-    Ok(())
+    let kept = minority.rpc().hash_at(voted).await?;
+    assert_ne!(
+        kept,
+        Some(voted_for),
+        "what it voted for has left the best chain"
+    );
+    // And it votes on, with the others.
+    wait_for("a round with all four votes", SOON, || async {
+        let rounds: Value = majority.rpc().call("grandpa_roundState", &[]).await?;
+        let all = rounds["best"]["prevotes"]["currentWeight"] == VALIDATORS.len();
+        Ok(all.then_some(()))
+    })
+    .await?;
+    minority.log().assert_no_panic()
+}
+
+/// The height and hash of the first block from this height on of a node's own best chain that its validator voted for.
+async fn own_vote(node: &Node, from: u64) -> Outcome<(u64, String)> {
+    wait_for("a vote for a block of its own", SOON, || async {
+        let said = node.log().after_last("Announcing block ", &[' '])?;
+        let Some(said) = said else { return Ok(None) };
+        for number in from..=node.rpc().best_number().await? {
+            let Some(hash) = node.rpc().hash_at(number).await? else {
+                continue;
+            };
+            // In the log hashes are shortened.
+            let short = format!("{}…{}", &hash[..6], &hash[hash.len() - 4..]);
+            if said == short {
+                return Ok(Some((number, hash)));
+            }
+        }
+        Ok(None)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
