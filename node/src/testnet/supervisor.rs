@@ -209,9 +209,13 @@ impl Supervisor {
             self.folder.path().display()
         ));
         for (member, ports) in self.folder.manifest.members.iter().zip(&self.ports) {
-            let Ports { rpc, metrics, .. } = ports;
+            let Ports {
+                peers,
+                rpc,
+                metrics,
+            } = ports;
             self.show.say(&format!(
-                "  {}: RPC ws://127.0.0.1:{rpc}, metrics http://127.0.0.1:{metrics}/metrics",
+                "  {}: RPC ws://127.0.0.1:{rpc}, peers 127.0.0.1:{peers}, metrics http://127.0.0.1:{metrics}/metrics",
                 member.name
             ));
         }

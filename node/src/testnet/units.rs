@@ -204,8 +204,8 @@ const FOUNDED: &str = "The operator of `NAME` inserts the key that it made itsel
 `NAME/labora.service`; `generate-node-key` prints the id that the others need in `bootnodes.env`. The stash's phrase goes on no \
 machine.";
 
-const NO_MINERS: &str = "No miners are named. Whoever mines starts `miner.service` on a machine of its own, with the address of its account \
-in it; without a single miner there are no blocks.";
+const NO_MINERS: &str = "No miners are named. Whoever mines copies `miner.service` to `/etc/systemd/system/labora.service` on a machine of \
+its own, with the address of its account in it; without a single miner there are no blocks.";
 
 #[cfg(test)]
 mod tests {
