@@ -230,6 +230,7 @@ impl Finality {
             justifications: Mutex::new(voting.justifications),
             spawner: tasks.spawn_handle(),
             counts,
+            reported: Mutex::default(),
         };
         let voter = sc_consensus_grandpa::run_grandpa_voter(GrandpaParams {
             config: Config {

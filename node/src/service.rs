@@ -260,7 +260,7 @@ pub async fn new_full(
         // After the tasks above, which put the keys of a well-known account into the keystore.
         finality.start(&task_manager, voting)?;
     } else {
-        tracing::warn!(target: "labora", "Neither votes nor counts votes, as --no-grandpa wants: it learns what is final from sync alone");
+        tracing::warn!(target: "labora", "Neither votes nor counts votes, as --no-grandpa wants: what is final it learns late, if at all");
     }
     task_manager.keep_alive(workshop);
     Ok(task_manager)

@@ -94,7 +94,7 @@ fn short_terms() -> ErasConfig {
         terms: Terms {
             session_blocks: 20,
             sessions_per_era: 3,
-            unbonding_eras: 3,
+            unbonding_eras: 5,
             challenge_window_blocks: 60,
             weak_subjectivity_blocks: 120,
         },

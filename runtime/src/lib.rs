@@ -22,6 +22,7 @@ pub mod genesis_config_presets;
 mod migrations;
 #[cfg(any(feature = "next", feature = "next-wasm"))]
 pub mod next;
+mod reports;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -177,3 +177,15 @@ pub async fn storage(rpc: &Rpc, key: &str) -> Outcome<Option<Vec<u8>>> {
     let value: Option<String> = rpc.call("state_getStorage", &[key.into()]).await?;
     value.map(|hex| crate::rpc::bytes_of(&hex)).transpose()
 }
+
+/// `Rewards::Burned`: what was burned so far.
+const BURNED: &str = "0x540a4f8754aa5298a3d6e9aa09e93f976ddc88ead7a1603ccf6949c69fa32a56";
+
+/// What was burned so far by the state of the best block, in the smallest unit.
+pub async fn burned(node: &Node) -> Outcome<u128> {
+    let bytes = storage(node.rpc(), BURNED).await?.unwrap_or_default();
+    Ok(match <[u8; 16]>::try_from(bytes) {
+        Ok(bytes) => u128::from_le_bytes(bytes),
+        Err(_) => 0,
+    })
+}

@@ -1,24 +1,13 @@
 //! What a network does about members that are wrong, or mean it.
 
 use labora_tests::{
-    Node, NodeOptions, Outcome, clock,
+    NodeOptions, Outcome, clock,
     proxy::{Link, Proxy},
     spec::VALIDATORS,
-    validators::{Network, SOON, assert_one_final_chain, storage, wait_for_final},
+    validators::{Network, SOON, assert_one_final_chain, burned, wait_for_final},
     wait_for,
 };
 use std::time::Duration;
-
-/// `Rewards::Burned`: what was burned so far.
-const BURNED: &str = "0x540a4f8754aa5298a3d6e9aa09e93f976ddc88ead7a1603ccf6949c69fa32a56";
-
-async fn burned(node: &Node) -> Outcome<u128> {
-    let bytes = storage(node.rpc(), BURNED).await?.unwrap_or_default();
-    Ok(match <[u8; 16]>::try_from(bytes) {
-        Ok(bytes) => u128::from_le_bytes(bytes),
-        Err(_) => 0,
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_that_runs_twice_votes_twice_and_is_slashed() -> Outcome {

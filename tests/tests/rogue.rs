@@ -25,7 +25,8 @@ use labora_tests::{
     rpc::Rpc,
     seed::Random,
     validators::{
-        Network, SOON, wait_for_final, wait_for_final_within, wait_to_be_alone, wait_to_catch_up,
+        Network, SOON, burned, wait_for_final, wait_for_final_within, wait_to_be_alone,
+        wait_to_catch_up,
     },
     wait_for,
 };
@@ -437,6 +438,11 @@ async fn a_validator_that_votes_for_made_up_blocks_and_two_branches_ends_no_node
     for validator in &validators {
         wait_for_report(validator, &voter.lies().made_up).await?;
     }
+    // The voter has none of these votes, so that who is slashed is slashed for what was seen before it.
+    wait_for("the slash", SOON, || async {
+        Ok((burned(&miner).await? > 0).then_some(()))
+    })
+    .await?;
     // Nobody takes itself to be behind for a block that was named to it: miners would rest.
     let next = miner.rpc().best_number().await? + 3;
     for node in validators.iter().chain([&miner]) {

@@ -1,6 +1,6 @@
 //! What the guard before GRANDPA's voter asks of the node, and has it do.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use labora_consensus::{Blocks, ENDED_ROUNDS, EndedRound, FinalCommit, Surroundings, last_ended};
 use labora_runtime::opaque::Block;
@@ -37,6 +37,8 @@ pub(super) struct Around {
     pub(super) justifications: Mutex<Box<dyn ImportQueueService<Block>>>,
     pub(super) spawner: SpawnTaskHandle,
     pub(super) counts: Arc<VoteCounts>,
+    /// In which set and round a validator was last reported.
+    pub(super) reported: Mutex<BTreeMap<AuthorityId, (u64, u64)>>,
 }
 
 impl Around {
@@ -45,6 +47,26 @@ impl Around {
         let keystore = self.keystore.as_ref();
         let named = [(id.to_raw_vec(), key_types::GRANDPA)];
         keystore.is_some_and(|keystore| keystore.has_keys(&named))
+    }
+}
+
+/// Rounds after which a validator that still votes twice is reported again. One report is enough, but it may be lost with the branch
+/// that had it.
+const REPORTED_FOR: u64 = 10;
+
+impl Around {
+    /// Whether this validator was not reported a moment ago; notes that it is now.
+    fn is_time_to_report(&self, proof: &EquivocationProof<H256, u32>) -> bool {
+        let (set, round) = (proof.set_id(), proof.round());
+        let mut reported = self.reported.lock();
+        // Of this set alone, so that there are never more than it has members.
+        reported.retain(|_, (of, _)| *of == set);
+        let last = reported.get(proof.offender());
+        if last.is_some_and(|(_, last)| round < last.saturating_add(REPORTED_FOR)) {
+            return false;
+        }
+        reported.insert(proof.offender().clone(), (set, round));
+        true
     }
 }
 
@@ -101,6 +123,9 @@ impl Surroundings for Around {
             );
             return;
         }
+        if !self.is_time_to_report(&proof) {
+            return;
+        }
         let (client, transactions) = (self.client.clone(), self.transactions.clone());
         self.spawner
             .spawn_blocking("grandpa-report-double-vote", Some("grandpa"), async move {
@@ -135,6 +160,29 @@ impl Surroundings for Around {
     }
 }
 
+/// The last block of the best chain, of those from `from` to `to`, in whose state a set votes that `set_at` tells, as it does the
+/// hash. The set that votes may be of a block long before the best one, while finality stalls: who votes is then proved by its state.
+/// Where there is no state any more, the set was this one or an earlier one.
+fn last_of_set<Hash>(
+    set: u64,
+    from: u32,
+    to: u32,
+    set_at: impl Fn(u32) -> Option<(Hash, u64)>,
+) -> Option<Hash> {
+    let is_later = |number| set_at(number).is_some_and(|(_, of)| of > set);
+    let (mut low, mut high) = (from, to);
+    while low < high {
+        // Above `low`, so that it ends.
+        let middle = high - (high - low) / 2;
+        match is_later(middle) {
+            true => high = middle - 1,
+            false => low = middle,
+        }
+    }
+    let (hash, of) = set_at(low)?;
+    (of == set).then_some(hash)
+}
+
 /// Has the chain slash whoever voted twice, as the SDK's voter does of what it sees itself.
 fn report(
     client: &FullClient,
@@ -142,12 +190,19 @@ fn report(
     proof: EquivocationProof<H256, u32>,
 ) -> Result<(), sp_api::ApiError> {
     let info = client.info();
-    // The set that votes is that of the last final block.
-    let owner = client.runtime_api().generate_key_ownership_proof(
-        info.finalized_hash,
-        proof.set_id(),
-        proof.offender().clone(),
-    )?;
+    let set_at = |number: u32| {
+        let hash = client.hash(number).ok().flatten()?;
+        Some((hash, client.runtime_api().current_set_id(hash).ok()?))
+    };
+    let (from, to) = (info.finalized_number, info.best_number);
+    let owner = match last_of_set(proof.set_id(), from, to, set_at) {
+        Some(at) => client.runtime_api().generate_key_ownership_proof(
+            at,
+            proof.set_id(),
+            proof.offender().clone(),
+        )?,
+        None => None,
+    };
     let Some(owner) = owner else {
         tracing::debug!("Whoever voted twice is no validator any more");
         return Ok(());
@@ -156,4 +211,35 @@ fn report(
     api.register_extension(transactions.offchain_transaction_pool(info.best_hash));
     api.submit_report_equivocation_unsigned_extrinsic(info.best_hash, proof, owner)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_votes_is_proved_by_the_last_state_in_which_its_set_votes() {
+        // Set 3 until block 40, 4 until 90, 5 from there on; states below 30 are gone.
+        let set_at = |number: u32| {
+            let set = match number {
+                0..=40 => 3,
+                41..=90 => 4,
+                _ => 5,
+            };
+            (number >= 30).then_some((number, set))
+        };
+        for (set, from, to, last) in [
+            (3, 10, 200, Some(40)),
+            (4, 10, 200, Some(90)),
+            (5, 10, 200, Some(200)),
+            (4, 60, 60, Some(60)),
+            (4, 60, 70, Some(70)),
+            (3, 10, 25, None),
+            (2, 10, 200, None),
+            (6, 10, 200, None),
+            (3, 50, 200, None),
+        ] {
+            assert_eq!(last_of_set(set, from, to, set_at), last, "set {set}");
+        }
+    }
 }

@@ -125,8 +125,8 @@ impl pallet_staking::Config for Runtime {
     type ElectionProvider = onchain::OnChainExecution<OnChainPhragmen>;
     type GenesisElectionProvider = onchain::OnChainExecution<OnChainPhragmen>;
     type NominationsQuota = FixedNominationsQuota<MAX_NOMINATIONS>;
-    // Rewards can be claimed for 84 eras: six weeks on a public chain.
-    type HistoryDepth = ConstU32<84>;
+    // Rewards can be claimed for 84 eras, six weeks on a public chain; and what was at stake is known for as long as it can be slashed.
+    type HistoryDepth = ConstU32<{ pallet_eras::MAX_UNBONDING_ERAS }>;
     type RewardRemainder = pallet_eras::Return<Runtime>;
     type RuntimeEvent = RuntimeEvent;
     // What is slashed is burned, and counted.

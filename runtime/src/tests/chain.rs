@@ -31,12 +31,18 @@ fn merge(base: &mut Value, patch: Value) {
 
 /// The state of a preset's genesis, built as a node builds it.
 pub fn genesis(preset: &str) -> TestExternalities {
+    genesis_with(preset, Value::Object(Default::default()))
+}
+
+/// The same with some figures changed.
+pub fn genesis_with(preset: &str, changes: Value) -> TestExternalities {
     let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).expect("it is JSON");
     let patch = genesis_config_presets::get_preset(&preset.into()).expect("the preset is known");
     merge(
         &mut config,
         serde_json::from_slice(&patch).expect("a preset is JSON"),
     );
+    merge(&mut config, changes);
     let mut state = TestExternalities::new_empty();
     state.execute_with(|| {
         build_state::<RuntimeGenesisConfig>(config.to_string().into_bytes())
@@ -76,7 +82,13 @@ impl Chain {
 
     /// The chain of a preset at genesis.
     pub fn of(preset: &str) -> Self {
-        let (builder, executor) = (genesis(preset), genesis(preset));
+        Self::with(preset, Value::Object(Default::default()))
+    }
+
+    /// The same with some figures changed.
+    pub fn with(preset: &str, changes: Value) -> Self {
+        let state = || genesis_with(preset, changes.clone());
+        let (builder, executor) = (state(), state());
         let state_root = *builder.backend.root();
         let root = Default::default();
         let head = Header::new(0, root, state_root, root, Digest::default());

@@ -184,12 +184,6 @@ impl Mind {
 
     fn vote_in(&mut self, set: u64, round: u64, honest: Target) {
         let others = self.others(round, honest);
-        let prevote = |(target_hash, target_number)| {
-            Message::Prevote(Prevote {
-                target_hash,
-                target_number,
-            })
-        };
         let precommit = |(target_hash, target_number)| {
             Message::Precommit(Precommit {
                 target_hash,
@@ -197,9 +191,10 @@ impl Mind {
             })
         };
         let signed = |message| self.signed(set, round, message);
-        // One whose block never comes, or a branch's: others may hear of either first.
-        let prevotes = [honest].into_iter().chain(others.last().copied());
-        let prevotes: Vec<_> = prevotes.map(prevote).map(signed).collect();
+        let prevote = signed(Message::Prevote(Prevote {
+            target_hash: honest.0,
+            target_number: honest.1,
+        }));
         let one = signed(precommit(honest));
         let others: Vec<_> = others.into_iter().map(precommit).map(signed).collect();
         for (at, peer) in self.peers.clone().iter().enumerate() {
@@ -207,7 +202,7 @@ impl Mind {
                 0 => others.iter().chain([&one]).collect(),
                 _ => [&one].into_iter().chain(&others).collect(),
             };
-            for vote in prevotes.iter().chain(precommits) {
+            for vote in [&prevote].into_iter().chain(precommits) {
                 self.notifications
                     .send_sync_notification(peer, vote.clone());
             }

@@ -7,8 +7,8 @@
 //! holds at genesis and at every change:
 //!
 //! ```text
-//! unbonding_eras · sessions_per_era · session_blocks  >  challenge_window_blocks        (a false result is slashed)
-//!                                                     >  weak_subjectivity_blocks       (a fork of old validators)
+//! (unbonding_eras − 2) · sessions_per_era · session_blocks  >  challenge_window_blocks        (a false result is slashed)
+//!                                                           >  weak_subjectivity_blocks       (a fork of old validators)
 //! ```
 //!
 //! **Purse**: staking is paid from the 15 % of the subsidy that `pallet-rewards` keeps, and from nothing else. The SDK's
@@ -118,11 +118,11 @@ pub mod pallet {
     pub enum Error<T> {
         /// A session needs at least two blocks, an era a session, and unbonding an era.
         TooShort,
-        /// An era has at most 100 sessions, a session at most a million blocks, unbonding takes at most 120 eras.
+        /// An era has at most 100 sessions, a session at most a million blocks, unbonding takes at most 84 eras.
         TooLong,
-        /// Bonds would be free before a false result can no longer be challenged.
+        /// Bonds could be free before a false result can no longer be challenged.
         EndsBeforeChallenge,
-        /// Bonds would be free within the weak-subjectivity period.
+        /// Bonds could be free within the weak-subjectivity period.
         EndsBeforeWeakSubjectivity,
     }
 

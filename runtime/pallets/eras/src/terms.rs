@@ -9,8 +9,14 @@ use sp_staking::{EraIndex, SessionIndex};
 
 use crate::{Config, CurrentTerms};
 
-/// Most eras for which a bond can stay locked: pools keep a record for each.
-pub const MAX_UNBONDING_ERAS: u32 = 120;
+/// Most eras for which a bond can stay locked: as many as staking remembers what was at stake, and pools keep a record for each.
+pub const MAX_UNBONDING_ERAS: u32 = 84;
+
+/// Eras of unbonding in which nothing that is reported may be sure to be slashed: see [`Terms::accountable_blocks`].
+const UNCERTAIN_ERAS: u32 = 2;
+
+/// Chains whose bonds are locked for fewer eras, those of one machine, slash at once.
+const LEAST_DEFERRED: u32 = 8;
 
 /// The clock of stake. All lengths count blocks; difficulty keeps blocks near the clock.
 #[derive(
@@ -62,9 +68,9 @@ pub enum TermsError {
     TooShort,
     /// A length is above its greatest value.
     TooLong,
-    /// Bonds would be free before a result can no longer be challenged.
+    /// Bonds could be free before a result can no longer be challenged.
     EndsBeforeChallenge,
-    /// Bonds would be free within the weak-subjectivity period.
+    /// Bonds could be free within the weak-subjectivity period.
     EndsBeforeWeakSubjectivity,
 }
 
@@ -76,26 +82,39 @@ impl TermsError {
                 "a session needs at least two blocks, an era a session, and unbonding an era"
             }
             Self::TooLong => {
-                "a session has at most 1,000,000 blocks, an era 100 sessions, and unbonding 120 eras"
+                "a session has at most 1,000,000 blocks, an era 100 sessions, and unbonding 84 eras"
             }
             Self::EndsBeforeChallenge => {
-                "bonds would be free before results can no longer be challenged; raise unbondingEras or lower \
-                 challengeWindowBlocks"
+                "bonds could be free before results can no longer be challenged: two eras less than unbondingEras must be \
+                 longer; raise unbondingEras or lower challengeWindowBlocks"
             }
             Self::EndsBeforeWeakSubjectivity => {
-                "bonds would be free within the weak-subjectivity period; raise unbondingEras or lower \
-                 weakSubjectivityBlocks"
+                "bonds could be free within the weak-subjectivity period: two eras less than unbondingEras must be longer; \
+                 raise unbondingEras or lower weakSubjectivityBlocks"
             }
         }
     }
 }
 
 impl Terms {
-    /// Blocks for which a bond stays locked. Cannot overflow within the bounds of [`Terms::check`]: 10^6 · 10^2 · 120.
+    /// Blocks of so many eras. Cannot overflow within the bounds of [`Terms::check`]: 10^6 · 10^2 · 84.
+    fn eras(&self, count: u32) -> u64 {
+        u64::from(self.session_blocks) * u64::from(self.sessions_per_era) * u64::from(count)
+    }
+
+    /// Most blocks for which a bond stays locked after its owner asked for it.
     pub fn unbonding_blocks(&self) -> u64 {
-        u64::from(self.session_blocks)
-            * u64::from(self.sessions_per_era)
-            * u64::from(self.unbonding_eras)
+        self.eras(self.unbonding_eras)
+    }
+
+    /// Blocks from the end of an era for which whatever a validator did in it is slashed once it is reported.
+    ///
+    /// That is two eras less than bonds are locked. Staking counts from an era that is planned, a session before it begins, so
+    /// that what is asked for in the last session of an era is free an era sooner; and who votes in an era may have asked a
+    /// session before its end. What is deferred is slashed [`SlashDeferDuration`] and an era after it was done, which must be
+    /// before that, and after it was reported: staking forgets a slash whose time is over.
+    pub fn accountable_blocks(&self) -> u64 {
+        self.eras(self.unbonding_eras.saturating_sub(UNCERTAIN_ERAS))
     }
 
     /// Whether these terms can hold.
@@ -109,10 +128,10 @@ impl Terms {
         {
             return Err(TermsError::TooLong);
         }
-        if self.unbonding_blocks() <= u64::from(self.challenge_window_blocks) {
+        if self.accountable_blocks() <= u64::from(self.challenge_window_blocks) {
             return Err(TermsError::EndsBeforeChallenge);
         }
-        if self.unbonding_blocks() <= u64::from(self.weak_subjectivity_blocks) {
+        if self.accountable_blocks() <= u64::from(self.weak_subjectivity_blocks) {
             return Err(TermsError::EndsBeforeWeakSubjectivity);
         }
         Ok(())
@@ -146,11 +165,15 @@ impl<T: Config> Get<EraIndex> for BondingDuration<T> {
     }
 }
 
-/// Eras for which governance can still cancel a slash: a quarter of the time that a bond stays locked.
+/// Eras after the one of an offence for which governance can still cancel its slash: as long as bonds are sure to be locked, since
+/// staking forgets a slash that is reported after its time; none where bonds are locked for a few eras only.
 pub struct SlashDeferDuration<T>(PhantomData<T>);
 
 impl<T: Config> Get<EraIndex> for SlashDeferDuration<T> {
     fn get() -> EraIndex {
-        CurrentTerms::<T>::get().unbonding_eras / 4
+        match CurrentTerms::<T>::get().unbonding_eras {
+            eras if eras < LEAST_DEFERRED => 0,
+            eras => eras.saturating_sub(UNCERTAIN_ERAS),
+        }
     }
 }

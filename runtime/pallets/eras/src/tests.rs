@@ -15,7 +15,7 @@ fn terms() -> Terms {
     Terms {
         session_blocks: 10,
         sessions_per_era: 3,
-        unbonding_eras: 4,
+        unbonding_eras: 6,
         challenge_window_blocks: 119,
         weak_subjectivity_blocks: 119,
     }
@@ -23,7 +23,8 @@ fn terms() -> Terms {
 
 #[test]
 fn bonds_outlast_challenges_and_weak_subjectivity() {
-    assert_eq!(terms().unbonding_blocks(), 120);
+    assert_eq!(terms().unbonding_blocks(), 180);
+    assert_eq!(terms().accountable_blocks(), 120);
     assert_eq!(terms().check(), Ok(()));
     let wrong = [
         (
@@ -62,6 +63,16 @@ fn bonds_outlast_challenges_and_weak_subjectivity() {
             TermsError::TooShort,
         ),
         (
+            // No era is sure, whatever the windows.
+            Terms {
+                unbonding_eras: 2,
+                challenge_window_blocks: 0,
+                weak_subjectivity_blocks: 0,
+                ..terms()
+            },
+            TermsError::EndsBeforeChallenge,
+        ),
+        (
             Terms {
                 unbonding_eras: MAX_UNBONDING_ERAS + 1,
                 ..terms()
@@ -91,7 +102,7 @@ fn bonds_outlast_challenges_and_weak_subjectivity() {
 }
 
 #[test]
-#[should_panic(expected = "bonds would be free within the weak-subjectivity period")]
+#[should_panic(expected = "bonds could be free within the weak-subjectivity period")]
 fn a_genesis_whose_bonds_end_too_early_does_not_start() {
     with_terms(Terms {
         weak_subjectivity_blocks: 120,
@@ -104,8 +115,8 @@ fn the_pallets_of_stake_read_the_terms() {
     with_terms(terms()).execute_with(|| {
         assert_eq!(<SessionLength<Test> as Get<u32>>::get(), 10);
         assert_eq!(SessionsPerEra::<Test>::get(), 3);
-        assert_eq!(BondingDuration::<Test>::get(), 4);
-        assert_eq!(SlashDeferDuration::<Test>::get(), 1);
+        assert_eq!(BondingDuration::<Test>::get(), 6);
+        assert_eq!(SlashDeferDuration::<Test>::get(), 0, "bonds of a few eras");
         let longer = Terms {
             unbonding_eras: 9,
             ..terms()
@@ -115,7 +126,7 @@ fn the_pallets_of_stake_read_the_terms() {
             DispatchError::BadOrigin
         );
         let shorter = Terms {
-            unbonding_eras: 3,
+            unbonding_eras: 5,
             ..terms()
         };
         assert_noop!(
@@ -124,6 +135,7 @@ fn the_pallets_of_stake_read_the_terms() {
         );
         assert_ok!(Eras::set_terms(RuntimeOrigin::root(), longer));
         assert_eq!(BondingDuration::<Test>::get(), 9);
+        assert_eq!(SlashDeferDuration::<Test>::get(), 7);
     });
 }
 
