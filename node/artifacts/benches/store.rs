@@ -3,6 +3,8 @@
 //!
 //! `LABORA_BENCH_MIB` is the size, 256 by default; docs/benchmarks.md has figures of 1,024.
 
+#![allow(missing_docs, reason = "criterion's macros make public items")]
+
 use std::{hint::black_box, path::Path, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -49,7 +51,7 @@ fn put_in_database(database: &DB, bytes: &[u8]) -> Root {
             pieces.put(key(number), piece);
             number += 1;
         }
-        database.write(&pieces).expect("the disk has room");
+        database.write(pieces).expect("the disk has room");
     }
     let mut sync = WriteOptions::default();
     sync.set_sync(true);

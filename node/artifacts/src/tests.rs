@@ -1,3 +1,8 @@
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of ranges are compared, of which there may be one"
+)]
+
 use std::{
     fs,
     io::Read,

@@ -228,7 +228,7 @@ async fn there_is_a_list_pins_and_an_end_of_room() {
         .await
         .assert_refused(404, "there is no artifact");
 
-    let mut expected = vec![roots[0].clone(), roots[2].clone(), new.clone()];
+    let mut expected = [roots[0].clone(), roots[2].clone(), new.clone()];
     expected.sort_unstable();
     let list = scene.get("/v1/artifacts?limit=2", &[]).await.json();
     let names = |list: &serde_json::Value| -> Vec<String> {
