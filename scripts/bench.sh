@@ -9,4 +9,4 @@ if "$LABORA_PYTHON" -m pip install -q --disable-pip-version-check onnxruntime on
 else
     echo "bench: onnxruntime could not be installed; its ratios are left out"
 fi
-cargo bench -p labora-pouw -p labora-kernels
+cargo bench -p labora-pouw -p labora-kernels -p labora-artifacts
