@@ -218,8 +218,7 @@ impl Finality {
         let transactions = OffchainTransactionPoolFactory::new(voting.pool);
         let counts = Arc::new(VoteCounts::default());
         if let Some(registry) = &voting.registry {
-            let counts = counts.clone();
-            metrics::votes::register_all(registry, &(Arc::new(move || counts.stats()) as _))?;
+            metrics::votes::register_all(registry, counts.clone())?;
         }
         let around = Around {
             client: voting.client,

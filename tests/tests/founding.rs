@@ -11,8 +11,8 @@ use std::{
 
 use labora_tests::{
     Machine, Node, Outcome,
-    binary::{self, REFUSAL_LIMIT},
-    rpc::Rpc,
+    binary::{self, Finished, REFUSAL_LIMIT},
+    validators::wait_for_final_within,
     wait_for,
 };
 use serde_json::Value;
@@ -23,13 +23,13 @@ const NAMES: [&str; 5] = ["ann", "bob", "cid", "dot", "eve"];
 const FEW_BLOCKS: Duration = Duration::from_secs(240);
 
 /// Runs a command of the guide to its end.
-fn labora(words: &[&str]) -> Outcome<String> {
+fn labora(words: &[&str]) -> Outcome<Finished> {
     let ended = binary::finish(
         Command::new(binary::labora()?).args(words),
         2 * REFUSAL_LIMIT,
     )?;
     assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.text());
-    Ok(ended.stdout)
+    Ok(ended)
 }
 
 /// A key as its operator has it: on paper, say.
@@ -42,7 +42,7 @@ impl Key {
     fn generate(scheme: &str) -> Outcome<Self> {
         let arguments = ["key", "generate", "--scheme", scheme];
         let said = labora(&[&arguments[..], &["--output-type", "json"]].concat())?;
-        let key: Value = serde_json::from_str(&said)?;
+        let key: Value = serde_json::from_str(&said.stdout)?;
         let field = |name: &str| key[name].as_str().map(str::to_owned);
         Ok(Self {
             phrase: field("secretPhrase").ok_or_else(|| format!("no phrase in {key}"))?,
@@ -93,7 +93,7 @@ impl Operator {
     }
 
     /// A command about this machine's chain and data.
-    fn run(&self, words: &[&str], more: &[&str]) -> Outcome<String> {
+    fn run(&self, words: &[&str], more: &[&str]) -> Outcome<Finished> {
         let place = self.place();
         let place: Vec<_> = place.iter().map(String::as_str).collect();
         labora(&[words, &place, more].concat())
@@ -115,19 +115,13 @@ impl Operator {
             &[&key[..], &["--suri", &phrase]].concat(),
         )?;
         fs::remove_file(&phrase)?;
-        let ended = binary::finish(
-            Command::new(binary::labora()?)
-                .args(["key", "generate-node-key"])
-                .args(self.place()),
-            REFUSAL_LIMIT,
-        )?;
-        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        let said = self.run(&["key", "generate-node-key"], &[])?.text();
         self.keep_node_key()?;
-        let id = ended.text().lines().map(str::trim).find_map(|line| {
+        let id = said.lines().map(str::trim).find_map(|line| {
             let is_id = line.starts_with("12D3") && line.len() == 52;
             is_id.then(|| line.to_owned())
         });
-        Ok(id.ok_or_else(|| format!("no peer id in {}", ended.text()))?)
+        Ok(id.ok_or_else(|| format!("no peer id in {said}"))?)
     }
 
     /// `chmod 600 /var/lib/labora/chains/*/network/secret_ed25519`
@@ -191,14 +185,6 @@ fn all_text(folder: &Path) -> Outcome<String> {
     Ok(text)
 }
 
-async fn wait_until_final(rpc: &Rpc, number: u64) -> Outcome {
-    let what = format!("block {number} to be final");
-    wait_for(&what, FEW_BLOCKS, || async move {
-        Ok((rpc.finalised_number().await? >= number).then_some(()))
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn five_operators_come_from_keys_of_their_own_to_final_blocks() -> Outcome {
     let turn = Machine::take().await;
@@ -230,7 +216,7 @@ async fn five_operators_come_from_keys_of_their_own_to_final_blocks() -> Outcome
     let mut bootnodes = String::new();
     for operator in &operators {
         let id = operator.set_up(&network)?;
-        let examined = operator.run(&["doctor"], &["--validator"])?;
+        let examined = operator.run(&["doctor"], &["--validator"])?.stdout;
         assert!(!examined.contains('✗'), "{examined}");
         let unit = network.join(operator.name).join("labora.service");
         let flags = operator.flags(&unit, &bootnodes)?;
@@ -264,7 +250,7 @@ async fn five_operators_come_from_keys_of_their_own_to_final_blocks() -> Outcome
         .collect();
     let miner = Node::start_with(&turn, &miner.machine, &flags).await?;
 
-    wait_until_final(miner.rpc(), 3).await?;
+    wait_for_final_within(miner.rpc(), 3, FEW_BLOCKS).await?;
     // Four of five would do: that the last one votes as well shows once a round waits for nobody.
     let ann = nodes.first().ok_or("nobody")?;
     wait_for("a round with all five votes", FEW_BLOCKS, || async {
@@ -279,7 +265,7 @@ async fn five_operators_come_from_keys_of_their_own_to_final_blocks() -> Outcome
     })
     .await?;
     for node in nodes.iter().chain([&miner]) {
-        wait_until_final(node.rpc(), 3).await?;
+        wait_for_final_within(node.rpc(), 3, FEW_BLOCKS).await?;
         node.log().assert_no_panic()?;
     }
     Ok(())

@@ -394,16 +394,15 @@ async fn tell_of_forks(miners: [&Rpc; 2], beside: &watch::Sender<Beside>) -> Out
 async fn wait_for_report(validator: &Node, rounds: &[(u64, u64)]) -> Outcome {
     wait_for("the report", SOON, || async {
         let text = validator.log().text()?;
-        let told = text
-            .lines()
-            .filter(|line| line.contains("A validator precommitted to two blocks in one round"));
+        let mark = "A validator precommitted to two blocks in one round";
+        let mut told = text.lines().filter(|line| line.contains(mark));
         let is_of = |line: &str, (set, round): &(u64, u64)| {
             let words: Vec<_> = line.split_whitespace().collect();
             words.contains(&format!("round={round}").as_str())
                 && words.contains(&format!("set={set}").as_str())
         };
-        let mut told = told.map(|line| rounds.iter().any(|round| is_of(line, round)));
-        Ok(told.any(|is_of| is_of).then_some(()))
+        let is_told = told.any(|line| rounds.iter().any(|round| is_of(line, round)));
+        Ok(is_told.then_some(()))
     })
     .await
 }

@@ -4,9 +4,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use labora_tests::{
-    Machine, Node, Outcome, Testnet, binary,
-    rpc::{Rpc, number_of},
-    wait_for,
+    Machine, Node, Outcome, Testnet, binary, rpc::number_of, validators::wait_for_final_within,
 };
 use serde_json::Value;
 
@@ -22,15 +20,6 @@ const WHOLE_RUN: Duration = Duration::from_secs(900);
 /// Twice the goal, which is for two cores with nothing else to do: these take some 30 s (docs/benchmarks.md), and other work
 /// makes it longer.
 const SECONDS_TO_FIRST_FINALISED: f64 = 120.0;
-
-async fn wait_until_final(rpc: &Rpc, number: u64) -> Outcome {
-    wait_for(
-        &format!("block {number} to be final"),
-        FEW_BLOCKS,
-        || async move { Ok((rpc.finalised_number().await? >= number).then_some(())) },
-    )
-    .await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_validators_and_two_miners_finalise_and_the_run_is_summed_up() -> Outcome {
@@ -87,7 +76,7 @@ async fn members_are_killed_and_started_and_none_outlives_its_supervisor() -> Ou
     ];
     let mut network = Testnet::start(&machine, &folder.path().join("first"), &flags)?;
     let first = network.rpc("validator-1").await?;
-    wait_until_final(&first, 2).await?;
+    wait_for_final_within(&first, 2, FEW_BLOCKS).await?;
 
     // What cannot be done is said.
     network.order("explode")?;
@@ -104,9 +93,9 @@ async fn members_are_killed_and_started_and_none_outlives_its_supervisor() -> Ou
     network.order("kill validator-4")?;
     fourth.ended().await?;
     let left_at = first.finalised_number().await?;
-    wait_until_final(&first, left_at + 3).await?;
+    wait_for_final_within(&first, left_at + 3, FEW_BLOCKS).await?;
     network.order("start validator-4")?;
-    wait_until_final(&network.rpc("validator-4").await?, left_at + 3).await?;
+    wait_for_final_within(&network.rpc("validator-4").await?, left_at + 3, FEW_BLOCKS).await?;
 
     // One that is asked to end does, and one that dies by itself is told of with its log.
     let third = network
@@ -138,7 +127,7 @@ async fn members_are_killed_and_started_and_none_outlives_its_supervisor() -> Ou
         &folder.path().join("second"),
         &["--base-path", &at],
     )?;
-    wait_until_final(&network.rpc("validator-2").await?, reached + 2).await?;
+    wait_for_final_within(&network.rpc("validator-2").await?, reached + 2, FEW_BLOCKS).await?;
     let members = network.members()?;
     assert_eq!(members.len(), 5);
     let status = network.stop().await?;
@@ -238,7 +227,7 @@ async fn a_network_that_was_written_out_starts_by_hand() -> Outcome {
     let data = network.join("miner-1/data");
     let arguments = alone(&chain, &data, &[&more[..], &devices[..]].concat());
     let miner = Node::start_with(&machine, &data, &arguments).await?;
-    wait_until_final(miner.rpc(), 2).await?;
+    wait_for_final_within(miner.rpc(), 2, FEW_BLOCKS).await?;
     validator.log().assert_no_panic()?;
     miner.log().assert_no_panic()
 }

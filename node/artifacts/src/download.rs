@@ -115,11 +115,23 @@ impl Download {
     /// # Errors
     ///
     /// [`StoreError::Short`] if something is missing.
-    pub fn finish(mut self) -> Result<Root, StoreError> {
-        if !self.missing()?.is_empty() {
-            return Err(StoreError::Short {
-                expected: self.bytes,
-            });
+    pub fn finish(self) -> Result<Root, StoreError> {
+        let (root, expected) = (self.root, self.bytes);
+        match self.finish_if_whole()?.is_empty() {
+            true => Ok(root),
+            false => Err(StoreError::Short { expected }),
+        }
+    }
+
+    /// Makes it an artifact, if nothing is missing; what is. Reads all of it once, as [`Download::missing`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn finish_if_whole(mut self) -> Result<Vec<Range<u64>>, StoreError> {
+        let missing = self.missing()?;
+        if !missing.is_empty() {
+            return Ok(missing);
         }
         self.data.sync_all()?;
         self.tree.data.sync_all()?;
@@ -134,7 +146,7 @@ impl Download {
         index.forget_begun(&self.root);
         drop(index);
         self.is_over = true;
-        Ok(self.root)
+        Ok(missing)
     }
 
     /// Throws away what has come.

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use bao_tree::io::{DecodeError, EncodeError};
+use bao_tree::{
+    ChunkNum,
+    io::{DecodeError, EncodeError},
+};
 
 use crate::{MAX_BYTES, Root};
 
@@ -87,14 +90,8 @@ impl StoreError {
     /// Of what came for an artifact of so many bytes.
     pub(crate) fn of_decoding(error: DecodeError, expected: u64) -> Self {
         match error {
-            DecodeError::LeafHashMismatch(chunk) => WrongBytes {
-                offset: chunk.to_bytes(),
-            }
-            .into(),
-            DecodeError::ParentHashMismatch(node) => WrongBytes {
-                offset: node.chunk_range().start.to_bytes(),
-            }
-            .into(),
+            DecodeError::LeafHashMismatch(chunk) => wrong_from(chunk),
+            DecodeError::ParentHashMismatch(node) => wrong_from(node.chunk_range().start),
             DecodeError::LeafNotFound(_) | DecodeError::ParentNotFound(_) => {
                 Self::Short { expected }
             }
@@ -105,16 +102,15 @@ impl StoreError {
     /// Of what is on disk here.
     pub(crate) fn of_encoding(error: EncodeError) -> Self {
         match error {
-            EncodeError::LeafHashMismatch(chunk) => WrongBytes {
-                offset: chunk.to_bytes(),
-            }
-            .into(),
-            EncodeError::ParentHashMismatch(node) => WrongBytes {
-                offset: node.chunk_range().start.to_bytes(),
-            }
-            .into(),
-            EncodeError::SizeMismatch => WrongBytes { offset: 0 }.into(),
+            EncodeError::LeafHashMismatch(chunk) => wrong_from(chunk),
+            EncodeError::ParentHashMismatch(node) => wrong_from(node.chunk_range().start),
+            EncodeError::SizeMismatch => wrong_from(ChunkNum(0)),
             error => io::Error::from(error).into(),
         }
     }
+}
+
+fn wrong_from(chunk: ChunkNum) -> StoreError {
+    let offset = chunk.to_bytes();
+    WrongBytes { offset }.into()
 }

@@ -1,6 +1,10 @@
 //! What is there, in memory: sizes, pins, and what was not used for longest. The files are the truth; this is read from them.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    time::SystemTime,
+};
 
 use crate::{Root, StoreError, bytes_on_disk, store::Limits};
 
@@ -21,7 +25,7 @@ pub struct Info {
 #[derive(Debug)]
 pub(crate) struct Index {
     limits: Limits,
-    whole: HashMap<Root, Info>,
+    whole: BTreeMap<Root, Info>,
     /// Bytes on disk of whole artifacts.
     stored: u64,
     /// Downloads that are under way, or that ended early.
@@ -50,7 +54,7 @@ impl Index {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            whole: HashMap::new(),
+            whole: BTreeMap::new(),
             stored: 0,
             begun: HashMap::new(),
             uploads: (0, 0),
@@ -65,8 +69,17 @@ impl Index {
         self.whole.get_mut(root)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Info> {
-        self.whole.values()
+    /// How many whole artifacts there are.
+    pub(crate) fn count(&self) -> usize {
+        self.whole.len()
+    }
+
+    /// Whole artifacts with roots above `after`, or all, in the order of their roots.
+    pub(crate) fn above(&self, after: Option<Root>) -> impl Iterator<Item = &Info> {
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.whole
+            .range((first, Bound::Unbounded))
+            .map(|(_, info)| info)
     }
 
     pub(crate) fn stored(&self) -> u64 {
@@ -93,15 +106,39 @@ impl Index {
         Some(info)
     }
 
-    /// What has to go so that there is room for `bytes` more, and for an artifact more; nothing is changed.
+    /// What has to go so that there is room for an artifact of `bytes` more; nothing is changed.
     pub(crate) fn evicted_for(&self, bytes: u64) -> Result<Evicted, StoreError> {
         let needed = bytes_on_disk(bytes);
+        match self.evicted(needed, 1) {
+            (
+                _,
+                Room {
+                    over: 1.., freed, ..
+                },
+            ) => Err(StoreError::Full {
+                needed,
+                evictable: self.free().saturating_add(freed),
+                limit: self.limits.bytes,
+            }),
+            (_, Room { too_many: 1.., .. }) => Err(StoreError::TooMany(self.limits.artifacts)),
+            (evicted, _) => Ok(evicted),
+        }
+    }
+
+    /// Bytes of the cap that nothing takes.
+    fn free(&self) -> u64 {
+        let taken = self.stored.saturating_add(self.reserved());
+        self.limits.bytes.saturating_sub(taken)
+    }
+
+    /// What has to go, of what may, so that `needed` bytes on disk and `more` artifacts find room; and what is lacking after that.
+    pub(crate) fn evicted(&self, needed: u64, more: usize) -> (Evicted, Room) {
         let taken = self.stored.saturating_add(self.reserved());
         let mut room = Room {
             over: taken
                 .saturating_add(needed)
                 .saturating_sub(self.limits.bytes),
-            too_many: (self.whole.len() + self.begun.len() + self.uploads.1 + 1)
+            too_many: (self.whole.len() + self.begun.len() + self.uploads.1 + more)
                 .saturating_sub(self.limits.artifacts),
             freed: 0,
         };
@@ -122,17 +159,7 @@ impl Index {
             room.free(info.bytes);
             evicted.whole.push(info.root);
         }
-        match room {
-            Room {
-                over: 1.., freed, ..
-            } => Err(StoreError::Full {
-                needed,
-                evictable: (self.limits.bytes.saturating_sub(taken)).saturating_add(freed),
-                limit: self.limits.bytes,
-            }),
-            Room { too_many: 1.., .. } => Err(StoreError::TooMany(self.limits.artifacts)),
-            _ => Ok(evicted),
-        }
+        (evicted, room)
     }
 
     /// An upload of so many bytes begins.
@@ -169,7 +196,7 @@ impl Index {
 }
 
 /// What is still lacking.
-struct Room {
+pub(crate) struct Room {
     over: u64,
     too_many: usize,
     freed: u64,

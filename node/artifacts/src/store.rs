@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::{
     Artifact, Download, Info, MAX_BYTES, OpenError, Root, StoreError, bytes_on_disk,
     files::{DATA, Folder, Paths, entries, named},
-    index::Index,
+    index::{Evicted, Index},
     upload,
 };
 
@@ -93,18 +93,21 @@ impl Store {
         Ok(store)
     }
 
-    /// After a start with a lower cap: the least used go until all that is not pinned fits.
+    /// After a start with a lower cap: what may go goes, until the rest fits.
     fn keep_to_the_cap(&self) -> io::Result<()> {
         let mut index = self.0.index.lock();
-        let mut loose: Vec<Info> = index.all().filter(|it| !it.is_pinned).copied().collect();
-        loose.sort_by_key(|it| (it.used, it.root));
-        for info in loose {
-            let taken = index.stored().saturating_add(index.reserved());
-            if taken <= self.0.limits.bytes && index.all().count() <= self.0.limits.artifacts {
-                break;
-            }
-            self.0.folder.whole(&info.root).remove()?;
-            index.remove(&info.root);
+        let (evicted, _) = index.evicted(0, 0);
+        self.evict(&mut index, evicted)
+    }
+
+    fn evict(&self, index: &mut Index, evicted: Evicted) -> io::Result<()> {
+        for root in evicted.begun {
+            self.0.folder.begun(&root).remove()?;
+            index.forget_begun(&root);
+        }
+        for root in evicted.whole {
+            self.0.folder.whole(&root).remove()?;
+            index.remove(&root);
         }
         Ok(())
     }
@@ -113,7 +116,7 @@ impl Store {
     pub fn usage(&self) -> Usage {
         let index = self.0.index.lock();
         Usage {
-            artifacts: index.all().count(),
+            artifacts: index.count(),
             stored: index.stored(),
             reserved: index.reserved(),
             limit: self.0.limits.bytes,
@@ -128,13 +131,7 @@ impl Store {
     /// Artifacts with roots above `after`, or all, in the order of their roots: at most `limit`.
     pub fn list(&self, after: Option<Root>, limit: usize) -> Vec<Info> {
         let index = self.0.index.lock();
-        let above = index
-            .all()
-            .filter(|it| after.is_none_or(|after| it.root > after));
-        let mut all: Vec<Info> = above.copied().collect();
-        all.sort_by_key(|it| it.root);
-        all.truncate(limit);
-        all
+        index.above(after).take(limit).copied().collect()
     }
 
     /// Opens an artifact to be read. It can be read to its end even if it is evicted meanwhile.
@@ -246,15 +243,7 @@ impl Store {
     /// Evicts until there is room for an artifact of so many bytes.
     pub(crate) fn make_room(&self, index: &mut Index, bytes: u64) -> Result<(), StoreError> {
         let evicted = index.evicted_for(bytes)?;
-        for root in evicted.begun {
-            self.0.folder.begun(&root).remove()?;
-            index.forget_begun(&root);
-        }
-        for root in evicted.whole {
-            self.0.folder.whole(&root).remove()?;
-            index.remove(&root);
-        }
-        Ok(())
+        Ok(self.evict(index, evicted)?)
     }
 
     /// What lies at `paths`, synced, is an artifact now.

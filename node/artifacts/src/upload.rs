@@ -20,7 +20,7 @@ use crate::{
 struct Tee<R> {
     from: R,
     to: File,
-    /// An error of the disk, which is not the sender's.
+    /// Bytes that are still to come.
     left: u64,
 }
 

@@ -34,7 +34,7 @@ use labora_artifacts::{Artifact, GROUP_BYTES, Info, Root, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::products::discard;
+use super::products::discard_unasked;
 use body::{Outgoing, taken, written};
 use refusal::ArtifactRefusal;
 
@@ -156,16 +156,9 @@ async fn list(State(shelf): State<Shelf>, request: Request) -> Answer {
 }
 
 /// Reads a body into nothing, so that its sender gets to read the answer.
-fn discard_unread(request: Request) {
-    // Who waits for `100 Continue` will not send it, and reading it would be the invitation.
-    if !request.headers().contains_key(header::EXPECT) {
-        tokio::spawn(discard(request.into_body().into_data_stream()));
-    }
-}
-
-fn unread(request: Request, refusal: ArtifactRefusal) -> ArtifactRefusal {
-    discard_unread(request);
-    refusal
+fn discard(request: Request) {
+    let (head, body) = request.into_parts();
+    discard_unasked(&head.headers, body);
 }
 
 /// Stores a body of octets.
@@ -176,13 +169,15 @@ async fn store_body(shelf: Shelf, expected: Option<Root>, request: Request) -> A
     });
     let (_permit, bytes) = match accepted {
         Ok(accepted) => accepted,
-        Err(refusal) => return Err(unread(request, refusal)),
+        Err(refusal) => {
+            discard(request);
+            return Err(refusal);
+        }
     };
     let body = request.into_body();
     let store = shelf.store.clone();
     let root = taken(body, bytes, move |from| store.put(from, bytes, expected)).await?;
-    let answer = Json(serde_json::json!({ "root": hex::encode(root), "bytes": bytes }));
-    Ok((StatusCode::CREATED, answer).into_response())
+    Ok(whole(root, bytes))
 }
 
 async fn post(State(shelf): State<Shelf>, request: Request) -> Answer {
@@ -209,10 +204,13 @@ async fn put_named(
     };
     let _permit = match shelf.accept(&request, BAO) {
         Ok(permit) => permit,
-        Err(refusal) => return Err(unread(request, refusal)),
+        Err(refusal) => {
+            discard(request);
+            return Err(refusal);
+        }
     };
     if shelf.store.info(&root).is_some() {
-        discard_unread(request);
+        discard(request);
         return Ok(whole(root, bytes));
     }
     let range = from.unwrap_or(0)..to.unwrap_or(bytes);
@@ -220,11 +218,7 @@ async fn put_named(
     let missing = taken(request.into_body(), bytes, move |incoming| {
         let mut download = store.download(root, bytes)?;
         download.take(range, incoming)?;
-        let missing = download.missing()?;
-        if missing.is_empty() {
-            download.finish()?;
-        }
-        Ok(missing)
+        download.finish_if_whole()
     });
     let missing = missing.await?;
     Ok(match missing.is_empty() {

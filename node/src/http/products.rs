@@ -60,10 +60,7 @@ pub(super) async fn multiply(State(shared): State<Arc<Shared>>, request: Request
     let (dimensions, reserved) = match accepted {
         Ok(accepted) => accepted,
         Err(refusal) => {
-            // Who waits for `100 Continue` will not send the body, and reading it would be the invitation.
-            if !head.headers.contains_key(header::EXPECT) {
-                tokio::spawn(discard(body.into_data_stream()));
-            }
+            discard_unasked(&head.headers, body);
             return refusal.into_response();
         }
     };
@@ -154,6 +151,14 @@ async fn read(mut body: BodyDataStream, dimensions: Dimensions) -> Result<Produc
         });
     }
     Ok(Product::new(dimensions, a, bt)?)
+}
+
+/// Discards a body of which nothing was read, if it comes at all.
+pub(super) fn discard_unasked(headers: &HeaderMap, body: Body) {
+    // Who waits for `100 Continue` will not send it, and reading it would be the invitation.
+    if !headers.contains_key(header::EXPECT) {
+        tokio::spawn(discard(body.into_data_stream()));
+    }
 }
 
 /// Reads a refused body into nothing, so that its sender gets to read the refusal: a connection closed with bytes unread

@@ -1,6 +1,9 @@
 //! What stands before GRANDPA's voter: votes that wait there, and validators that vote twice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
@@ -25,43 +28,27 @@ impl VoteCounts {
     pub fn wait(&self, precommits: usize) {
         self.waiting.store(precommits as u64, Ordering::Relaxed);
     }
-
-    /// The counts of this moment.
-    pub fn stats(&self) -> VoteStats {
-        VoteStats {
-            own: self.own.load(Ordering::Relaxed),
-            others: self.others.load(Ordering::Relaxed),
-            waiting: self.waiting.load(Ordering::Relaxed),
-        }
-    }
 }
 
-/// The counts of a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct VoteStats {
-    /// Rounds in which this node's validator precommitted to two blocks.
-    pub own: u64,
-    /// The same of all others.
-    pub others: u64,
-    /// Precommits that the voter cannot take yet.
-    pub waiting: u64,
+fn value(count: &AtomicU64) -> f64 {
+    count.load(Ordering::Relaxed) as f64
 }
 
-const COUNTERS: &[Metric<VoteStats>] = &[Metric {
+const COUNTERS: &[Metric<Arc<VoteCounts>>] = &[Metric {
     name: "labora_double_votes_total",
     help: "Times that a validator was seen to precommit to two blocks in one round, this node's own or another",
     labels: &["whose"],
-    values: |stats, set| {
-        set(&["own"], stats.own as f64);
-        set(&["other"], stats.others as f64);
+    values: |counts, set| {
+        set(&["own"], value(&counts.own));
+        set(&["other"], value(&counts.others));
     },
 }];
 
-const GAUGES: &[Metric<VoteStats>] = &[Metric {
+const GAUGES: &[Metric<Arc<VoteCounts>>] = &[Metric {
     name: "labora_votes_waiting",
     help: "Precommits that the voter cannot take yet",
     labels: &[],
-    values: |stats, set| set(&[], stats.waiting as f64),
+    values: |counts, set| set(&[], value(&counts.waiting)),
 }];
 
 /// Adds the metrics to a node's registry.
@@ -69,14 +56,13 @@ const GAUGES: &[Metric<VoteStats>] = &[Metric {
 /// # Errors
 ///
 /// If the registry has one of their names already.
-pub fn register_all(registry: &Registry, read: &Read<VoteStats>) -> Result<(), PrometheusError> {
-    super::register_all(registry, COUNTERS, GAUGES, read)
+pub fn register_all(registry: &Registry, counts: Arc<VoteCounts>) -> Result<(), PrometheusError> {
+    let read: Read<_> = Arc::new(move || counts.clone());
+    super::register_all(registry, COUNTERS, GAUGES, &read)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::metrics::testing;
 
@@ -89,8 +75,7 @@ mod tests {
         }
         counts.wait(9);
         counts.wait(5);
-        let read: Read<_> = Arc::new(move || counts.stats());
-        register_all(&registry, &read).expect("new names");
+        register_all(&registry, counts).expect("new names");
         testing::assert_served(
             &registry,
             &[

@@ -67,15 +67,13 @@ impl Scene {
         self.ask("GET", path, headers, Body::empty()).await
     }
 
+    async fn try_post(&self, bytes: &[u8]) -> Got {
+        let body = Body::from(bytes.to_vec());
+        self.ask("POST", "/v1/artifacts", OCTETS_TYPE, body).await
+    }
+
     async fn post(&self, bytes: &[u8]) -> String {
-        let got = self
-            .ask(
-                "POST",
-                "/v1/artifacts",
-                OCTETS_TYPE,
-                Body::from(bytes.to_vec()),
-            )
-            .await;
+        let got = self.try_post(bytes).await;
         assert_eq!(got.0, StatusCode::CREATED, "{:?}", got.json());
         got.json()["root"].as_str().expect("a root").into()
     }
@@ -209,14 +207,7 @@ async fn there_is_a_list_pins_and_an_end_of_room() {
         assert_eq!(got.0, StatusCode::NO_CONTENT);
     }
     let more = bytes(9, 20_000);
-    let got = scene
-        .ask(
-            "POST",
-            "/v1/artifacts",
-            OCTETS_TYPE,
-            Body::from(more.clone()),
-        )
-        .await;
+    let got = scene.try_post(&more).await;
     got.assert_refused(507, "no room for 20064 bytes");
     let got = scene
         .ask("DELETE", &pin(&roots[1]), &[], Body::empty())
