@@ -8,7 +8,7 @@ use labora_tests::{
     node::Freeze,
     proxy::{Link, Proxy},
     rpc::Rpc,
-    spec::VALIDATORS,
+    spec::{NETWORK, VALIDATORS},
     validators::{
         Network, SOON, assert_one_final_chain, wait_for_best, wait_for_final, wait_to_be_alone,
         wait_to_catch_up,
@@ -206,7 +206,8 @@ async fn finality_that_stalls_where_the_authorities_change_is_followed_by_late_n
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minority_that_was_cut_off_gives_up_its_branch_and_its_vote_when_the_link_is_mended()
 -> Outcome {
-    let mut network = Network::new().await?;
+    // Nobody votes for what comes after a change of authorities that is not final, and alone the minority makes none final.
+    let mut network = Network::with_public_sessions(NETWORK).await?;
     let majority = network.miner("majority", "//Eve").await?;
     let _validators = network.validators(3).await?;
     // The minority hears of the others by one link only.

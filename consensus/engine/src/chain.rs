@@ -31,6 +31,9 @@ pub trait Chain<B: BlockT<Hash = H256>>: Send + Sync {
     /// The sealed header of an imported block.
     fn sealed_header(&self, block: H256) -> Result<Option<B::Header>>;
 
+    /// The block of this number on the best chain, where it is here.
+    fn hash_at(&self, number: u32) -> Result<Option<H256>>;
+
     /// A record of auxiliary storage.
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
@@ -59,6 +62,10 @@ where
 
     fn sealed_header(&self, block: H256) -> Result<Option<B::Header>> {
         self.header(block)
+    }
+
+    fn hash_at(&self, number: u32) -> Result<Option<H256>> {
+        self.hash(number.into())
     }
 
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -7,7 +7,7 @@ use labora_pouw::{Difficulty, Proof, Seal, VerifyError};
 use parking_lot::Mutex;
 use schnellru::{ByLength, LruMap};
 use sp_core::H256;
-use sp_runtime::traits::Block as BlockT;
+use sp_runtime::traits::{Block as BlockT, Header};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -175,6 +175,28 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
             target.is(sealed.number, sealed.hash)?;
         }
         Ok(())
+    }
+
+    /// Refuses a block that the final state came before, as in a warp sync, and that does not lead to it. Of history each
+    /// block is its successor's parent, so the last one that is missing shows whether all of it is true.
+    pub(crate) fn check_history(
+        &self,
+        sealed: &SealedHeader<B::Header>,
+    ) -> Result<(), EngineError> {
+        self.check_checkpoint(sealed)?;
+        let above = match self.chain.hash_at(sealed.number)? {
+            Some(_) => None,
+            None => self.chain.hash_at(sealed.number.saturating_add(1))?,
+        };
+        let Some(above) = above else { return Ok(()) };
+        let header = self.chain.sealed_header(above)?;
+        match header.is_none_or(|header| *header.parent_hash() == sealed.hash) {
+            true => Ok(()),
+            false => Err(EngineError::FalseHistory {
+                got: sealed.hash,
+                above,
+            }),
+        }
     }
 
     /// Checks a header against its parent, the clock and the checkpoint.

@@ -116,6 +116,16 @@ pub enum EngineError {
         /// The final one.
         finalised: H256,
     },
+    /// The history below a final block that came with its state leads elsewhere.
+    #[error(
+        "block {got:?} ends the history that peers gave, and is not the parent of {above:?}, which is final: end the node, remove its database (purge-chain) and sync again"
+    )]
+    FalseHistory {
+        /// The last block of the history.
+        got: H256,
+        /// The final block above it.
+        above: H256,
+    },
     /// A state came for a block that no proof of finality names.
     #[error("a state came for block {0:?}, which is not the one that finality was proved of")]
     UntrustedState(H256),
@@ -180,6 +190,7 @@ impl EngineError {
             | Self::ProofEncoding { .. }
             | Self::RefusedBefore(_)
             | Self::NotTheFinalOne { .. }
+            | Self::FalseHistory { .. }
             | Self::UntrustedState(_)
             | Self::ProofMissing {
                 sender: Conduct::Failed,

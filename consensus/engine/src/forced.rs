@@ -143,6 +143,13 @@ impl<B: BlockT<Hash = H256>> ForcedChanges<B> {
             if told.authorities.is_empty() || told.effective <= number {
                 return wrong("names no authorities, or took effect before it");
             }
+            if told.authorities.iter().any(|(_, weight)| *weight == 0) {
+                return wrong("names authorities whose votes weigh nothing");
+            }
+            // The first set is that of the genesis, and after the last one none could come.
+            if matches!(told.set_id, 0 | u64::MAX) {
+                return wrong("names a set of authorities that no change makes");
+            }
             let mut before = self.told[..place].iter();
             if before.any(|other| other.number == number) {
                 return wrong("is told of twice");

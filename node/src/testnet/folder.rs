@@ -10,6 +10,7 @@
 //! `network.json` is written last: a folder without it is no network.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
@@ -206,6 +207,14 @@ fn read(path: &Path) -> Result<Manifest, TestnetError> {
         return Err(manifest_error(
             path,
             "its version, its members or their names are none of ours",
+        ));
+    }
+    // Both would open one folder.
+    let mut names = BTreeSet::new();
+    if let Some(twice) = (manifest.members.iter()).find(|member| !names.insert(&member.name)) {
+        return Err(manifest_error(
+            path,
+            format!("two members are named {}", twice.name),
         ));
     }
     Ok(manifest)

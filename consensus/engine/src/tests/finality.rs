@@ -236,6 +236,25 @@ async fn a_state_may_come_for_a_final_block_below_the_checkpoint() {
 }
 
 #[tokio::test]
+async fn history_that_does_not_lead_to_the_final_state_is_refused_at_its_end() {
+    let blocks = chain_of(4);
+    let forged = chain_beside(&blocks, 4);
+    let node = Node::new();
+    node.chain
+        .set_finalised_with_state(blocks[3].header.clone(), 4 * EASY);
+    node.sync(&forged[0].header).await.unwrap();
+    node.sync(&forged[1].header).await.unwrap();
+    let ended = node.sync(&forged[2].header).await;
+    assert!(
+        matches!(&ended, Err(SyncError::SenderBanned(why)) if why.contains("sync again")),
+        "{ended:?}"
+    );
+    for block in &blocks[..3] {
+        node.sync(&block.header).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn children_of_a_block_that_came_with_its_state_count_the_work_that_the_state_knows() {
     let blocks = chain_of(2);
     let node = Node::new();

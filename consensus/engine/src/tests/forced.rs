@@ -217,8 +217,14 @@ fn what_is_told_is_held_against_the_chain() {
     };
     for saw_it in [false, true] {
         assert_eq!(wrong(saw_it, |_| {}), None);
-        let refused: [fn(&mut ForcedChange); 6] = [
+        let refused: [fn(&mut ForcedChange); 9] = [
             |told| told.authorities.clear(),
+            |told| {
+                told.authorities
+                    .push((AuthorityId::unchecked_from([1; 32]), 0))
+            },
+            |told| told.set_id = 0,
+            |told| told.set_id = u64::MAX,
             |told| told.effective = told.number,
             |told| told.hash = H256::repeat_byte(1),
             |told| told.authorities = authorities(1),

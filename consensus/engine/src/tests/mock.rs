@@ -141,6 +141,18 @@ impl Chain<Block> for MockChain {
         Ok(self.state.lock().headers.get(&block).cloned())
     }
 
+    fn hash_at(&self, number: u32) -> sp_blockchain::Result<Option<H256>> {
+        let state = self.state.lock();
+        let mut at = state.best;
+        while let Some(header) = state.headers.get(&at) {
+            if header.number <= number {
+                return Ok((header.number == number).then_some(at));
+            }
+            at = header.parent_hash;
+        }
+        Ok(None)
+    }
+
     fn record(&self, key: &[u8]) -> sp_blockchain::Result<Option<Vec<u8>>> {
         Ok(self.state.lock().records.get(key).cloned())
     }

@@ -211,6 +211,9 @@ fn a_network_is_resumed_and_what_is_none_is_refused() {
     assert!(refusal(&["--validators", "3"]).contains("has 2 validators, and 3 was asked for"));
     assert!(refusal(&["--miners", "2"]).contains("has 1 miner, and 2 was asked for"));
     assert!(refusal(&["--preset", "dev"]).contains("preset local"));
+    let doubled = read(&path.join("network.json")).replace("validator-2", "validator-1");
+    fs::write(path.join("network.json"), doubled).expect("it can be written");
+    assert!(refusal(&[]).contains("two members are named validator-1"));
     fs::write(path.join("network.json"), "{}").expect("it can be written");
     assert!(refusal(&[]).contains("not one that this version wrote"));
     fs::remove_file(path.join("network.json")).expect("it is there");

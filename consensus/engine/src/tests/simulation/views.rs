@@ -34,6 +34,10 @@ impl Chain<Block> for SimChain {
         self.header(block)
     }
 
+    fn hash_at(&self, number: u32) -> Result<Option<H256>> {
+        self.hash(number)
+    }
+
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.get_aux(key)
     }
