@@ -226,6 +226,7 @@ impl Finality {
             keystore: keystore.clone(),
             transactions: transactions.clone(),
             sync: voting.sync.clone(),
+            network: voting.network.clone(),
             justifications: Mutex::new(voting.justifications),
             spawner: tasks.spawn_handle(),
             counts,

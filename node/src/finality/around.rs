@@ -9,7 +9,10 @@ use parking_lot::Mutex;
 use sc_client_api::AuxStore;
 use sc_consensus::import_queue::ImportQueueService;
 use sc_consensus_grandpa::{GrandpaJustification, SharedAuthoritySet};
-use sc_network::{NetworkSyncForkRequest as _, PeerId};
+use sc_network::{
+    NetworkPeers as _, NetworkSyncForkRequest as _, PeerId, ReputationChange,
+    service::traits::NetworkService,
+};
 use sc_network_sync::SyncingService;
 use sc_service::SpawnTaskHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -34,12 +37,16 @@ pub(super) struct Around {
     pub(super) keystore: Option<KeystorePtr>,
     pub(super) transactions: OffchainTransactionPoolFactory<Block>,
     pub(super) sync: Arc<SyncingService<Block>>,
+    pub(super) network: Arc<dyn NetworkService>,
     pub(super) justifications: Mutex<Box<dyn ImportQueueService<Block>>>,
     pub(super) spawner: SpawnTaskHandle,
     pub(super) counts: Arc<VoteCounts>,
     /// In which set and round a validator was last reported.
     pub(super) reported: Mutex<BTreeMap<AuthorityId, (u64, u64)>>,
 }
+
+/// What a peer loses for a vote that its voter did not sign: some dozens are a ban. Whoever relays votes checks them first.
+const UNSIGNED: ReputationChange = ReputationChange::new(-(1 << 25), "Vote that nobody signed");
 
 impl Around {
     /// Whether a validator is this node's own.
@@ -141,6 +148,10 @@ impl Surroundings for Around {
 
     fn waiting(&self, precommits: usize) {
         self.counts.wait(precommits);
+    }
+
+    fn blame(&self, peer: PeerId) {
+        self.network.report_peer(peer, UNSIGNED);
     }
 
     fn want(&self, peer: PeerId, block: H256, number: u32) {

@@ -6,7 +6,7 @@ mod peers;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use futures::future::{Either, select};
 use futures_timer::Delay;
@@ -27,6 +27,10 @@ use memory::Memory;
 
 /// How often it is looked whether what waits can pass, besides when something comes: a block may have been imported.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Messages that are kept back one after the other before the voter has its turn again: it shares a task with the network, which
+/// always has more of a peer that floods.
+const IN_A_ROW: usize = 64;
 
 /// The votes that made a block final.
 pub type FinalCommit = finality_grandpa::Commit<H256, u32, AuthoritySignature, AuthorityId>;
@@ -73,6 +77,8 @@ pub trait Surroundings: Blocks + Send + Sync {
     fn waiting(&self, precommits: usize);
     /// A vote waits for a block that is not known; a peer has it, or should.
     fn want(&self, peer: PeerId, block: H256, number: u32);
+    /// A peer says what no honest one says: a vote that its voter did not sign.
+    fn blame(&self, peer: PeerId);
     /// A block is final by this commit, which the voter cannot take.
     fn import(&self, peer: PeerId, round: u64, commit: FinalCommit);
 }
@@ -114,6 +120,19 @@ impl Guard {
             self.inner.send_sync_notification(&peer, notification);
         }
     }
+}
+
+/// Has the task go on with what else it has to do, and come back.
+async fn others_turn() {
+    let mut had_it = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut had_it, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl fmt::Debug for Guard {
@@ -159,7 +178,10 @@ impl NotificationService for Guard {
 
     /// The SDK's gossip drops the future whenever there is nothing yet, so what it waits for is kept here.
     async fn next_event(&mut self) -> Option<NotificationEvent> {
-        loop {
+        for in_a_row in 1.. {
+            if in_a_row % IN_A_ROW == 0 {
+                others_turn().await;
+            }
             self.relay();
             if let Some((peer, notification)) = self.memory.lock().next() {
                 return Some(NotificationEvent::NotificationReceived { peer, notification });
@@ -188,6 +210,7 @@ impl NotificationService for Guard {
             }
             return Some(event);
         }
+        None
     }
 
     /// There is one voter to guard.

@@ -284,8 +284,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
     }
 
-    /// For the simulation: whether the voter has this prevote, if it is of a round that is looked at.
-    #[cfg(test)]
+    /// Whether the voter has this prevote, if it is of a round that is looked at.
     pub(crate) fn has_prevoted(&self, round: u64, voter: &Id, target: Target) -> bool {
         let known = self.rounds.get(&round);
         let known = known.and_then(|round| round.prevotes.get(voter));
@@ -299,6 +298,12 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
             .flat_map(|round| &round.precommits)
             .filter(|slot| slot.has_passed);
         passed.any(|slot| slot.is(vote))
+    }
+
+    /// Whether this very vote came before, so that its signature need not be checked again.
+    pub(crate) fn knows(&self, round: u64, vote: &Precommit<Id, S>) -> bool {
+        let known = self.rounds.get(&round);
+        known.is_some_and(|known| known.precommits.iter().any(|slot| slot.is(vote)))
     }
 
     /// Rounds in which something waits.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use finality_grandpa::{Message, SignedPrevote};
+use finality_grandpa::{Message, SignedPrevote, voter_set::VoterSet};
 use parity_scale_codec::Encode;
 use sc_network_types::PeerId;
 use sp_consensus_grandpa::AuthorityId;
@@ -14,7 +14,7 @@ use super::{
     memory::{Memory, Proof, SignedPrecommit, name_of},
 };
 
-/// Messages that may wait for blocks: whoever makes up blocks pushes out its own first.
+/// Messages that may wait for blocks, of each peer one of a kind.
 const EARLY: usize = 32;
 
 /// Blocks that must be known before a message can be judged.
@@ -32,19 +32,57 @@ fn blocks_of(message: &Gossip) -> BTreeSet<(H256, u32)> {
     }
 }
 
-/// Whether a message has at most two votes of a kind of each voter, and a signature for each: more are worth nothing, and take long
-/// to check.
-fn has_few_votes(message: &Gossip) -> bool {
+/// What a message with many votes is worth before any signature is looked at.
+#[derive(Debug, Eq, PartialEq)]
+enum Make {
+    /// It may prove something.
+    Well,
+    /// Its voters' weight is less than a proof needs, or more than there is: the SDK blames who sends it.
+    Amiss,
+    /// More than two votes of a kind of one voter, which are worth nothing and take long to check; or not a signature for each.
+    Long,
+}
+
+fn make_of(message: &Gossip, voters: &VoterSet<AuthorityId>) -> Make {
     match message {
         Gossip::Commit { commit, .. } => {
-            commit.precommits.len() == commit.auth_data.len()
-                && are_few(commit.auth_data.iter().map(|(_, id)| id))
+            if commit.precommits.len() != commit.auth_data.len() {
+                return Make::Long;
+            }
+            made_of(commit.auth_data.iter().map(|(_, id)| id), voters)
         }
         Gossip::CatchUp { catch_up, .. } => {
-            are_few(catch_up.prevotes.iter().map(|vote| &vote.id))
-                && are_few(catch_up.precommits.iter().map(|vote| &vote.id))
+            let prevotes = catch_up.prevotes.iter().map(|vote| &vote.id);
+            let precommits = catch_up.precommits.iter().map(|vote| &vote.id);
+            match made_of(prevotes, voters) {
+                Make::Well => made_of(precommits, voters),
+                other => other,
+            }
         }
-        Gossip::Vote { .. } | Gossip::Neighbour(_) => true,
+        Gossip::Vote { .. } | Gossip::Neighbour(_) => Make::Well,
+    }
+}
+
+/// As the SDK's `check_compact_commit` has it: at least the threshold, and at most that weight and what may vote twice.
+fn made_of<'a>(
+    ids: impl Iterator<Item = &'a AuthorityId> + Clone,
+    voters: &VoterSet<AuthorityId>,
+) -> Make {
+    if !are_few(ids.clone()) {
+        return Make::Long;
+    }
+    let (all, least) = (voters.total_weight().get(), voters.threshold().get());
+    let most = all.saturating_add(all.saturating_sub(least));
+    let mut weight = 0u64;
+    for id in ids {
+        let Some(voter) = voters.get(id) else {
+            return Make::Amiss;
+        };
+        weight = weight.saturating_add(voter.weight().get());
+    }
+    match (least..=most).contains(&weight) {
+        true => Make::Well,
+        false => Make::Amiss,
     }
 }
 
@@ -58,9 +96,20 @@ fn are_few<'a>(mut voters: impl Iterator<Item = &'a AuthorityId>) -> bool {
 }
 
 impl Memory {
-    /// A message with many votes: it goes on as it is if one of them is not signed, for the SDK to blame its sender.
+    /// A message with many votes; its sender is blamed if one of them is not signed.
     pub(super) fn taken_up(&mut self, peer: PeerId, message: Gossip, bytes: Vec<u8>) {
-        if self.voting.is_none() || !has_few_votes(&message) {
+        let Some((_, ballots)) = &self.voting else {
+            return;
+        };
+        match make_of(&message, ballots.voters()) {
+            Make::Well => {}
+            Make::Amiss => return self.ready.push_back((peer, bytes)),
+            Make::Long => return,
+        }
+        if let Gossip::Commit { commit, .. } = &message
+            && commit.target_number <= self.around.finalised().1
+        {
+            // Old news, however well signed.
             return;
         }
         let is_signed = match &message {
@@ -81,18 +130,31 @@ impl Memory {
         };
         match is_signed {
             true => self.take_or_keep(peer, message),
-            false => self.ready.push_back((peer, bytes)),
+            false => self.around.blame(peer),
         }
     }
 
     /// Hands a message over with the votes that the voter can take, or keeps it until its blocks are known.
     pub(super) fn take_or_keep(&mut self, peer: PeerId, message: Gossip) {
-        let is_unknown = |(block, _): &(H256, u32)| self.around.block(*block).is_none();
-        let unknown: BTreeSet<_> = blocks_of(&message).into_iter().filter(is_unknown).collect();
+        let mut unknown = BTreeSet::new();
+        for (block, number) in blocks_of(&message) {
+            match self.around.block(block) {
+                None => _ = unknown.insert((block, number)),
+                Some((height, _)) if height == number => {}
+                // Signed or not, there is no such block.
+                Some(_) => return,
+            }
+        }
         if !unknown.is_empty() {
             for (block, number) in unknown.into_iter().filter(|_| self.looks == 0) {
                 self.want(peer, block, number);
             }
+            // The last of a kind of each peer: what it says again takes no place of others.
+            let kind = std::mem::discriminant(&message);
+            let is_older = |(from, early): &(PeerId, Gossip)| {
+                *from == peer && std::mem::discriminant(early) == kind
+            };
+            self.early.retain(|early| !is_older(early));
             if self.early.len() == EARLY {
                 self.early.pop_front();
             }
@@ -157,12 +219,20 @@ impl Memory {
         set: u64,
         precommits: &[SignedPrecommit],
     ) -> bool {
+        let Some((_, ballots)) = &self.voting else {
+            return false;
+        };
         let is_signed = |vote: &SignedPrecommit| {
             let message = Message::Precommit(vote.precommit.clone());
-            self.is_signed(round, set, &message, &vote.id, &vote.signature)
+            ballots.knows(round, vote)
+                || self.is_signed(round, set, &message, &vote.id, &vote.signature)
         };
         if !precommits.iter().all(is_signed) {
             return false;
+        }
+        // Of other rounds nothing is kept.
+        if !ballots.is_near(round) {
+            return true;
         }
         for vote in precommits {
             let _ = self.peers.brings(peer, &name_of(round, vote));

@@ -215,24 +215,17 @@ impl Memory {
                     round,
                     finalised,
                 };
-                self.peers.stands(&peer, stand);
-                self.tell_of_what_waits();
-                self.tell_of_proof();
+                if self.peers.stands(&peer, stand) {
+                    self.tell_of_what_waits();
+                    self.tell_of_proof();
+                }
                 true
             }
             Some(Gossip::Vote { round, set, vote }) => match (&vote.message, precommit_of(&vote)) {
                 (_, Some(vote)) => self.precommitted(peer, round, set, &vote),
                 (Message::Prevote(prevote), _) if is_current(set) => {
                     let target = (prevote.target_hash, prevote.target_number);
-                    if self.is_signed(round, set, &vote.message, &vote.id, &vote.signature)
-                        && let Some((_, ballots)) = &mut self.voting
-                        && !ballots.prevoted(round, &vote.id, target, &*self.around)
-                    {
-                        return;
-                    }
-                    // The voter should have it before what may pass with it.
-                    self.ready.push_back((peer, bytes));
-                    return self.release(round);
+                    return self.prevoted(peer, round, set, &vote, target, bytes);
                 }
                 _ => true,
             },
@@ -311,7 +304,38 @@ impl Memory {
         }
     }
 
-    /// Notes a precommit, and lets go what can; whether the message itself goes on as it is.
+    /// Hands over a prevote, unless the voter cannot take it.
+    fn prevoted(
+        &mut self,
+        peer: PeerId,
+        round: u64,
+        set: u64,
+        vote: &SignedVote,
+        target: (H256, u32),
+        bytes: Vec<u8>,
+    ) {
+        let Some((_, ballots)) = &self.voting else {
+            return;
+        };
+        // The SDK refuses what is of a round too far away, and what it has, before it looks at signatures. So must we.
+        if ballots.has_prevoted(round, &vote.id, target) {
+            return self.ready.push_back((peer, bytes));
+        }
+        if !self.is_signed(round, set, &vote.message, &vote.id, &vote.signature) {
+            return self.around.blame(peer);
+        }
+        if let Some((_, ballots)) = &mut self.voting
+            && !ballots.prevoted(round, &vote.id, target, &*self.around)
+        {
+            return;
+        }
+        // The voter should have it before what may pass with it.
+        self.ready.push_back((peer, bytes));
+        self.release(round);
+    }
+
+    /// Notes a precommit, and lets go what can; whether the message itself goes on as it is. What can be told without checking a
+    /// signature is told first: anybody can say again what somebody has signed, as often as the line carries it.
     fn precommitted(&mut self, peer: PeerId, round: u64, set: u64, vote: &SignedPrecommit) -> bool {
         self.look_at_set();
         let Some((_, ballots)) = self.voting.as_ref().filter(|(of, _)| *of == set) else {
@@ -319,15 +343,28 @@ impl Memory {
             // nobody knows here.
             return false;
         };
-        let message = Message::Precommit(vote.precommit.clone());
-        if !self.is_signed(round, set, &message, &vote.id, &vote.signature) {
-            // The SDK blames whoever sends this.
+        if !ballots.is_near(round) {
+            // The SDK refuses it, and blames whoever sends it, but for the rounds beside the voter's: of those it would have
+            // votes that nobody knows here.
+            return (self.stand).is_none_or(|(_, stand)| stand.abs_diff(round) > 1);
+        }
+        if ballots.has_passed(round, vote) {
             return true;
         }
-        if !ballots.is_near(round) || ballots.has_passed(round, vote) {
-            return ballots.is_near(round);
+        let name = name_of(round, vote);
+        if ballots.knows(round, vote) {
+            let _ = self.peers.brings(peer, &name);
+            return false;
         }
-        if self.peers.brings(peer, &name_of(round, vote)) {
+        if !self.peers.takes(peer, &name) {
+            return false;
+        }
+        let message = Message::Precommit(vote.precommit.clone());
+        if !self.is_signed(round, set, &message, &vote.id, &vote.signature) {
+            self.around.blame(peer);
+            return false;
+        }
+        if self.peers.brings(peer, &name) {
             self.note(round, set, vote);
             self.release(round);
             self.tell_of_what_waits();

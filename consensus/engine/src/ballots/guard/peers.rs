@@ -24,7 +24,7 @@ struct Copies {
 }
 
 /// Where a peer's voter stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stand {
     pub(super) set: u64,
     pub(super) round: u64,
@@ -53,11 +53,10 @@ impl Peers {
         }
     }
 
-    /// A peer tells where it stands.
-    pub(super) fn stands(&mut self, peer: &PeerId, at: Stand) {
-        if let Some(stand) = self.stand.get_mut(peer) {
-            *stand = Some(at);
-        }
+    /// A peer tells where it stands; whether that is news.
+    pub(super) fn stands(&mut self, peer: &PeerId, at: Stand) -> bool {
+        let stand = self.stand.get_mut(peer);
+        stand.is_some_and(|stand| stand.replace(at) != Some(at))
     }
 
     /// Those for whom a block of this height that is final would be news.
@@ -78,10 +77,9 @@ impl Peers {
         self.copies.clear();
     }
 
-    /// A peer brings a vote; whether it is taken.
-    pub(super) fn brings(&mut self, peer: PeerId, name: &Name) -> bool {
-        if let Some(copies) = self.copies.get_mut(name) {
-            copies.with.insert(peer);
+    /// Whether a vote would be taken from a peer.
+    pub(super) fn takes(&self, peer: PeerId, name: &Name) -> bool {
+        if self.copies.contains_key(name) {
             return true;
         }
         let (round, voter, _) = name;
@@ -91,7 +89,16 @@ impl Peers {
             (all + 1, own + usize::from(it.first == peer))
         });
         // Of each voter apart, so that one with many votes takes the place of none that has one.
-        if of_peer >= OF_ONE_PEER || of_all >= HELD {
+        of_peer < OF_ONE_PEER && of_all < HELD
+    }
+
+    /// A peer brings a vote of a round that is looked at; whether it is taken.
+    pub(super) fn brings(&mut self, peer: PeerId, name: &Name) -> bool {
+        if let Some(copies) = self.copies.get_mut(name) {
+            copies.with.insert(peer);
+            return true;
+        }
+        if !self.takes(peer, name) {
             return false;
         }
         let copies = Copies {
@@ -100,6 +107,12 @@ impl Peers {
         };
         self.copies.insert(name.clone(), copies);
         true
+    }
+
+    /// How many votes are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.copies.len()
     }
 
     /// Who brought a vote.

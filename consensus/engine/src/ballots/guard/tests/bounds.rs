@@ -137,3 +137,120 @@ fn one_peer_brings_two_votes_of_a_voter_at_most() {
     assert!(scene.says(precommit(Dave, 1, 3)).is_empty());
     assert_eq!(held(&scene), 3);
 }
+
+/// A vote, with the signature of somebody else.
+fn forged(round: u64, number: u32) -> Vec<u8> {
+    let mut vote = signed(Alice, round, (block(0, number), number));
+    vote.signature = on(Bob, 1, 1).signature;
+    let vote = Vote {
+        message: Message::Precommit(vote.precommit),
+        signature: vote.signature,
+        id: vote.id,
+    };
+    let set = SET;
+    Gossip::Vote { round, set, vote }.encode()
+}
+
+#[test]
+fn what_can_be_refused_without_checking_a_signature_is() {
+    let mut scene = Scene::prevoted();
+    // Nobody is blamed, so nobody has looked: the SDK refuses these by their round.
+    for round in [ROUND - 2, ROUND + 4, 0, u64::MAX] {
+        let far = forged(round, 2);
+        assert_eq!(scene.says(far.clone()), [far]);
+    }
+    // Beside the voter's round it would take them.
+    assert!(scene.says(forged(ROUND - 1, 2)).is_empty());
+    assert!(scene.world.blamed.lock().is_empty());
+    let again = prevote(Alice, 0, 2);
+    assert_eq!(scene.says(again.clone()), [again]);
+    // A peer that has brought two votes of Alice's brings no third, signed or not.
+    let peer = PeerId::random();
+    for number in [1, 2] {
+        scene.hears(peer, precommit(Alice, 1, number));
+    }
+    assert!(scene.hears(peer, forged(ROUND, 3)).is_empty());
+    assert!(scene.world.blamed.lock().is_empty());
+    assert!(scene.says(forged(ROUND, 3)).is_empty());
+    assert_eq!(
+        scene.world.blamed.lock().len(),
+        1,
+        "where it has to be looked at"
+    );
+}
+
+#[test]
+fn commits_of_rounds_far_away_are_not_remembered() {
+    let mut scene = Scene::new();
+    let of_round = |round: u64, voters: &[Ed25519Keyring]| {
+        let target = (H256::from_low_u64_be(u64::MAX - round), 3);
+        let votes = voters.iter().map(|key| signed(*key, round, target));
+        let commit = finality_grandpa::Commit {
+            target_hash: target.0,
+            target_number: target.1,
+            precommits: votes.collect(),
+        };
+        let (set, commit) = (SET, commit.into());
+        Gossip::Commit { round, set, commit }.encode()
+    };
+    let peer = PeerId::random();
+    for round in (ROUND + 4..).take(200) {
+        let alone = of_round(round, &[Dave]);
+        assert_eq!(
+            scene.hears(peer, alone.clone()),
+            [alone],
+            "for the SDK to blame its sender"
+        );
+        assert!(
+            scene
+                .hears(peer, of_round(round, &[Alice, Bob, Dave]))
+                .is_empty()
+        );
+    }
+    let memory = scene.guard.memory.lock();
+    assert_eq!(memory.peers.remembered(), 0);
+    assert_eq!(memory.early.len(), 1, "the last of this peer");
+}
+
+#[test]
+fn commits_that_name_a_wrong_height_or_what_is_final_prove_nothing() {
+    let mut scene = Scene::new();
+    for (branch, height, number) in [(0, 2, 3), (0, 3, 2), (0, 0, 0)] {
+        let target = (block(branch, height), number);
+        let votes = [Alice, Bob, Charlie].map(|key| signed(key, ROUND, target));
+        let commit = finality_grandpa::Commit {
+            target_hash: target.0,
+            target_number: target.1,
+            precommits: votes.to_vec(),
+        };
+        let (round, set, commit) = (ROUND, SET, commit.into());
+        let commit = Gossip::Commit { round, set, commit }.encode();
+        assert!(scene.says(commit).is_empty());
+        assert!(scene.looks_again().is_empty());
+    }
+    assert!(scene.world.imported.lock().is_empty());
+}
+
+#[test]
+fn a_flood_of_one_vote_leaves_the_voter_its_turns() {
+    let mut scene = Scene::prevoted();
+    let (peer, vote) = (PeerId::random(), precommit(Alice, 0, 2));
+    let last = vec![255; 40];
+    let flood = std::iter::repeat_n(vote, 10 * IN_A_ROW);
+    for notification in flood.chain([last.clone()]) {
+        let event = NotificationEvent::NotificationReceived { peer, notification };
+        scene.network.unbounded_send(event).expect("it listens");
+    }
+    let mut turns = 0;
+    let heard = loop {
+        match scene.guard.next_event().now_or_never() {
+            None => turns += 1,
+            Some(event) => break event,
+        }
+    };
+    assert_eq!(turns, 10);
+    assert!(
+        matches!(heard, Some(NotificationEvent::NotificationReceived { notification, .. }) if notification == last)
+    );
+    assert_eq!(held(&scene), 1);
+}
