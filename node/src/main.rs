@@ -10,6 +10,7 @@ mod disk;
 mod doctor;
 mod finality;
 mod gemm;
+mod genesis;
 mod http;
 mod metrics;
 mod miner;

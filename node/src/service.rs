@@ -1,6 +1,7 @@
 //! How a node is put together: the SDK's parts, with our import queue, announcements, proof exchange and mining in their
 //! places. [`parts`] are those that need no network. What mines and serves products beside it is started in [`crate::mining`].
 
+mod database;
 mod parts;
 
 use std::sync::{Arc, OnceLock};

@@ -25,6 +25,15 @@ impl Trust {
         let Some(TrustedTarget { number, hash }) = self.checkpoint else {
             return Ok(());
         };
+        let best = client.info().best_number;
+        if best < number {
+            tracing::warn!(
+                target: "labora",
+                "Takes blocks without proof of work up to {number}, which --checkpoint names: {} above the newest one here. If this network \
+                 has no such block yet, its number is wrong",
+                number - best
+            );
+        }
         match client.hash(number)?.filter(|found| *found != hash) {
             Some(found) => Err(ServiceError::Other(format!(
                 "block {number} is {found:?} in this database, and --checkpoint says {hash:?}: if that is right, this node has \

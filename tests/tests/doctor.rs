@@ -257,3 +257,56 @@ async fn what_was_broken_is_found_and_says_what_to_do() -> Outcome {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_contradicts_the_database_is_named_and_no_node_starts_on_it() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let (base, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+    fs::create_dir(&elsewhere)?;
+    let spec = spec::write_with_validators(folder.path(), spec::QUICK)?;
+    let other = spec::write_with_validators(&elsewhere, spec::NETWORK)?;
+    let options = NodeOptions::of_spec(&spec);
+    let node = Node::start(&machine, &base, &options).await?;
+    let rpc = node.rpc();
+    wait_for("three blocks", BLOCK_LIMIT, || async move {
+        Ok((rpc.best_number().await? > 3).then_some(()))
+    })
+    .await?;
+    node.stop_well().await?;
+
+    let false_block = format!("1:0x{}", "11".repeat(32));
+    let of_other = NodeOptions::of_spec(&other);
+    let with = |more: &[&str]| {
+        let mut options = options.clone();
+        options.more.extend(more.iter().copied().map(String::from));
+        options
+    };
+    let cases: [(&Path, NodeOptions, &[&str], &str); 3] = [
+        (&other, of_other, &[], "of another chain"),
+        (
+            &spec,
+            with(&["--checkpoint", &false_block]),
+            &["--checkpoint", &false_block],
+            "--checkpoint says",
+        ),
+        (
+            &spec,
+            with(&["--state-pruning", "archive"]),
+            &["--state-pruning", "archive"],
+            "pruning",
+        ),
+    ];
+    for (spec, options, flags, words) in cases {
+        let spec = spec.to_str().ok_or("a path that is no text")?;
+        let flags = [&["--chain", spec, "--author", "//Ferdie"], flags].concat();
+        let found = findings(&base, 0, 1, &flags)?;
+        let (health, said) = of(&found, "database")?;
+        assert!(health == "bad" && said.contains(words), "{said}");
+        binary::refused(&options.arguments(&base), &[words])?;
+    }
+    let spec = spec.to_str().ok_or("a path that is no text")?;
+    let found = findings(&base, 0, 0, &["--chain", spec, "--author", "//Ferdie"])?;
+    assert_eq!(of(&found, "database")?.0, "good");
+    Ok(())
+}

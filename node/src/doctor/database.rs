@@ -9,11 +9,11 @@ use std::{
 use labora_runtime::opaque::Block;
 use sc_cli::CliConfiguration;
 use sc_client_api::Backend as _;
-use sc_client_db::{Backend, BlocksPruning, DatabaseSettings, DatabaseSource};
+use sc_client_db::{Backend, BlocksPruning, DatabaseSettings, DatabaseSource, PruningMode};
 use sp_blockchain::HeaderBackend;
 use sp_core::H256;
 
-use super::{Finding, Subject};
+use super::{Finding, Subject, genesis::Genesis};
 use crate::command::{LockError, lock};
 
 /// Blocks that the SDK keeps apart from the final ones while it reads.
@@ -102,6 +102,29 @@ impl Place {
     }
 }
 
+/// What a node is told of its database's chain by its flags and its chain spec.
+#[derive(Default)]
+pub(super) struct Told {
+    /// How much of the state it keeps, if that is said.
+    pub state_pruning: Option<PruningMode>,
+    /// Blocks by number and hash, and who names them, as the middle of a sentence.
+    pub blocks: Vec<(u32, H256, &'static str)>,
+}
+
+impl Told {
+    /// What flags and spec say.
+    pub(super) fn of(subject: &Subject<'_>) -> sc_cli::Result<Self> {
+        let checkpoint = subject.command.proofs.checkpoint;
+        let checkpoint = checkpoint.map(|it| (it.number, it.hash, "--checkpoint says"));
+        let forced = labora_chain_spec::forced_changes(&*subject.spec).iter();
+        let forced = forced.map(|it| (it.number, it.hash, "the chain spec's forcedChanges say"));
+        Ok(Self {
+            state_pruning: subject.command.run.state_pruning()?,
+            blocks: checkpoint.into_iter().chain(forced).collect(),
+        })
+    }
+}
+
 /// The database as it was found.
 pub(super) enum Database {
     /// Not a file of it.
@@ -110,11 +133,12 @@ pub(super) enum Database {
     Headless,
     /// A process has it.
     InUse,
-    /// Where its chain stands, and what it begins with.
+    /// Where its chain stands, what it begins with, and what it contradicts.
     Read {
         best: u32,
         finalised: u32,
         genesis: H256,
+        contradicts: Vec<String>,
     },
     /// It is of the user with this number. RocksDB writes when it is opened, and what it writes would be this user's.
     Anothers(u32),
@@ -123,8 +147,9 @@ pub(super) enum Database {
 }
 
 impl Database {
-    /// Opens the database in this place if there is one that nobody has.
-    pub(super) fn look(place: &Place) -> Self {
+    /// Opens the database in this place if there is one that nobody has, as the node would, and holds it against what the node is
+    /// told of its chain.
+    pub(super) fn look(place: &Place, told: &Told) -> Self {
         let entries = match fs::read_dir(&place.path) {
             Ok(entries) => entries.flatten(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Database::None,
@@ -150,13 +175,13 @@ impl Database {
         {
             return Database::Anothers(owner);
         }
-        Self::read(place.source.clone())
+        Self::read(place.source.clone(), told)
     }
 
-    fn read(source: DatabaseSource) -> Self {
+    fn read(source: DatabaseSource, told: &Told) -> Self {
         let settings = DatabaseSettings {
             trie_cache_maximum_size: None,
-            state_pruning: None,
+            state_pruning: told.state_pruning.clone(),
             source,
             blocks_pruning: BlocksPruning::KeepFinalized,
             pruning_filters: Vec::new(),
@@ -164,15 +189,35 @@ impl Database {
         };
         match Backend::<Block>::new(settings, CANONICALISATION_DELAY) {
             Ok(backend) => {
-                let info = backend.blockchain().info();
+                let chain = backend.blockchain();
+                let info = chain.info();
+                let contradicts = told.blocks.iter().filter_map(|(number, hash, by)| {
+                    let has = chain.hash(*number).ok().flatten()?;
+                    (has != *hash)
+                        .then(|| format!("its block {number} is {has:?}, and {by} {hash:?}"))
+                });
                 Database::Read {
                     best: info.best_number,
                     finalised: info.finalized_number,
                     genesis: info.genesis_hash,
+                    contradicts: contradicts.collect(),
                 }
             }
             Err(error) => Database::Closed(error.to_string()),
         }
+    }
+
+    /// Whether it is of another chain than the spec's; the node would not start on it, but for chains of one machine, whose specs each
+    /// version makes anew.
+    pub(super) fn of_another_chain(&self, genesis: &Genesis, is_local: bool) -> Option<Finding> {
+        let has = self.genesis().filter(|has| *has != genesis.hash)?;
+        let found = format!("of another chain, which begins with {has:?}");
+        let remedy = "give the --chain that it was made with, or another --base-path; or remove it with `labora purge-chain`, which \
+                      leaves the keys";
+        Some(match is_local {
+            true => Finding::warning("database", found, remedy),
+            false => Finding::bad("database", found, remedy),
+        })
     }
 
     /// Whether a node runs on it.
@@ -195,6 +240,12 @@ impl Database {
         match self {
             Database::None => Finding::good(what, "none yet: the first start makes it"),
             Database::InUse => Finding::good(what, "in use by the node that runs"),
+            Database::Read { contradicts, .. } if !contradicts.is_empty() => Finding::bad(
+                what,
+                contradicts.join("; "),
+                "ask others which is right; a database with a false history is taken back with `labora revert` as far as it is not final, \
+                 or removed with `labora purge-chain`",
+            ),
             Database::Read {
                 best, finalised, ..
             } => {

@@ -2,16 +2,12 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use labora_runtime::opaque::Block;
 use parking_lot::Mutex;
-use sc_chain_spec::{BuildGenesisBlock as _, GenesisBlockBuilder};
-use sc_client_api::in_mem;
-use sc_executor::WasmExecutor;
 use sp_core::{H256, storage::StorageMap};
-use sp_runtime::traits::Block as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Finding, database::Database, network::Need};
+use crate::genesis;
 
 /// What a chain begins with.
 pub(super) struct Genesis {
@@ -52,21 +48,10 @@ pub(super) fn finding(
 }
 
 fn build(spec: &dyn sc_service::ChainSpec) -> sp_blockchain::Result<Genesis> {
-    let storage = spec
-        .as_storage_builder()
-        .build_storage()
-        .map_err(sp_blockchain::Error::Storage)?;
+    let storage = genesis::storage_of(spec)?;
     let state = storage.top.clone();
-    // Nothing is written to it: it only sums up the state.
-    let backend = Arc::new(in_mem::Backend::<Block>::new());
-    let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::default();
-    let builder =
-        GenesisBlockBuilder::<Block, _, _>::new_with_storage(storage, false, backend, executor)?;
-    let (block, _) = builder.build_genesis_block()?;
-    Ok(Genesis {
-        hash: block.hash(),
-        state,
-    })
+    let hash = genesis::hash_of(storage)?;
+    Ok(Genesis { hash, state })
 }
 
 /// What is logged as an error while something is done.

@@ -24,7 +24,7 @@ use crate::{
     settings::is_local,
     table,
 };
-use database::{Database, Place};
+use database::{Database, Place, Told};
 use genesis::Genesis;
 
 /// What to look at: the flags that the node is started with.
@@ -159,7 +159,7 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
     let database = if subject.is_temporary() {
         Database::None
     } else {
-        Database::look(&place)
+        Database::look(&place, &Told::of(&subject)?)
     };
     // Once, for all who need it.
     let built = Genesis::of_spec(&*subject.spec);
@@ -174,7 +174,8 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
     ));
     let mut findings = vec![clock, disk, genesis::finding(&*subject.spec, &built)];
     findings.extend(network);
-    findings.push(database.finding(&place, has_room));
+    let stranger = genesis.and_then(|it| database.of_another_chain(it, subject.is_local()));
+    findings.push(stranger.unwrap_or_else(|| database.finding(&place, has_room)));
     findings.extend(keys::keys(&subject, voters.as_ref()));
     findings.push(machine::devices(&subject));
 

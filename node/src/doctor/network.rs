@@ -64,6 +64,8 @@ pub(super) async fn look(
             out.push(peers(&node.health));
             out.push(progress(node));
             out.push(finality(node));
+            let checkpoint = subject.command.proofs.checkpoint;
+            out.extend(checkpoint.and_then(|it| above(it.number, node)));
         }
         None => out.push(bootnodes(subject).await),
     }
@@ -334,6 +336,18 @@ pub(super) fn finality(node: &Running) -> Finding {
         found,
         "see with grandpa_roundState whose votes are missing, and docs/runbook.md; on this node alone, see its peers",
     )
+}
+
+/// A checkpoint that a node which has all that its peers have has not come to: below it blocks are taken without proof of work.
+pub(super) fn above(checkpoint: u32, node: &Running) -> Option<Finding> {
+    let best = node.best.number;
+    (best < checkpoint && !node.health.is_syncing).then(|| {
+        Finding::bad(
+            "checkpoint",
+            format!("block {checkpoint} is {} above the newest one", checkpoint - best),
+            "no proof of work is asked for below it: see that --checkpoint has the right number, and start the node anew",
+        )
+    })
 }
 
 /// Whether any node to begin with answers.

@@ -328,7 +328,7 @@ fn a_database_without_the_file_that_names_the_others_is_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
     let look = |path: &Path| {
         let place = Place::rocksdb(path);
-        Database::look(&place).finding(&place, true)
+        Database::look(&place, &Told::default()).finding(&place, true)
     };
     let missing = look(&folder.path().join("missing"));
     assert_eq!(
@@ -369,7 +369,7 @@ fn a_database_of_another_user_is_left_as_it_is() {
         0
     };
     let place = Place::rocksdb(folder.path());
-    let found = Database::look(&place).finding(&place, true);
+    let found = Database::look(&place, &Told::default()).finding(&place, true);
     assert_eq!(found.health, Health::Warning);
     assert!(found.remedy.contains(&format!("sudo -u '#{owner}'")));
     let log = folder.path().join("LOG");
@@ -380,7 +380,7 @@ fn a_database_of_another_user_is_left_as_it_is() {
 fn a_parity_db_is_looked_at_as_such() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = Place::paritydb(folder.path());
-    let look = || Database::look(&place).finding(&place, true);
+    let look = || Database::look(&place, &Told::default()).finding(&place, true);
     for name in ["lock", "CURRENT"] {
         fs::write(folder.path().join(name), "").expect("written");
     }

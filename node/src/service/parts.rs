@@ -10,6 +10,7 @@ use sc_service::{Configuration, PartialComponents, error::Error as ServiceError}
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sp_blockchain::HeaderBackend;
 
+use super::database;
 use crate::{finality, trust::Trust};
 
 /// The chain as this node has it: database, state, runtime.
@@ -59,14 +60,10 @@ pub fn new_partial(
         })
         .transpose()?;
 
-    let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
-    let (client, backend, keystore_container, task_manager) =
-        sc_service::new_full_parts::<Block, RuntimeApi, _>(
-            config,
-            telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
-            executor,
-            Vec::new(),
-        )?;
+    let (client, backend, keystore_container, task_manager) = database::open(
+        config,
+        telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
+    )?;
     let client = Arc::new(client);
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
