@@ -9,6 +9,10 @@ use frame_support::{
     weights::Weight,
 };
 use labora_consensus_api::SealRecord;
+use pallet_jobs::{
+    Committee, Job, JobId, Record,
+    api::{Page, Wanted},
+};
 use pallet_nomination_pools::PoolId;
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
 use parity_scale_codec::Encode;
@@ -29,7 +33,7 @@ use sp_staking::EraIndex;
 use sp_version::RuntimeVersion;
 
 use crate::{
-    AccountId, Balance, Block, BlockNumber, Executive, Grandpa, Historical, InherentDataExt,
+    AccountId, Balance, Block, BlockNumber, Executive, Grandpa, Historical, InherentDataExt, Jobs,
     NominationPools, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, Staking, System,
     TransactionPayment, UncheckedExtrinsic, VERSION, Work, genesis_config_presets,
     opaque::SessionKeys,
@@ -221,6 +225,36 @@ impl_runtime_apis! {
 
         fn pool_accounts(pool: PoolId) -> (AccountId, AccountId) {
             NominationPools::api_pool_accounts(pool)
+        }
+    }
+
+    impl pallet_jobs::api::JobsApi<Block, AccountId> for Runtime {
+        fn market() -> pallet_jobs::api::Market {
+            Jobs::api_market()
+        }
+
+        fn job(job: JobId) -> Option<Job<AccountId>> {
+            Jobs::api_job(job)
+        }
+
+        fn jobs(wanted: Wanted<AccountId>, below: Option<JobId>, most: u32) -> Page<AccountId> {
+            Jobs::api_jobs(wanted, below, most)
+        }
+
+        fn auditors(job: JobId) -> Option<Committee<AccountId>> {
+            Jobs::api_auditors(job)
+        }
+
+        fn accused(job: JobId) -> Vec<AccountId> {
+            Jobs::api_accused(job)
+        }
+
+        fn worker(account: AccountId) -> Record {
+            Jobs::api_worker(&account)
+        }
+
+        fn agent(auditor: AccountId) -> Option<AccountId> {
+            Jobs::api_agent(&auditor)
         }
     }
 

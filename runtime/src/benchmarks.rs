@@ -24,6 +24,7 @@ define_benchmarks!(
     [pallet_balances, Balances]
     [pallet_transaction_payment, TransactionPayment]
     [pallet_rewards, Rewards]
+    [pallet_jobs, Jobs]
     [pallet_utility, Utility]
     [pallet_sudo, Sudo]
 );

@@ -13,7 +13,7 @@ use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 use sp_runtime::Perbill;
 
 use crate::{
-    AccountId, BalancesConfig, ErasConfig, LAB, NominationPoolsConfig, RewardsConfig,
+    AccountId, BalancesConfig, ErasConfig, JobsConfig, LAB, NominationPoolsConfig, RewardsConfig,
     RuntimeGenesisConfig, SessionConfig, StakingConfig, SudoConfig, WorkConfig,
     opaque::SessionKeys,
 };
@@ -102,6 +102,20 @@ fn short_terms() -> ErasConfig {
     }
 }
 
+/// Claims and results of minutes. A claim lasts as long as 2·10^11 multiply-accumulates a second take, which two cores do, and
+/// a minute or two on top.
+fn short_jobs() -> JobsConfig {
+    JobsConfig {
+        terms: pallet_jobs::Terms {
+            macs_per_block: 600_000_000_000,
+            least_claim_blocks: 20,
+            kept_blocks: 1_200,
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
 /// The first validators: each its account, and the key that it votes with.
 fn session(validators: &[(AccountId, AuthorityId)]) -> SessionConfig {
     SessionConfig {
@@ -169,6 +183,7 @@ fn of_well_known_accounts(work: WorkConfig, validators: &[(AccountId, AuthorityI
         session: session(validators),
         staking: staking(validators),
         nomination_pools: pools(),
+        jobs: short_jobs(),
     })
 }
 

@@ -220,4 +220,7 @@ mod runtime {
 
     #[runtime::pallet_index(17)]
     pub type NominationPools = pallet_nomination_pools;
+
+    #[runtime::pallet_index(18)]
+    pub type Jobs = pallet_jobs;
 }

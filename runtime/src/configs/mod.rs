@@ -1,5 +1,7 @@
-//! Each pallet's configuration, in the order of their indices; those of stake and finality in [`staking`].
+//! Each pallet's configuration, in the order of their indices; those of stake and finality in [`staking`], that of jobs in
+//! [`market`].
 
+pub mod market;
 pub mod staking;
 
 use frame_support::{

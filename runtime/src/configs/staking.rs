@@ -32,11 +32,11 @@ use crate::{
 };
 
 /// Most validators that can be elected. The digest of a change of all of them has 4 KB, half of what a header may have.
-const MAX_VALIDATORS: u32 = 100;
+pub(super) const MAX_VALIDATORS: u32 = 100;
 
 /// Nominators that one election counts, those of most stake first. Sequential Phragmén over them and all validators takes
 /// a few tenths of a second of a block, once an era.
-const MAX_ELECTING_VOTERS: u32 = 2_000;
+pub(super) const MAX_ELECTING_VOTERS: u32 = 2_000;
 
 /// Candidates that one election counts.
 const MAX_ELECTABLE_TARGETS: u32 = 500;

@@ -155,6 +155,7 @@ impl Chain {
             Executive::execute_block(block.into());
             Work::do_try_state().expect("the accounts of work add up");
             Rewards::do_try_state().expect("the accounts of rewards add up");
+            Jobs::do_try_state().expect("what is held for jobs adds up");
         });
         self.executor
             .commit_all()

@@ -10,6 +10,7 @@ use frame_support::pallet_prelude::*;
 use labora_pouw::{Hash, freivalds};
 use sp_core::H256;
 use sp_io::hashing::blake2_256;
+use sp_staking::SessionIndex;
 
 use crate::{Config, Hashes, JobId};
 
@@ -76,13 +77,21 @@ pub struct Seat<AccountId> {
     Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo,
 )]
 pub struct Committee<AccountId> {
+    /// The session whose validators they are.
+    pub session: SessionIndex,
     /// Of each what it has said.
     pub seats: BoundedVec<Seat<AccountId>, ConstU32<MAX_COMMITTEE>>,
 }
 
 impl<AccountId: Clone + Encode + PartialEq> Committee<AccountId> {
-    /// Draws `size` of `candidates` by a seal; all of them where there are fewer.
-    pub fn draw(seal: H256, job: JobId, mut candidates: Vec<AccountId>, size: u32) -> Self {
+    /// Draws `size` of `candidates`, validators of `session`, by a seal; all of them where there are fewer.
+    pub fn draw(
+        seal: H256,
+        job: JobId,
+        session: SessionIndex,
+        mut candidates: Vec<AccountId>,
+        size: u32,
+    ) -> Self {
         let mut seats = BoundedVec::new();
         for draw in 0..size.min(MAX_COMMITTEE) {
             let Some(last) = candidates.len().checked_sub(1) else {
@@ -99,7 +108,7 @@ impl<AccountId: Clone + Encode + PartialEq> Committee<AccountId> {
                 break;
             }
         }
-        Self { seats }
+        Self { session, seats }
     }
 
     /// How many make a majority.
@@ -135,6 +144,26 @@ impl<AccountId: Clone + Encode + PartialEq> Committee<AccountId> {
         let seats = self.seats.iter().filter(|seat| said(&seat.said));
         seats.map(|seat| seat.auditor.clone()).collect()
     }
+}
+
+/// Of what an auditor is accused: that it vouched for a result that was proved wrong.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
+pub struct Accusation {
+    /// The session whose validator it was.
+    pub session: SessionIndex,
+    /// The block with which the window of that result began: no job has two results of one.
+    pub since: u32,
 }
 
 /// Whether `sealed` is the seal of this auditor over what it opens.

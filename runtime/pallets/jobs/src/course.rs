@@ -119,7 +119,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The auditors of a result, who are drawn now if they have not been.
-    fn committee(
+    pub(crate) fn committee(
         job: JobId,
         it: &JobOf<T>,
         submitted: &Submitted<T::AccountId>,
@@ -130,7 +130,13 @@ impl<T: Config> Pallet<T> {
         let seal = T::Seals::sealed(submitted.window.drawn_by()).ok_or(Error::<T>::TooEarly)?;
         let candidates = Self::candidates(it, &submitted.claimed.worker);
         let size = CurrentTerms::<T>::get().committee;
-        Ok(Committee::draw(seal, job, candidates, size))
+        Ok(Committee::draw(
+            seal,
+            job,
+            T::Session::get(),
+            candidates,
+            size,
+        ))
     }
 
     /// A job with a result.
@@ -229,9 +235,12 @@ impl<T: Config> Pallet<T> {
         let Claimed { worker, bond, .. } = submitted.claimed;
         let paid = Self::forfeit(&worker, bond, &challenger);
         if let Some(committee) = Committees::<T>::get(job) {
-            let vouched = committee.vouched_by();
-            if !vouched.is_empty() {
-                T::FalseAttestations::report(job, vouched);
+            for auditor in committee.vouched_by() {
+                let accusation = Accusation {
+                    session: committee.session,
+                    since: submitted.window.since,
+                };
+                Accused::<T>::insert(job, auditor, accusation);
             }
         }
         Self::deposit_event(Event::FraudProved {
@@ -246,6 +255,18 @@ impl<T: Config> Pallet<T> {
             burned: paid.burned,
         });
         Self::failed(job, it, worker, Failure::Wrong, bond)
+    }
+
+    /// One at a time: a block could not bear the slashes of a whole committee and all who back it.
+    pub(crate) fn do_report_auditor(
+        job: JobId,
+        auditor: T::AccountId,
+        reporter: T::AccountId,
+    ) -> DispatchResult {
+        let accusation = Accused::<T>::take(job, &auditor).ok_or(Error::<T>::NotAccused)?;
+        T::FalseAttestations::report(reporter, job, accusation, auditor.clone());
+        Self::deposit_event(Event::AuditorReported { job, auditor });
+        Ok(())
     }
 
     pub(crate) fn do_poke(job: JobId) -> DispatchResult {

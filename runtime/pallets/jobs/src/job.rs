@@ -192,6 +192,18 @@ pub struct Job<AccountId> {
     pub stage: Stage<AccountId>,
 }
 
+impl<AccountId> Job<AccountId> {
+    /// Who works on it, or was paid for it.
+    pub fn worker(&self) -> Option<&AccountId> {
+        match &self.stage {
+            Stage::Open => None,
+            Stage::Claimed(claimed) => Some(&claimed.worker),
+            Stage::Submitted(submitted) => Some(&submitted.claimed.worker),
+            Stage::Settled { worker, .. } => Some(worker),
+        }
+    }
+}
+
 /// What is known of a worker.
 #[derive(
     Clone,

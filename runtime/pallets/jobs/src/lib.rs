@@ -22,7 +22,10 @@
 
 extern crate alloc;
 
+pub mod api;
 pub mod audit;
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 mod course;
 mod job;
 #[cfg(test)]
@@ -34,7 +37,7 @@ mod terms;
 mod tests;
 pub mod weights;
 
-pub use audit::{Attestation, Committee, MAX_COMMITTEE, Said, Seat};
+pub use audit::{Accusation, Attestation, Committee, MAX_COMMITTEE, Said, Seat};
 pub use job::{
     Batch, Claimed, Failure, Hashes, Job, JobId, Left, MAX_PRODUCTS, Record, Refund, Stage,
     Submitted, Window,
@@ -61,6 +64,7 @@ use labora_pouw::{
 use sp_core::H256;
 #[cfg(feature = "try-runtime")]
 use sp_runtime::TryRuntimeError;
+use sp_staking::SessionIndex;
 
 /// A job of this runtime.
 pub type JobOf<T> = Job<<T as frame_system::Config>::AccountId>;
@@ -73,10 +77,20 @@ pub trait Seals {
     fn sealed(number: u32) -> Option<H256>;
 }
 
-/// Whom it is reported to that auditors vouched for a result that was proved wrong.
+/// Whom it is reported to that an auditor vouched for a result that was proved wrong.
 pub trait FalseAttestations<AccountId> {
-    /// These did.
-    fn report(job: JobId, auditors: Vec<AccountId>);
+    /// What a report costs at most, with the slash of all who back the auditor.
+    fn weight() -> Weight;
+
+    /// This one did.
+    fn report(reporter: AccountId, job: JobId, accusation: Accusation, auditor: AccountId);
+}
+
+/// Brings about what the calls are measured on.
+#[cfg(feature = "runtime-benchmarks")]
+pub trait BenchmarkHelper<AccountId> {
+    /// From now on these are the validators, and the seal of block `sealed` is known.
+    fn prepare(validators: Vec<AccountId>, sealed: u32);
 }
 
 #[frame_support::pallet]
@@ -104,6 +118,8 @@ pub mod pallet {
         type Seals: Seals;
         /// The validators of the session, of whom auditors are drawn.
         type Validators: Get<Vec<Self::AccountId>>;
+        /// The session.
+        type Session: Get<SessionIndex>;
         /// Slashes auditors.
         type FalseAttestations: FalseAttestations<Self::AccountId>;
         /// Blocks for which a result can be challenged.
@@ -116,6 +132,9 @@ pub mod pallet {
         type DepositPerProduct: Get<u128>;
         /// Measured weights.
         type WeightInfo: WeightInfo;
+        /// Makes the worst case.
+        #[cfg(feature = "runtime-benchmarks")]
+        type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
     }
 
     /// Why the market holds somebody's money.
@@ -145,6 +164,18 @@ pub mod pallet {
     #[pallet::storage]
     pub type Committees<T: Config> =
         StorageMap<_, Twox64Concat, JobId, CommitteeOf<T>, OptionQuery>;
+
+    /// Auditors who vouched for a result that was proved wrong, until somebody reports them.
+    #[pallet::storage]
+    pub type Accused<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        JobId,
+        Blake2_128Concat,
+        T::AccountId,
+        Accusation,
+        OptionQuery,
+    >;
 
     /// Who has ever claimed.
     #[pallet::storage]
@@ -283,6 +314,13 @@ pub mod pallet {
             /// What is burned of it.
             burned: u128,
         },
+        /// An auditor that vouched for a wrong result was reported.
+        AuditorReported {
+            /// The job.
+            job: JobId,
+            /// Who.
+            auditor: T::AccountId,
+        },
         /// A claim ended without a settlement.
         Failed {
             /// The job.
@@ -373,6 +411,8 @@ pub mod pallet {
         ProofDoesNotOpen,
         /// The entry is right.
         NoFault,
+        /// The auditor vouched for no result of this job that was proved wrong, or was reported before.
+        NotAccused,
         /// The shares of worker and auditors exceed the whole.
         SharesExceedWhole,
         /// A figure of the terms is zero that must not be, or too high.
@@ -491,7 +531,7 @@ pub mod pallet {
         ///
         /// Who could not fetch the data can still say later, in time, that the result holds.
         #[pallet::call_index(7)]
-        #[pallet::weight(T::WeightInfo::attest())]
+        #[pallet::weight(T::WeightInfo::attest_first().max(T::WeightInfo::attest_last()))]
         pub fn attest(
             origin: OriginFor<T>,
             job: JobId,
@@ -565,6 +605,20 @@ pub mod pallet {
             CurrentTerms::<T>::put(terms);
             Self::deposit_event(Event::TermsChanged { terms });
             Ok(())
+        }
+
+        /// Reports an auditor that vouched for a result of this job that was proved wrong: it loses stake, of which whoever
+        /// reports it gets what staking gives for that. Costs no fee.
+        #[pallet::call_index(13)]
+        #[pallet::weight(T::WeightInfo::report_auditor().saturating_add(T::FalseAttestations::weight()))]
+        pub fn report_auditor(
+            origin: OriginFor<T>,
+            job: JobId,
+            auditor: T::AccountId,
+        ) -> DispatchResultWithPostInfo {
+            let reporter = ensure_signed(origin)?;
+            Self::do_report_auditor(job, auditor, reporter)?;
+            Ok(Pays::No.into())
         }
     }
 }

@@ -88,7 +88,8 @@ impl pallet_balances::Config for Test {
 parameter_types! {
     pub static Elected: Vec<AccountId32> = VALIDATORS.to_vec();
     pub static Burned: u128 = 0;
-    pub static Reported: Vec<(JobId, Vec<AccountId32>)> = Vec::new();
+    pub static Reported: Vec<(AccountId32, JobId, Accusation, AccountId32)> = Vec::new();
+    pub const Session: SessionIndex = 7;
     pub const ChallengeWindow: u32 = WINDOW;
 }
 
@@ -113,8 +114,12 @@ impl Seals for PastSeals {
 pub struct Court;
 
 impl FalseAttestations<AccountId32> for Court {
-    fn report(job: JobId, auditors: Vec<AccountId32>) {
-        Reported::mutate(|all| all.push((job, auditors)));
+    fn weight() -> Weight {
+        Weight::from_parts(5, 0)
+    }
+
+    fn report(reporter: AccountId32, job: JobId, accusation: Accusation, auditor: AccountId32) {
+        Reported::mutate(|all| all.push((reporter, job, accusation, auditor)));
     }
 }
 
@@ -124,11 +129,22 @@ impl pallet_jobs::Config for Test {
     type Burn = Fire;
     type Seals = PastSeals;
     type Validators = Elected;
+    type Session = Session;
     type FalseAttestations = Court;
     type ChallengeWindow = ChallengeWindow;
     type DepositBase = ConstU128<DEPOSIT_BASE>;
     type DepositPerProduct = ConstU128<DEPOSIT_PER_PRODUCT>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Court;
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl BenchmarkHelper<AccountId32> for Court {
+    fn prepare(validators: Vec<AccountId32>, sealed: u32) {
+        Elected::set(validators);
+        assert!(PastSeals::sealed(sealed).is_some());
+    }
 }
 
 pub fn terms() -> Terms {
@@ -289,7 +305,7 @@ pub fn drawn(job: JobId) -> Vec<AccountId32> {
         panic!("job {job} has no result");
     };
     let seal = PastSeals::sealed(submitted.window.drawn_by()).expect("the seal is known");
-    let committee = Committee::draw(seal, job, Elected::get(), terms().committee);
+    let committee = Committee::draw(seal, job, Session::get(), Elected::get(), terms().committee);
     let seats = committee.seats.into_iter();
     seats.map(|seat| seat.auditor).collect()
 }

@@ -57,6 +57,9 @@ impl<T: Config> Pallet<T> {
         for job in Committees::<T>::iter_keys() {
             ensure!(Jobs::<T>::contains_key(job), "auditors of no job");
         }
+        for (job, _, _) in Accused::<T>::iter() {
+            ensure!(job < next, "an auditor of a job to come is accused");
+        }
         // Whoever has worked is looked at too, though it may have nothing open.
         for worker in Workers::<T>::iter_keys() {
             held.entry(worker).or_default();

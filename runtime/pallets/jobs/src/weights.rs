@@ -18,12 +18,16 @@ pub trait WeightInfo {
     fn accept() -> Weight;
     /// Dropping a settled job.
     fn forget() -> Weight;
-    /// Attesting as the first of a committee that is drawn of all validators, or as the last of those that miss data.
-    fn attest() -> Weight;
+    /// Attesting as the first of a committee that is drawn of all validators.
+    fn attest_first() -> Weight;
+    /// Attesting as the one with whom a majority of the greatest committee misses data.
+    fn attest_last() -> Weight;
     /// Opening the answers for `p` products.
     fn reveal(p: u32) -> Weight;
-    /// Checking a fraud proof whose strips have `s` entries.
+    /// Checking a fraud proof whose strips have `s` entries, of a result that the greatest committee has vouched for.
     fn prove_fraud(s: u32) -> Weight;
+    /// Taking an auditor from those who are accused; the report itself comes on top.
+    fn report_auditor() -> Weight;
     /// The dearest of what can be due: settling a job with a whole committee to pay.
     fn poke() -> Weight;
     /// Naming an agent.
@@ -62,7 +66,11 @@ impl WeightInfo for () {
         Weight::zero()
     }
 
-    fn attest() -> Weight {
+    fn attest_first() -> Weight {
+        Weight::zero()
+    }
+
+    fn attest_last() -> Weight {
         Weight::zero()
     }
 
@@ -71,6 +79,10 @@ impl WeightInfo for () {
     }
 
     fn prove_fraud(_: u32) -> Weight {
+        Weight::zero()
+    }
+
+    fn report_auditor() -> Weight {
         Weight::zero()
     }
 

@@ -83,7 +83,13 @@ fn auditors_are_drawn_by_a_later_block_and_never_are_parties() {
 #[test]
 fn draws_differ_from_seal_to_seal_and_from_job_to_job() {
     let draw = |seal, job| {
-        let committee = Committee::draw(H256::from_low_u64_be(seal), job, (0u32..100).collect(), 5);
+        let committee = Committee::draw(
+            H256::from_low_u64_be(seal),
+            job,
+            0,
+            (0u32..100).collect(),
+            5,
+        );
         let seats = committee.seats.into_iter();
         seats.map(|seat| seat.auditor).collect::<Vec<_>>()
     };

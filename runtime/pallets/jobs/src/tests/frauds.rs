@@ -1,6 +1,7 @@
 //! A wrong entry, proved with the matrices themselves.
 
 use frame_support::{assert_noop, assert_ok};
+use sp_core::crypto::AccountId32;
 
 use crate::{mock::*, *};
 
@@ -114,9 +115,25 @@ fn auditors_that_vouched_for_a_wrong_result_are_reported() {
         reveal(job, &auditors[0]);
         let proof = wrong.proof(1).expect("an entry is wrong");
         assert_ok!(Market::prove_fraud(by(&CHALLENGER), job, 1, proof));
-        let vouched = vec![auditors[0].clone(), auditors[2].clone()];
-        assert_eq!(Reported::get(), [(job, vouched)]);
         assert!(!Committees::<Test>::contains_key(job));
+        assert_eq!(Accused::<Test>::iter().count(), 2);
+        pass(0);
+
+        let report =
+            |auditor: &AccountId32| Market::report_auditor(by(&CHALLENGER), job, auditor.clone());
+        for auditor in [&auditors[0], &auditors[2]] {
+            let reported = report(auditor).expect("it vouched for the result");
+            assert_eq!(reported.pays_fee, Pays::No);
+            assert_noop!(report(auditor), Error::<Test>::NotAccused);
+        }
+        assert_noop!(report(&auditors[1]), Error::<Test>::NotAccused);
+        let accusation = Accusation {
+            session: Session::get(),
+            since: 1,
+        };
+        let of = |auditor: &AccountId32| (CHALLENGER, job, accusation, auditor.clone());
+        assert_eq!(Reported::get(), [of(&auditors[0]), of(&auditors[2])]);
+        assert_eq!(Accused::<Test>::iter().count(), 0);
         pass(0);
     });
 }

@@ -26,6 +26,7 @@ enum Step {
     Attest(usize, JobId, bool),
     Reveal(usize, JobId),
     Prove(usize, JobId, bool),
+    Report(usize, JobId),
     Poke(usize, JobId),
     /// All auditors do what they should, which chance alone seldom brings about.
     Audit(JobId),
@@ -51,6 +52,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         16 => (seats.clone(), job.clone(), holds).prop_map(|(who, job, holds)| Step::Attest(who, job, holds)),
         12 => (seats, job.clone()).prop_map(|(who, job)| Step::Reveal(who, job)),
         6 => (0..4usize, job.clone(), any::<bool>()).prop_map(|(who, job, is_right)| Step::Prove(who, job, is_right)),
+        2 => of_job().prop_map(|(who, job)| Step::Report(who, job)),
         3 => job.clone().prop_map(Step::Audit),
         4 => (0..4usize, job.clone()).prop_map(|(who, job)| Step::Poke(who, job)),
     ];
@@ -149,6 +151,11 @@ fn call(step: Step, right: &Products, wrong: &Products) -> DispatchResult {
             pass(WINDOW / 2 - 1);
             return call(Step::Reveal(7, job), right, wrong);
         }
+        Step::Report(who, job) => {
+            let accused = Accused::<Test>::iter_key_prefix(job).next();
+            let auditor = accused.unwrap_or(VALIDATORS[0].clone());
+            Market::report_auditor(of(who % 4), job, auditor)
+        }
         Step::Poke(who, job) => Market::poke(of(who), job),
     };
     poked.map(|_| ()).map_err(|refused| refused.error)
@@ -173,6 +180,7 @@ fn ends() -> BTreeSet<&'static str> {
             _ => Some("settled with auditors"),
         },
         RuntimeEvent::Market(Event::FraudProved { .. }) => Some("fraud"),
+        RuntimeEvent::Market(Event::AuditorReported { .. }) => Some("auditor reported"),
         RuntimeEvent::Market(Event::DrawnAnew { .. }) => Some("drawn anew"),
         RuntimeEvent::Market(Event::Forgotten { .. }) => Some("forgotten"),
         RuntimeEvent::Market(Event::Failed { failure, .. }) => match failure {
@@ -241,6 +249,7 @@ fn money_is_conserved_and_no_job_is_stuck() {
     run.unwrap();
     let reached: Vec<&str> = reached.into_inner().into_iter().collect();
     let all = [
+        "auditor reported",
         "cancelled",
         "deadline",
         "drawn anew",
