@@ -1,6 +1,6 @@
-//! Error codes of the `pouw_…` methods: the one place where they stand.
+//! Error codes of the `pouw_…` and `jobs_…` methods: the one place where they stand.
 //!
-//! | code | name | meaning | what a miner does |
+//! | code | name | meaning | what to do |
 //! | --- | --- | --- | --- |
 //! | -32050 | malformed | not hex, too long, not one seal and one proof, or a proof that breaks a rule | mend the miner; sending it again is useless |
 //! | -32051 | stale | the work is not what is being mined now | take the newest work |
@@ -11,13 +11,14 @@
 //! | -32056 | unknown block | the node does not have the block, or no longer its proof | ask a node that keeps proofs |
 //! | -32057 | internal | the node could not read its own state | see the message and the node's log |
 //! | -32058 | shares off | the node counts no shares | start it with `--share-macs`, or submit blocks by pouw_submitSeal |
-//! | -32059 | busy | too many shares wait, or too many of this connection were refused | wait a moment; mine what pouw_info asks for |
+//! | -32059 | busy | too many shares wait, or too many of this connection were refused; or too many subscriptions | wait a moment; mine what pouw_info asks for |
+//! | -32060 | unknown job | no job of this number was posted, or it was refunded or forgotten | list jobs with jobs_list |
 //!
 //! Parameters of the wrong JSON type get the usual -32602, and methods denied to the outside -32601.
 
 use jsonrpsee::types::ErrorObjectOwned;
 
-/// Why a `pouw_…` call was refused.
+/// Why a `pouw_…` or `jobs_…` call was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The parameters are no seal and no proof, or the proof breaks a rule.
@@ -51,9 +52,14 @@ pub enum Error {
         "shares off: this node counts no shares; start it with --share-macs, or submit blocks by pouw_submitSeal"
     )]
     SharesOff,
-    /// Too much to verify, or too much verified in vain.
+    /// Too much to verify, or too much verified in vain; too many subscriptions.
     #[error("busy: {0}")]
     Busy(String),
+    /// No such job in the state.
+    #[error(
+        "unknown job: {0} was never posted, or it was refunded or forgotten; list jobs with jobs_list"
+    )]
+    UnknownJob(u64),
 }
 
 impl Error {
@@ -70,6 +76,7 @@ impl Error {
             Error::Internal(_) => -32057,
             Error::SharesOff => -32058,
             Error::Busy(_) => -32059,
+            Error::UnknownJob(_) => -32060,
         }
     }
 }
@@ -97,6 +104,7 @@ mod tests {
             Error::Internal(String::new()),
             Error::SharesOff,
             Error::Busy(String::new()),
+            Error::UnknownJob(0),
         ];
         let codes: std::collections::BTreeSet<i32> = all.iter().map(Error::code).collect();
         assert_eq!(codes.len(), all.len());
@@ -118,6 +126,7 @@ mod tests {
             Error::Internal("x".into()),
             Error::SharesOff,
             Error::Busy("x".into()),
+            Error::UnknownJob(0),
         ] {
             let object = ErrorObjectOwned::from(error);
             let name = object

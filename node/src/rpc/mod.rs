@@ -1,6 +1,9 @@
-//! JSON-RPC beyond what every SDK node has: account nonces, fees, finality, and [`pouw`].
+//! JSON-RPC beyond what every SDK node has: account nonces, fees, finality, [`pouw`] and [`jobs`].
 
 pub mod error;
+mod explain;
+mod job_types;
+mod jobs;
 pub mod pouw;
 pub mod share_types;
 mod shares;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use jsonrpsee::RpcModule;
 use labora_runtime::{AccountId, Balance, Nonce, opaque::Block};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
+use sc_client_api::BlockchainEvents;
 use sc_consensus_grandpa_rpc::GrandpaApiServer;
 use sc_transaction_pool_api::TransactionPool;
 use sp_api::ProvideRuntimeApi;
@@ -20,6 +24,7 @@ use sp_blockchain::{Error as BlockChainError, HeaderBackend, HeaderMetadata};
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::finality::GrandpaRpc;
+use jobs::{JobsRpc, JobsServer};
 use pouw::{PouwRpc, PouwServer};
 
 /// What the methods need of the node.
@@ -41,12 +46,14 @@ pub fn create_full<C, P>(
 where
     C: ProvideRuntimeApi<Block>
         + HeaderBackend<Block>
-        + HeaderMetadata<Block, Error = BlockChainError>,
+        + HeaderMetadata<Block, Error = BlockChainError>
+        + BlockchainEvents<Block>,
     C: Send + Sync + 'static,
     C::Api: substrate_frame_rpc_system::AccountNonceApi<Block, AccountId, Nonce>,
     C::Api: pallet_transaction_payment_rpc::TransactionPaymentRuntimeApi<Block, Balance>,
     C::Api: BlockBuilder<Block>,
     C::Api: labora_consensus_api::PouwApi<Block>,
+    C::Api: pallet_jobs::api::JobsApi<Block, AccountId>,
     P: TransactionPool + 'static,
 {
     let FullDeps {
@@ -57,7 +64,8 @@ where
     } = deps;
     let mut module = RpcModule::new(());
     module.merge(System::new(client.clone(), pool).into_rpc())?;
-    module.merge(TransactionPayment::new(client).into_rpc())?;
+    module.merge(TransactionPayment::new(client.clone()).into_rpc())?;
+    module.merge(JobsRpc::new(client).into_rpc())?;
     module.merge(pouw.into_rpc())?;
     module.merge(grandpa.into_rpc())?;
     Ok(module)

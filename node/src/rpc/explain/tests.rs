@@ -1,0 +1,170 @@
+use pallet_jobs::{Batch, Left, Seat, Terms, Window};
+
+use super::*;
+
+const BLOCK_MS: u64 = 12_000;
+
+fn market(going_rate: u128) -> Market {
+    Market {
+        terms: Terms::default(),
+        challenge_window: 7_200,
+        deposit_base: 0,
+        deposit_per_product: 0,
+        going_rate,
+        next_job: 8,
+    }
+}
+
+/// 10¹² multiply-accumulates and a little for 2 LAB, open until block 100.
+fn job(stage: Stage<AccountId>) -> Job<AccountId> {
+    let left = Left {
+        root: [1; 32],
+        m: 8_192,
+    };
+    Job {
+        poster: AccountId::new([1; 32]),
+        batch: Batch {
+            root_b: [2; 32],
+            n: 8_192,
+            k: 16_384,
+            left: vec![left].try_into().expect("one product"),
+        },
+        fee: 2 * LAB,
+        deposit: LAB / 100,
+        deadline: 100,
+        stage,
+    }
+}
+
+fn claimed() -> Claimed<AccountId> {
+    Claimed {
+        worker: AccountId::new([3; 32]),
+        bond: 4 * LAB,
+        until: 60,
+    }
+}
+
+fn submitted() -> Submitted<AccountId> {
+    Submitted {
+        claimed: claimed(),
+        roots: vec![[4; 32]].try_into().expect("one product"),
+        window: Window::new(50, 40),
+        unheard: 0,
+    }
+}
+
+fn told(stage: Stage<AccountId>, now: u32, going_rate: u128, said: &[Said]) -> Explanation {
+    let seats = said.iter().map(|said| Seat {
+        auditor: AccountId::new([9; 32]),
+        said: *said,
+    });
+    let committee = Committee {
+        session: 0,
+        seats: seats.collect::<Vec<_>>().try_into().expect("few"),
+    };
+    let market = market(going_rate);
+    let known = Known {
+        market: &market,
+        committee: (!said.is_empty()).then_some(&committee),
+        accused: 0,
+        now,
+        block_ms: BLOCK_MS,
+    };
+    explain(7, &job(stage), &known)
+}
+
+/// Whether one of these sentences has this in it.
+fn says(sentences: &[String], what: &str) -> bool {
+    sentences.iter().any(|sentence| sentence.contains(what))
+}
+
+#[test]
+fn an_open_job_under_the_going_rate_is_told_how_much_is_missing() {
+    let explained = told(Stage::Open, 40, 3 * LAB, &[]);
+    assert_eq!(explained.stage, StageInfo::Open);
+    // 2 LAB for 1.0995·10¹².
+    assert!(
+        says(&explained.because, "1.818989 LAB per 10¹²"),
+        "{explained:?}"
+    );
+    assert!(says(
+        &explained.because,
+        "less than the going rate of 3 LAB"
+    ));
+    // 3 · 1.0995 − 2.
+    assert!(says(&explained.next, "1.298534 LAB more"), "{explained:?}");
+    assert!(
+        says(&explained.next, "60 blocks, about 12 min"),
+        "{explained:?}"
+    );
+    assert!(
+        says(&explained.because, "puts 4 LAB at stake"),
+        "{explained:?}"
+    );
+}
+
+#[test]
+fn an_open_job_at_the_going_rate_or_without_one_is_not_told_to_pay_more() {
+    for going in [0, LAB] {
+        let explained = told(Stage::Open, 40, going, &[]);
+        assert!(!says(&explained.next, "raise"), "{explained:?}");
+    }
+    assert!(says(
+        &told(Stage::Open, 40, 0, &[]).because,
+        "no going rate"
+    ));
+}
+
+#[test]
+fn what_is_over_tells_of_the_poke_that_is_due() {
+    let cases = [
+        (Stage::Open, 101, "before its deadline"),
+        (Stage::Claimed(claimed()), 61, "late"),
+        (Stage::Submitted(submitted()), 91, "over"),
+    ];
+    for (stage, now, summary) in cases {
+        let explained = told(stage.clone(), now, 0, &[]);
+        assert!(explained.summary.contains(summary), "{explained:?}");
+        assert!(says(&explained.next, "jobs.poke(7)"), "{explained:?}");
+        // A block earlier nothing is due.
+        let earlier = told(stage, now - 1, 0, &[]);
+        assert!(!says(&earlier.next, "jobs.poke"), "{earlier:?}");
+    }
+    let late = told(Stage::Claimed(claimed()), 101, 0, &[]);
+    assert!(says(&late.next, "money back"), "{late:?}");
+}
+
+#[test]
+fn an_audit_is_told_by_its_times_and_by_what_was_said() {
+    let said = [
+        Said::Opened,
+        Said::Sealed([0; 32]),
+        Said::Sealed([1; 32]),
+        Said::Unavailable,
+        Said::Nothing,
+    ];
+    let at = |now| told(Stage::Submitted(submitted()), now, 0, &said);
+    assert!(at(70).summary.contains("audited"));
+    assert!(says(&at(70).next, "0 blocks, about 0 s"));
+    assert!(at(71).summary.contains("open what they have found"));
+    assert!(at(80).summary.contains("open what they have found"));
+    assert!(at(81).summary.contains("challenged"));
+    let counts = "Of 5 auditors 1 opened that it holds, 2 say so and have not opened it, 1 could not get the data, and 1 have said nothing; 3 must";
+    assert!(says(&at(70).because, counts), "{:?}", at(70));
+    let early = told(Stage::Submitted(submitted()), 51, 0, &[]);
+    assert!(says(&early.because, "seal of block 51"), "{early:?}");
+}
+
+#[test]
+fn amounts_and_times_are_readable() {
+    assert_eq!(lab(0), "0 LAB");
+    assert_eq!(lab(1), "less than 0.000001 LAB");
+    assert_eq!(lab(LAB / 2), "0.5 LAB");
+    assert_eq!(lab(u128::MAX), "340282366920938463463374607.431768 LAB");
+    let of = |seconds| in_words(Duration::from_secs(seconds));
+    assert_eq!(
+        [of(119), of(120), of(7_200), of(172_800)],
+        ["119 s", "2 min", "2 h", "2 days"]
+    );
+    assert_eq!(rate(u128::MAX, 0), u128::MAX);
+}
