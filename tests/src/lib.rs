@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod blocks;
 pub mod clock;
+pub mod disk;
 pub mod gemm;
 pub mod http;
 pub mod js;

@@ -2,17 +2,12 @@
 //!
 //! It is a small file system of its own, so this is run where one may be mounted.
 
-use std::{
-    fs::{self, File},
-    io::{ErrorKind, Write},
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, process::Command, time::Duration};
 
 use labora_tests::{
     Machine, Node, NodeOptions, Outcome,
     binary::{self, refused},
+    disk::{Mount, fill},
     wait_for,
 };
 
@@ -22,46 +17,13 @@ const BLOCK_LIMIT: Duration = Duration::from_secs(120);
 /// Until a doctor must have looked at everything.
 const DOCTOR_LIMIT: Duration = Duration::from_secs(60);
 
-/// A file system in memory. It is gone when this is dropped.
-struct Mount(PathBuf);
-
-impl Mount {
-    /// Mounts it on a folder; `None` where this user may not.
-    fn on(folder: &Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=80m", "tmpfs"]);
-        let output = mount.arg(folder).output().ok()?;
-        output.status.success().then(|| Mount(folder.to_owned()))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Also while somebody still has a file of it open.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-/// Writes a file until not a byte more goes onto its disk.
-fn fill(path: &Path) -> Outcome {
-    let mut file = File::create(path)?;
-    let zeros = vec![0; 1 << 16];
-    loop {
-        match file.write_all(&zeros) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_named_and_wants_room_and_nothing_else() -> Outcome {
     let machine = Machine::take().await;
     let folder = tempfile::tempdir()?;
     let disk = folder.path().join("disk");
     fs::create_dir(&disk)?;
-    let Some(_mounted) = Mount::on(&disk) else {
+    let Some(_mounted) = Mount::on(&disk, 80) else {
         println!("not run: this user may not mount a tmpfs");
         return Ok(());
     };
