@@ -18,6 +18,7 @@
 mod artifact;
 mod download;
 mod error;
+pub mod exchange;
 mod files;
 mod index;
 mod store;

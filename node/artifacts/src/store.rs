@@ -9,6 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{
     Artifact, Download, Info, MAX_BYTES, OpenError, Root, StoreError, bytes_on_disk,
@@ -51,6 +52,8 @@ struct Inner {
     folder: Folder,
     limits: Limits,
     index: Mutex<Index>,
+    /// Told when an artifact becomes whole, goes, or is pinned or let be.
+    changes: watch::Sender<()>,
     /// Held while the store is open.
     _lock: File,
 }
@@ -87,6 +90,7 @@ impl Store {
             folder,
             limits,
             index: Mutex::new(index),
+            changes: watch::Sender::new(()),
             _lock: lock,
         }));
         store.keep_to_the_cap().map_err(at(path))?;
@@ -108,6 +112,7 @@ impl Store {
         for root in evicted.whole {
             self.0.folder.whole(&root).remove()?;
             index.remove(&root);
+            self.0.changes.send_replace(());
         }
         Ok(())
     }
@@ -121,6 +126,11 @@ impl Store {
             reserved: index.reserved(),
             limit: self.0.limits.bytes,
         }
+    }
+
+    /// Tells that the list of whole artifacts, or which of them are pinned, has changed; not how, and several changes may count as one.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
     }
 
     /// What is known of an artifact that is there.
@@ -216,6 +226,7 @@ impl Store {
             },
         }
         info.is_pinned = is_pinned;
+        self.0.changes.send_replace(());
         Ok(())
     }
 
@@ -229,6 +240,7 @@ impl Store {
         let mut index = self.0.index.lock();
         self.0.folder.whole(root).remove()?;
         index.remove(root);
+        self.0.changes.send_replace(());
         Ok(())
     }
 
@@ -261,6 +273,7 @@ impl Store {
             is_pinned: self.0.folder.pin(&root).exists(),
             used: SystemTime::now(),
         });
+        self.0.changes.send_replace(());
         Ok(())
     }
 }
