@@ -1,5 +1,6 @@
 //! `labora`: the node. See [`cli`] for what it can be asked to do, and [`service`] for how a running node is put together.
 
+mod artifacts;
 mod bench;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmark;

@@ -1,5 +1,6 @@
 //! Tables of metrics for Prometheus. Every figure is read when it is asked for.
 
+pub mod artifacts;
 pub mod disk;
 pub mod engine;
 #[cfg(target_os = "linux")]

@@ -9,7 +9,6 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use labora_artifacts::Store;
 use labora_consensus::{KeepProofs, MiningHandle, Peers, Share, SubmitError, Template};
 use labora_pouw::{Difficulty, Proof, Seal};
 use labora_runtime::opaque::Block;
@@ -18,6 +17,7 @@ use sp_core::{H256, Pair, crypto::AccountId32, sr25519};
 use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
+    artifacts::Artifacts,
     cli::{
         Cli, GemmParams, MiningParams,
         values::{Author, GemmListen},
@@ -33,9 +33,6 @@ use crate::{
 
 /// Where products are served if nothing else was asked for.
 pub const DEFAULT_GEMM_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9955);
-
-/// Artifacts that are kept at most: their list takes some 100 MB.
-const MAX_ARTIFACTS: usize = 1 << 20;
 
 /// Mining and serving as the command line asks for, checked.
 #[derive(Clone, Debug)]
@@ -223,10 +220,12 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Opens the devices and listens. Without an `engine` products are computed and nothing is mined.
+    /// Opens the devices and listens, serving `artifacts` if there are any. Without an `engine` products are computed and nothing
+    /// is mined.
     pub async fn start(
         options: &Options,
         engine: Option<MiningHandle<Block>>,
+        artifacts: Option<Artifacts>,
         tokio: Handle,
     ) -> Result<Self, WorkshopError> {
         let config = WorkerConfig {
@@ -244,7 +243,7 @@ impl Workshop {
         };
         workshop.rig = Some(Rig::start(workshop.worker.devices(), &options.limits)?);
         if let Some(gemm) = &options.gemm {
-            workshop.endpoint = Some(listen(gemm.clone(), &workshop.worker).await?);
+            workshop.endpoint = Some(listen(gemm.clone(), &workshop.worker, artifacts).await?);
         }
         Ok(workshop)
     }
@@ -271,15 +270,11 @@ impl Drop for Workshop {
 }
 
 /// Listens where it was asked to, and at the defaults where that is possible.
-pub async fn listen(mut gemm: GemmOptions, worker: &WorkerHandle) -> Result<Endpoint, ListenError> {
-    let artifacts = gemm.artifacts.take().map(|(path, bytes)| {
-        let limits = labora_artifacts::Limits {
-            bytes,
-            artifacts: MAX_ARTIFACTS,
-        };
-        Store::open(&path, limits)
-    });
-    let artifacts = artifacts.transpose()?;
+pub async fn listen(
+    mut gemm: GemmOptions,
+    worker: &WorkerHandle,
+    artifacts: Option<Artifacts>,
+) -> Result<Endpoint, ListenError> {
     loop {
         let config = HttpConfig {
             unix: gemm.unix.as_ref().map(|(path, _)| path.clone()),

@@ -21,7 +21,7 @@ use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
 use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{finality, mining, rig, rpc};
+use crate::{artifacts, finality, mining, rig, rpc};
 pub use parts::{FullBackend, FullClient, Other, Pool, new_partial};
 
 type Network = NetworkWorker<Block, Hash>;
@@ -66,6 +66,14 @@ pub async fn new_full(
         Some("networking"),
         proof_requests.run(),
     );
+
+    let artifacts = artifacts::open(options.gemm.as_ref()).map_err(|error| {
+        ServiceError::Application(Box::new(mining::WorkshopError::Listen(error)))
+    })?;
+    let artifacts = artifacts.map(|store| {
+        let chain = (client.info().genesis_hash, config.chain_spec.fork_id());
+        artifacts::Served::new(store, &mut net_config, chain, &spawner)
+    });
 
     let metrics = Network::register_notification_metrics(registry.as_ref());
     let votes = finality::protocol_name(&config, &client.info().genesis_hash);
@@ -149,6 +157,9 @@ pub async fn new_full(
         let engine = engine.clone();
         crate::metrics::engine::register_all(registry, &(Arc::new(move || engine.stats()) as _))?;
         crate::metrics::disk::register_all(registry, config.base_path.path().to_owned())?;
+        if let Some(served) = &artifacts {
+            crate::metrics::artifacts::register_all(registry, served.tally())?;
+        }
         #[cfg(target_os = "linux")]
         crate::metrics::memory::register_all(registry)?;
     }
@@ -200,10 +211,12 @@ pub async fn new_full(
     });
 
     // From here on the workshop's own drop ends what it started, should anything below fail.
-    let workshop =
-        mining::Workshop::start(&options, engine_handle.clone(), config.tokio_handle.clone())
-            .await
-            .map_err(|error| ServiceError::Application(Box::new(error)))?;
+    let artifacts =
+        artifacts.map(|served| served.start(network.clone(), sync_service.clone(), &spawner));
+    let (engine, tokio) = (engine_handle.clone(), config.tokio_handle.clone());
+    let workshop = mining::Workshop::start(&options, engine, artifacts, tokio)
+        .await
+        .map_err(|error| ServiceError::Application(Box::new(error)))?;
 
     if let Some(registry) = &registry {
         let worker = workshop.worker();

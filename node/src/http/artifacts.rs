@@ -7,6 +7,7 @@
 //! | `PUT /v1/artifacts/ROOT` | the same, if the body has this root |
 //! | `PUT /v1/artifacts/ROOT?bytes=N&from=A&to=B`, content type `application/vnd.bao` | takes bytes A to B of an artifact of N, with the nodes of the tree that show that they are its own; 201 once it is whole, and before that 202 with the ranges that are missing |
 //! | `GET /v1/artifacts/ROOT/missing?bytes=N` | the ranges that are missing of a transfer that broke off |
+//! | `POST /v1/artifacts/ROOT/fetch?bytes=N` | fetches it from peers; see [`fetch`] |
 //! | `GET`, `HEAD /v1/artifacts/ROOT` | the bytes, or those of a `Range` |
 //! | the same with `Accept: application/vnd.bao` | with the nodes, to be verified as they come |
 //! | `DELETE /v1/artifacts/ROOT` | removes it |
@@ -16,11 +17,12 @@
 //! range widened to whole chunks of 1,024 bytes.
 
 mod body;
+mod fetch;
 mod refusal;
 #[cfg(test)]
 mod tests;
 
-use std::{io::Write, ops::Range, sync::Arc};
+use std::{io::Write, ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -28,13 +30,14 @@ use axum::{
     extract::{Path, Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, put},
+    routing::{get, post as on_post, put},
 };
-use labora_artifacts::{Artifact, GROUP_BYTES, Info, Root, Store, StoreError};
+use labora_artifacts::{Artifact, GROUP_BYTES, Info, Root, Store, StoreError, exchange::Exchange};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::products::discard_unasked;
+use crate::artifacts::Artifacts;
 use body::{Outgoing, taken, written};
 use refusal::ArtifactRefusal;
 
@@ -56,7 +59,11 @@ type Answer = Result<Response, ArtifactRefusal>;
 #[derive(Clone)]
 struct Shelf {
     store: Store,
+    /// Other nodes, if there is a network.
+    exchange: Option<Exchange>,
     transfers: Arc<Semaphore>,
+    /// How long a request waits for what peers give.
+    wait: Duration,
 }
 
 impl Shelf {
@@ -81,10 +88,16 @@ impl Shelf {
 }
 
 /// Serves a store.
-pub(super) fn router(store: Store) -> Router {
+pub(super) fn router(artifacts: Artifacts) -> Router {
+    router_waiting(artifacts, fetch::WAIT)
+}
+
+fn router_waiting(artifacts: Artifacts, wait: Duration) -> Router {
     let shelf = Shelf {
-        store,
+        store: artifacts.store,
+        exchange: artifacts.exchange,
         transfers: Arc::new(Semaphore::new(TRANSFERS)),
+        wait,
     };
     Router::new()
         .route("/v1/artifacts", get(list).post(post))
@@ -92,6 +105,7 @@ pub(super) fn router(store: Store) -> Router {
             "/v1/artifacts/{root}",
             get(read).put(put_named).delete(remove),
         )
+        .route("/v1/artifacts/{root}/fetch", on_post(fetch::fetch))
         .route("/v1/artifacts/{root}/missing", get(missing))
         .route("/v1/artifacts/{root}/pin", put(pin).delete(pin))
         .with_state(shelf)

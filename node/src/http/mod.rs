@@ -34,7 +34,6 @@ use axum::{
     routing::{get, post},
     serve::Listener,
 };
-use labora_artifacts::Store;
 use serde::Serialize;
 use tokio::{
     sync::{Semaphore, watch},
@@ -42,6 +41,7 @@ use tokio::{
 };
 
 use crate::{
+    artifacts::Artifacts,
     gemm::{MAX_OPERAND_BYTES, MAX_PRODUCT_BYTES},
     worker::{WorkerHandle, WorkerStats},
 };
@@ -63,7 +63,7 @@ pub struct HttpConfig {
     /// What clients over TCP must send as `Authorization: Bearer …`. Required if `tcp` is not a loopback address.
     pub token: Option<Token>,
     /// What is served at `/v1/artifacts`.
-    pub artifacts: Option<Store>,
+    pub artifacts: Option<Artifacts>,
 }
 
 /// A listening endpoint.
@@ -97,7 +97,7 @@ pub async fn serve(config: HttpConfig, worker: WorkerHandle) -> Result<Endpoint,
     });
     let router = router(shared);
     let router = match config.artifacts {
-        Some(store) => router.merge(artifacts::router(store)),
+        Some(kept) => router.merge(artifacts::router(kept)),
         None => router,
     };
     let (stop, _) = watch::channel(false);

@@ -30,6 +30,7 @@ use tokio::{
 };
 
 use crate::{
+    artifacts::{self, Artifacts},
     cli::{GemmParams, LimitParams, devices::parse_devices},
     devices::DevicesSpec,
     http::ListenError,
@@ -247,7 +248,9 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
     }
     // Watches the devices until the miner ends.
     let _watch = Rig::start(worker.devices(), &config.limits)?;
-    let endpoint = mining::listen(config.gemm, &worker).await?;
+    // Nothing is fetched from peers: there are none.
+    let artifacts = artifacts::open(Some(&config.gemm))?.map(Artifacts::alone);
+    let endpoint = mining::listen(config.gemm, &worker, artifacts).await?;
     let shares = match config.rig {
         Some(_) => link::Shares::Wanted,
         None => link::Shares::Unwanted,

@@ -1,11 +1,13 @@
 //! Every way in which a request about artifacts is refused, with its status and its sentence.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use labora_artifacts::StoreError;
+use labora_artifacts::{StoreError, exchange::FetchError};
 
 use super::{BAO, OCTETS, TRANSFERS};
 
@@ -32,6 +34,14 @@ pub(super) enum ArtifactRefusal {
     Broken,
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Fetch(#[from] Arc<FetchError>),
+    #[error(
+        "nothing can be fetched here: this miner has no chain and no peers; ask a node that was started with --artifacts"
+    )]
+    NoNetwork,
+    #[error("web pages may not have artifacts fetched; send no Origin")]
+    WebPage,
     #[error("the thread of the transfer ended: {0}")]
     Thread(String),
 }
@@ -46,17 +56,31 @@ impl ArtifactRefusal {
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Store(error) => match error {
-                StoreError::Unknown(_) => StatusCode::NOT_FOUND,
-                StoreError::Size(_) | StoreError::Short { .. } => StatusCode::BAD_REQUEST,
-                StoreError::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                StoreError::UnderWay(_) => StatusCode::CONFLICT,
-                StoreError::Full { .. } | StoreError::TooMany(_) | StoreError::DiskFull => {
-                    StatusCode::INSUFFICIENT_STORAGE
-                }
-                StoreError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(error) => of_store(error),
+            Self::NoNetwork => StatusCode::NOT_IMPLEMENTED,
+            Self::WebPage => StatusCode::FORBIDDEN,
+            Self::Fetch(error) => match &**error {
+                FetchError::Busy => StatusCode::TOO_MANY_REQUESTS,
+                FetchError::Length { .. } => StatusCode::CONFLICT,
+                FetchError::Nobody { .. } => StatusCode::NOT_FOUND,
+                FetchError::GaveUp { .. } => StatusCode::BAD_GATEWAY,
+                FetchError::Store(error) => of_store(error),
+                FetchError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
+    }
+}
+
+fn of_store(error: &StoreError) -> StatusCode {
+    match error {
+        StoreError::Unknown(_) => StatusCode::NOT_FOUND,
+        StoreError::Size(_) | StoreError::Short { .. } => StatusCode::BAD_REQUEST,
+        StoreError::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        StoreError::UnderWay(_) => StatusCode::CONFLICT,
+        StoreError::Full { .. } | StoreError::TooMany(_) | StoreError::DiskFull => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
+        StoreError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -7,6 +7,8 @@ use tower::ServiceExt;
 
 use super::*;
 
+mod fetched;
+
 struct Scene {
     router: Router,
     _folder: tempfile::TempDir,
@@ -45,7 +47,7 @@ impl Scene {
         };
         let store = Store::open(folder.path(), limits).expect("an empty folder");
         Self {
-            router: router(store),
+            router: router(Artifacts::alone(store)),
             _folder: folder,
         }
     }
