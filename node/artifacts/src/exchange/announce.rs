@@ -1,14 +1,4 @@
 //! Telling the network's DHT which artifacts a node holds whole.
-//!
-//! Numbers, as of sc-network 0.60 with libp2p: a record goes to the 20 peers that are closest to its key; it lasts 10 hours there and is
-//! sent again every 3.5 by libp2p itself, as long as this node does not take it back. Taking it back is local: others keep theirs until
-//! it expires, so who is named may no longer have it. Of one key at most 20 providers are kept, of a node's store 10,000 keys, its own
-//! included.
-//!
-//! Such nodes keep only their *own* records, though: the SDK asks libp2p to have records of others confirmed, and confirms none of
-//! providers. So a search finds a provider that is itself among the 20 closest to the key: all of them on a network of up to 20
-//! nodes, and fewer the larger it is. It costs little and finds more once that is mended; until then the peers that are connected are
-//! what counts, and they are asked first.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -64,6 +54,16 @@ pub fn record_key(root: &Root) -> Key {
 }
 
 /// Announces what the store holds, and follows its changes, until the task is dropped.
+///
+/// Numbers, as of sc-network 0.60 with libp2p: a record goes to the 20 peers that are closest to its key; it lasts 10 hours there and is
+/// sent again every 3.5 by libp2p itself, as long as this node does not take it back. Taking it back is local: others keep theirs until
+/// it expires, so who is named may no longer have it. Of one key at most 20 providers are kept, of a node's store 10,000 keys, its own
+/// included.
+///
+/// Such nodes keep only their *own* records, though: the SDK asks libp2p to have records of others confirmed, and confirms none of
+/// providers. So a search finds a provider that is itself among the 20 closest to the key: all of them on a network of up to 20
+/// nodes, and fewer the larger it is. It costs little and finds more once that is mended; until then the peers that are connected are
+/// what counts, and they are asked first.
 pub async fn announce(store: Store, records: impl Records) {
     announce_every(PAUSE, store, records).await;
 }

@@ -5,7 +5,7 @@
 //! the peer does not hold it whole, else its length in bytes (`u64`) and the encoding of the groups as [`Artifact::encode`] writes it.
 //! So whoever asks sees a wrong byte within its group, and takes parts from several peers at a time.
 //!
-//! Whom to ask: peers that are connected first, then those that the network's DHT names ([`announce`] says what comes of that).
+//! Whom to ask: peers that are connected first, then those that the network's DHT names ([`announce()`] says what comes of that).
 //!
 //! [`Artifact::encode`]: crate::Artifact::encode
 
