@@ -236,13 +236,12 @@ async fn an_artifact_comes_from_several_peers_each_byte_once() {
     );
     let stats = scene.tally.stats();
     assert_eq!((stats.fetched_bytes, stats.fetches), (data.len() as u64, 0));
-    let others = scene.network.others.lock();
-    let served: u64 = others
-        .values()
-        .map(|it| it.tally.stats().served_bytes)
-        .sum();
+    let served: u64 = {
+        let others = scene.network.others.lock();
+        let served = others.values().map(|it| it.tally.stats().served_bytes);
+        served.sum()
+    };
     assert!(served > data.len() as u64 && served < data.len() as u64 * 101 / 100);
-    drop(others);
     scene.fetch_well(&data).await;
     assert_eq!(scene.tally.stats(), stats, "it is here already");
 }
