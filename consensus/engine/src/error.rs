@@ -118,7 +118,7 @@ pub enum EngineError {
     },
     /// The history below a final block that came with its state leads elsewhere.
     #[error(
-        "block {got:?} ends the history that peers gave, and is not the parent of {above:?}, which is final: end the node, remove its database (purge-chain) and sync again"
+        "block {got:?} ends the history that peers gave, and is not the parent of {above:?}, which is final: if this comes again and again from all peers, end the node, remove its database (purge-chain) and sync again"
     )]
     FalseHistory {
         /// The last block of the history.

@@ -28,8 +28,8 @@ use memory::Memory;
 /// How often it is looked whether what waits can pass, besides when something comes: a block may have been imported.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Messages that are kept back one after the other before the voter has its turn again: it shares a task with the network, which
-/// always has more of a peer that floods.
+/// Messages after which the voter has its turn, whatever became of them: it shares a task with the network, which always has more of
+/// a peer that floods.
 const IN_A_ROW: usize = 64;
 
 /// The votes that made a block final.
@@ -91,6 +91,8 @@ pub struct Guard {
     /// Something can go on.
     ready: Arc<Notify>,
     again: Delay,
+    /// Messages since the voter had its turn. Kept here, since each that goes on ends a call.
+    in_a_row: usize,
 }
 
 impl Guard {
@@ -101,6 +103,7 @@ impl Guard {
             memory: Arc::new(Mutex::new(Memory::new(around))),
             ready: Arc::new(Notify::new()),
             again: Delay::new(LOOK_AGAIN),
+            in_a_row: 0,
         }
     }
 
@@ -178,8 +181,10 @@ impl NotificationService for Guard {
 
     /// The SDK's gossip drops the future whenever there is nothing yet, so what it waits for is kept here.
     async fn next_event(&mut self) -> Option<NotificationEvent> {
-        for in_a_row in 1.. {
-            if in_a_row % IN_A_ROW == 0 {
+        loop {
+            self.in_a_row += 1;
+            if self.in_a_row > IN_A_ROW {
+                self.in_a_row = 0;
                 others_turn().await;
             }
             self.relay();
@@ -189,10 +194,11 @@ impl NotificationService for Guard {
             let ready = self.ready.clone();
             let woken = std::pin::pin!(ready.notified());
             let other = select(woken, &mut self.again);
-            let event = match select(self.inner.next_event(), other).await {
-                Either::Left((event, _)) => event?,
-                Either::Right((Either::Left(_), _)) => continue,
-                Either::Right((Either::Right(_), _)) => {
+            // In this order: the network may have something at any time.
+            let event = match select(other, self.inner.next_event()).await {
+                Either::Right((event, _)) => event?,
+                Either::Left((Either::Left(_), _)) => continue,
+                Either::Left((Either::Right(_), _)) => {
                     self.again.reset(LOOK_AGAIN);
                     self.memory.lock().look_again();
                     continue;
@@ -210,7 +216,6 @@ impl NotificationService for Guard {
             }
             return Some(event);
         }
-        None
     }
 
     /// There is one voter to guard.

@@ -284,7 +284,8 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
     }
 
-    /// Whether the voter has this prevote, if it is of a round that is looked at.
+    /// For the simulation: whether the voter has this prevote, if it is of a round that is looked at.
+    #[cfg(test)]
     pub(crate) fn has_prevoted(&self, round: u64, voter: &Id, target: Target) -> bool {
         let known = self.rounds.get(&round);
         let known = known.and_then(|round| round.prevotes.get(voter));
@@ -300,7 +301,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         passed.any(|slot| slot.is(vote))
     }
 
-    /// Whether this very vote came before, so that its signature need not be checked again.
+    /// Whether this vote came before.
     pub(crate) fn knows(&self, round: u64, vote: &Precommit<Id, S>) -> bool {
         let known = self.rounds.get(&round);
         known.is_some_and(|known| known.precommits.iter().any(|slot| slot.is(vote)))

@@ -14,7 +14,7 @@ use super::{
     memory::{Memory, Proof, SignedPrecommit, name_of},
 };
 
-/// Messages that may wait for blocks, of each peer one of a kind.
+/// Messages that may wait for blocks, of each peer two.
 const EARLY: usize = 32;
 
 /// Blocks that must be known before a message can be judged.
@@ -107,9 +107,8 @@ impl Memory {
             Make::Long => return,
         }
         if let Gossip::Commit { commit, .. } = &message
-            && commit.target_number <= self.around.finalised().1
+            && !self.peers.brings_commit(peer, commit.target_number)
         {
-            // Old news, however well signed.
             return;
         }
         let is_signed = match &message {
@@ -149,12 +148,11 @@ impl Memory {
             for (block, number) in unknown.into_iter().filter(|_| self.looks == 0) {
                 self.want(peer, block, number);
             }
-            // The last of a kind of each peer: what it says again takes no place of others.
-            let kind = std::mem::discriminant(&message);
-            let is_older = |(from, early): &(PeerId, Gossip)| {
-                *from == peer && std::mem::discriminant(early) == kind
-            };
-            self.early.retain(|early| !is_older(early));
+            // Of each peer the first, whose blocks come first, and the last: what it says again takes no place of others.
+            let of_peer = (0..self.early.len()).filter(|at| self.early[*at].0 == peer);
+            if let Some(second) = of_peer.skip(1).last() {
+                self.early.remove(second);
+            }
             if self.early.len() == EARLY {
                 self.early.pop_front();
             }
@@ -224,8 +222,7 @@ impl Memory {
         };
         let is_signed = |vote: &SignedPrecommit| {
             let message = Message::Precommit(vote.precommit.clone());
-            ballots.knows(round, vote)
-                || self.is_signed(round, set, &message, &vote.id, &vote.signature)
+            self.is_signed(round, set, &message, &vote.id, &vote.signature)
         };
         if !precommits.iter().all(is_signed) {
             return false;

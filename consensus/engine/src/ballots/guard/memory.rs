@@ -1,13 +1,15 @@
 //! What the guard knows of votes, and what becomes of each message.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use finality_grandpa::{Equivocation, Message, voter_set::VoterSet};
-use parity_scale_codec::Encode;
+use parity_scale_codec::{Decode, Encode};
 use sc_network_types::PeerId;
+use schnellru::{ByLength, LruMap};
 use sp_consensus_grandpa::{
     AuthorityId, AuthoritySignature, Equivocation as Offence, EquivocationProof,
     check_message_signature,
@@ -32,7 +34,23 @@ type Notification = (PeerId, Vec<u8>);
 const VOTE: u8 = 0;
 const COMMIT: u8 = 1;
 const NEIGHBOUR: u8 = 2;
+const CATCH_UP_REQUEST: u8 = 3;
 const CATCH_UP: u8 = 4;
+
+/// Signatures that are known to be right, so that nobody can have them checked again and again: a few rounds of a hundred
+/// validators; 200 bytes each.
+const CHECKED: u32 = 8_192;
+
+/// Answers to one question for help that are looked at. The voter takes one, and has to be given one that it can take.
+const ANSWERS: u32 = 2;
+
+/// A question for help with a round that the voter missed.
+struct Asked {
+    peer: PeerId,
+    set: u64,
+    /// Answers so far.
+    answers: u32,
+}
 
 /// Blocks that are waited for are asked for once in so many looks: sync finds most by itself.
 pub(super) const LOOKS_UNTIL_ASKED: u32 = 8;
@@ -62,6 +80,12 @@ pub(super) struct Memory {
     pub(super) looks: u32,
     /// Commits and help for voters that lag, whose signatures were checked, for blocks that are not known.
     pub(super) early: VecDeque<(PeerId, Gossip)>,
+    /// Votes whose signatures are right.
+    checked: RefCell<LruMap<Vec<u8>, ()>>,
+    /// The last question for help of this node's voter.
+    asked: Option<Asked>,
+    /// The height of the last final block by a commit, as this node's voter tells peers: it takes none up to there.
+    pub(super) told: u32,
     /// The last commit that the voter could not take.
     pub(super) proof: Option<Proof>,
     /// What goes on to the voter.
@@ -92,6 +116,9 @@ impl Memory {
             peers: Peers::default(),
             looks: 1,
             early: VecDeque::new(),
+            checked: RefCell::new(LruMap::new(ByLength::new(CHECKED))),
+            asked: None,
+            told: 0,
             proof: None,
             ready: VecDeque::new(),
             out: Vec::new(),
@@ -118,16 +145,34 @@ impl Memory {
 
     pub(super) fn closed(&mut self, peer: &PeerId) {
         self.peers.closed(peer);
+        if let Some(proof) = &mut self.proof {
+            proof.with.remove(peer);
+        }
     }
 
     /// The voter tells a peer something; whether it goes on to it.
     pub(super) fn sent(&mut self, peer: &PeerId, bytes: &[u8]) -> bool {
         // Of these alone there is something to learn, and a commit takes long to read.
-        if !matches!(bytes.first(), Some(&(VOTE | NEIGHBOUR))) {
-            return true;
+        match bytes.first() {
+            Some(&(VOTE | NEIGHBOUR)) => {}
+            Some(&CATCH_UP_REQUEST) => {
+                let asked = <(u64, u64)>::decode(&mut &bytes[1..]).ok();
+                self.asked = asked.map(|(_round, set)| Asked {
+                    peer: *peer,
+                    set,
+                    answers: 0,
+                });
+                return true;
+            }
+            _ => return true,
         }
         match Gossip::read(bytes) {
-            Some(Gossip::Neighbour(Neighbour::V1 { round, set, .. })) => {
+            Some(Gossip::Neighbour(Neighbour::V1 {
+                round,
+                set,
+                finalised,
+            })) => {
+                self.told = finalised;
                 self.stands(set, round);
                 true
             }
@@ -215,8 +260,11 @@ impl Memory {
                     round,
                     finalised,
                 };
-                if self.peers.stands(&peer, stand) {
+                let (is_round_news, is_height_news) = self.peers.stands(&peer, stand);
+                if is_round_news {
                     self.tell_of_what_waits();
+                }
+                if is_height_news {
                     self.tell_of_proof();
                 }
                 true
@@ -229,10 +277,25 @@ impl Memory {
                 }
                 _ => true,
             },
-            Some(message @ (Gossip::Commit { set, .. } | Gossip::CatchUp { set, .. }))
-                if is_current(set) =>
+            Some(Gossip::Commit { set, commit, .. })
+                if is_current(set) && commit.target_number <= self.told =>
             {
+                // The SDK refuses it, however well signed.
+                true
+            }
+            Some(message @ Gossip::Commit { set, .. }) if is_current(set) => {
                 return self.taken_up(peer, message, bytes);
+            }
+            Some(message @ Gossip::CatchUp { set, .. }) if is_current(set) => {
+                match (self.asked.as_mut()).filter(|asked| asked.peer == peer && asked.set == set) {
+                    // Nobody was asked for it: the SDK refuses it unread.
+                    None => true,
+                    Some(asked) if asked.answers < ANSWERS => {
+                        asked.answers += 1;
+                        return self.taken_up(peer, message, bytes);
+                    }
+                    Some(_) => false,
+                }
             }
             _ => true,
         };
@@ -317,8 +380,8 @@ impl Memory {
         let Some((_, ballots)) = &self.voting else {
             return;
         };
-        // The SDK refuses what is of a round too far away, and what it has, before it looks at signatures. So must we.
-        if ballots.has_prevoted(round, &vote.id, target) {
+        // The SDK refuses what is of a round too far away before it looks at signatures. So must we.
+        if !ballots.is_near(round) {
             return self.ready.push_back((peer, bytes));
         }
         if !self.is_signed(round, set, &vote.message, &vote.id, &vote.signature) {
@@ -348,15 +411,9 @@ impl Memory {
             // votes that nobody knows here.
             return (self.stand).is_none_or(|(_, stand)| stand.abs_diff(round) > 1);
         }
-        if ballots.has_passed(round, vote) {
-            return true;
-        }
         let name = name_of(round, vote);
-        if ballots.knows(round, vote) {
-            let _ = self.peers.brings(peer, &name);
-            return false;
-        }
-        if !self.peers.takes(peer, &name) {
+        let (has_passed, is_known) = (ballots.has_passed(round, vote), ballots.knows(round, vote));
+        if !has_passed && !self.peers.takes(peer, &name) {
             return false;
         }
         let message = Message::Precommit(vote.precommit.clone());
@@ -364,7 +421,10 @@ impl Memory {
             self.around.blame(peer);
             return false;
         }
-        if self.peers.brings(peer, &name) {
+        if has_passed {
+            return true;
+        }
+        if self.peers.brings(peer, &name) && !is_known {
             self.note(round, set, vote);
             self.release(round);
             self.tell_of_what_waits();
@@ -416,8 +476,18 @@ impl Memory {
         signature: &AuthoritySignature,
     ) -> bool {
         let is_member = |(_, ballots): &(u64, Ballots<_, _>)| ballots.voters().contains(id);
-        self.voting.as_ref().is_some_and(is_member)
-            && check_message_signature(message, id, signature, round, set).is_valid()
+        if !self.voting.as_ref().is_some_and(is_member) {
+            return false;
+        }
+        let vote = (set, round, message, id, signature).encode();
+        if self.checked.borrow_mut().get(&vote).is_some() {
+            return true;
+        }
+        let is_valid = check_message_signature(message, id, signature, round, set).is_valid();
+        if is_valid {
+            self.checked.borrow_mut().insert(vote, ());
+        }
+        is_valid
     }
 
     /// Reports a double vote.

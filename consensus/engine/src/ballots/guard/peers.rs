@@ -14,6 +14,9 @@ pub(super) type Name = (u64, AuthorityId, H256);
 /// Votes of one voter in one round that one peer may bring: an honest one has two at most that its own voter has.
 const OF_ONE_PEER: usize = 2;
 
+/// Commits of one height that one peer may bring: each node makes one, of its own votes.
+const OF_ONE_HEIGHT: u32 = 4;
+
 /// Who has a vote.
 #[derive(Debug)]
 struct Copies {
@@ -39,6 +42,8 @@ pub(super) struct Peers {
     /// Where each stands that told.
     stand: BTreeMap<PeerId, Option<Stand>>,
     copies: BTreeMap<Name, Copies>,
+    /// The height of the last commit of each that is connected, and how many of that height it brought.
+    commits: BTreeMap<PeerId, (u32, u32)>,
 }
 
 impl Peers {
@@ -48,15 +53,37 @@ impl Peers {
 
     pub(super) fn closed(&mut self, peer: &PeerId) {
         self.stand.remove(peer);
+        self.commits.remove(peer);
         for copies in self.copies.values_mut() {
             copies.with.remove(peer);
         }
     }
 
-    /// A peer tells where it stands; whether that is news.
-    pub(super) fn stands(&mut self, peer: &PeerId, at: Stand) -> bool {
-        let stand = self.stand.get_mut(peer);
-        stand.is_some_and(|stand| stand.replace(at) != Some(at))
+    /// A peer tells where it stands; whether its round is news, and the height of its last final block.
+    pub(super) fn stands(&mut self, peer: &PeerId, at: Stand) -> (bool, bool) {
+        let Some(stand) = self.stand.get_mut(peer) else {
+            return (false, false);
+        };
+        let before = stand.replace(at);
+        let is_news = |of: fn(Stand) -> (u64, u64)| before.map(of) != Some(of(at));
+        (
+            is_news(|stand| (stand.set, stand.round)),
+            is_news(|stand| (stand.set, stand.finalised.into())),
+        )
+    }
+
+    /// A peer brings a commit for a block of this height; whether it is looked at. Those of one peer rise, but for a few of one
+    /// height; and there are more of them, all well signed, than are remembered.
+    pub(super) fn brings_commit(&mut self, peer: PeerId, height: u32) -> bool {
+        let (last, of_it) = self.commits.entry(peer).or_insert((height, 0));
+        if *last != height {
+            if height < *last {
+                return false;
+            }
+            (*last, *of_it) = (height, 0);
+        }
+        *of_it += 1;
+        *of_it <= OF_ONE_HEIGHT
     }
 
     /// Those for whom a block of this height that is final would be news.

@@ -270,10 +270,15 @@ impl Scene {
     }
 
     fn rest(&mut self) -> Vec<Vec<u8>> {
-        let mut heard = Vec::new();
-        while let Some(Some(event)) = self.guard.next_event().now_or_never() {
-            if let NotificationEvent::NotificationReceived { notification, .. } = event {
-                heard.push(notification);
+        let (mut heard, mut nothing) = (Vec::new(), 0);
+        // Once it may only have let others have their turn.
+        while nothing < 2 {
+            match self.guard.next_event().now_or_never() {
+                Some(Some(NotificationEvent::NotificationReceived { notification, .. })) => {
+                    heard.push(notification);
+                }
+                Some(_) => {}
+                None => nothing += 1,
             }
         }
         heard.sort();
