@@ -9,6 +9,9 @@ use sc_executor::WasmExecutor;
 use sp_core::{H256, storage::Storage};
 use sp_runtime::traits::Block as _;
 
+/// Runs a chain's code.
+pub type Executor = WasmExecutor<sp_io::SubstrateHostFunctions>;
+
 /// The state with which a chain begins. Where the spec is no raw one its own code runs for it, for a second or two.
 ///
 /// # Errors
@@ -19,15 +22,14 @@ pub fn storage_of(spec: &dyn sc_service::ChainSpec) -> sp_blockchain::Result<Sto
     built.map_err(sp_blockchain::Error::Storage)
 }
 
-/// Hash of the block with this state.
+/// Hash of the block with this state, of which the code says how it is summed up.
 ///
 /// # Errors
 ///
 /// If the state has no code that says how it is summed up.
-pub fn hash_of(storage: Storage) -> sp_blockchain::Result<H256> {
+pub fn hash_of(storage: Storage, executor: Executor) -> sp_blockchain::Result<H256> {
     // Nothing is written to it: it only sums up the state.
     let backend = Arc::new(in_mem::Backend::<Block>::new());
-    let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::default();
     let builder =
         GenesisBlockBuilder::<Block, _, _>::new_with_storage(storage, false, backend, executor)?;
     let (block, _) = builder.build_genesis_block()?;

@@ -26,7 +26,7 @@ impl Trust {
             return Ok(());
         };
         let best = client.info().best_number;
-        if best < number {
+        if best < number && self.verify != VerifyBlocks::All {
             tracing::warn!(
                 target: "labora",
                 "Takes blocks without proof of work up to {number}, which --checkpoint names: {} above the newest one here. If this network \

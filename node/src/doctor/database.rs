@@ -207,14 +207,14 @@ impl Database {
         }
     }
 
-    /// Whether it is of another chain than the spec's; the node would not start on it, but for chains of one machine, whose specs each
+    /// Whether it is of another chain than the spec's; the node would not start on it, but for the built-in ones, whose specs each
     /// version makes anew.
-    pub(super) fn of_another_chain(&self, genesis: &Genesis, is_local: bool) -> Option<Finding> {
+    pub(super) fn of_another_chain(&self, genesis: &Genesis, is_built_in: bool) -> Option<Finding> {
         let has = self.genesis().filter(|has| *has != genesis.hash)?;
         let found = format!("of another chain, which begins with {has:?}");
         let remedy = "give the --chain that it was made with, or another --base-path; or remove it with `labora purge-chain`, which \
                       leaves the keys";
-        Some(match is_local {
+        Some(match is_built_in {
             true => Finding::warning("database", found, remedy),
             false => Finding::bad("database", found, remedy),
         })

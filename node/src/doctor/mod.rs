@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Cli, GemmParams, LimitParams, MiningParams, ProofParams},
+    service::is_built_in,
     settings::is_local,
     table,
 };
@@ -174,7 +175,8 @@ pub fn run(cli: &Cli, command: &DoctorCommand) -> sc_cli::Result<ExitCode> {
     ));
     let mut findings = vec![clock, disk, genesis::finding(&*subject.spec, &built)];
     findings.extend(network);
-    let stranger = genesis.and_then(|it| database.of_another_chain(it, subject.is_local()));
+    let stranger =
+        genesis.and_then(|it| database.of_another_chain(it, is_built_in(subject.spec.id())));
     findings.push(stranger.unwrap_or_else(|| database.finding(&place, has_room)));
     findings.extend(keys::keys(&subject, voters.as_ref()));
     findings.push(machine::devices(&subject));

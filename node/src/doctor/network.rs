@@ -341,7 +341,8 @@ pub(super) fn finality(node: &Running) -> Finding {
 /// A checkpoint that a node which has all that its peers have has not come to: below it blocks are taken without proof of work.
 pub(super) fn above(checkpoint: u32, node: &Running) -> Option<Finding> {
     let best = node.best.number;
-    (best < checkpoint && !node.health.is_syncing).then(|| {
+    let has_all = node.health.peers > 0 && !node.health.is_syncing;
+    (best < checkpoint && has_all).then(|| {
         Finding::bad(
             "checkpoint",
             format!("block {checkpoint} is {} above the newest one", checkpoint - best),

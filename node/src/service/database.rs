@@ -11,7 +11,7 @@ use sp_blockchain::HeaderBackend;
 use sp_core::storage::Storage;
 
 use super::{FullBackend, FullClient};
-use crate::{genesis, settings::is_local};
+use crate::genesis::{self, Executor};
 
 /// Opens or begins the database.
 ///
@@ -26,7 +26,7 @@ pub(super) fn open(
     let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
     let backend = sc_service::new_db_backend::<Block>(config.db_config())?;
     let storage = genesis::storage_of(&*config.chain_spec)?;
-    check(config, &backend, &storage)?;
+    check(config, &backend, &storage, executor.clone())?;
     let builder = GenesisBlockBuilder::<Block, _, WasmExecutor<_>>::new_with_storage(
         storage,
         !config.no_genesis(),
@@ -38,22 +38,28 @@ pub(super) fn open(
     )
 }
 
+/// Whether a chain's spec is `--chain dev` or `local`, which is in no file.
+pub(crate) fn is_built_in(id: &str) -> bool {
+    matches!(id, "labora_dev" | "labora_local")
+}
+
 fn check(
     config: &Configuration,
     backend: &FullBackend,
     storage: &Storage,
+    executor: Executor,
 ) -> Result<(), ServiceError> {
     use sc_client_api::Backend as _;
     let has = backend.blockchain().info().genesis_hash;
     if has.is_zero() {
         return Ok(());
     }
-    let wanted = genesis::hash_of(storage.clone())?;
+    let wanted = genesis::hash_of(storage.clone(), executor)?;
     if has == wanted {
         return Ok(());
     }
     let name = config.chain_spec.name();
-    if is_local(&config.chain_spec.chain_type()) {
+    if is_built_in(config.chain_spec.id()) {
         // Their specs are made by each version of the binary anew, with its own runtime.
         tracing::warn!(
             target: "labora",
