@@ -30,6 +30,8 @@ enum Step {
     Poke(usize, JobId),
     /// All auditors do what they should, which chance alone seldom brings about.
     Audit(JobId),
+    /// All auditors vouch for a wrong result, are shown to be wrong, and one is reported.
+    Collude(JobId),
 }
 
 /// Whoever is past the end of the accounts is the one whose turn it is, so that most calls are not refused at once.
@@ -54,6 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0..4usize, job.clone(), any::<bool>()).prop_map(|(who, job, is_right)| Step::Prove(who, job, is_right)),
         2 => of_job().prop_map(|(who, job)| Step::Report(who, job)),
         3 => job.clone().prop_map(Step::Audit),
+        3 => job.clone().prop_map(Step::Collude),
         4 => (0..4usize, job.clone()).prop_map(|(who, job)| Step::Poke(who, job)),
     ];
     proptest::collection::vec(step, 1..160)
@@ -152,9 +155,16 @@ fn call(step: Step, right: &Products, wrong: &Products) -> DispatchResult {
             return call(Step::Reveal(7, job), right, wrong);
         }
         Step::Report(who, job) => {
-            let accused = Accused::<Test>::iter_key_prefix(job).next();
-            let auditor = accused.unwrap_or(VALIDATORS[0].clone());
+            let accused = Accused::<Test>::iter_keys().next();
+            let (job, auditor) = accused.unwrap_or((job, VALIDATORS[0].clone()));
             Market::report_auditor(of(who % 4), job, auditor)
+        }
+        Step::Collude(job) => {
+            call(Step::Submit(8, job, false), right, wrong)?;
+            pass(2);
+            call(Step::Attest(7, job, true), right, wrong)?;
+            call(Step::Prove(3, job, false), right, wrong)?;
+            return call(Step::Report(2, job), right, wrong);
         }
         Step::Poke(who, job) => Market::poke(of(who), job),
     };
