@@ -3,6 +3,7 @@
 mod commits;
 mod memory;
 mod peers;
+mod signatures;
 #[cfg(test)]
 mod tests;
 

@@ -141,7 +141,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
                 let target = (prevote.target_hash, prevote.target_number);
                 let _ = self.note_prevote(round, &vote.id, target);
             } else if let Some(vote) = precommit_of(vote) {
-                self.passed(round, &vote);
+                let _ = self.passed(round, &vote);
             }
         }
     }
@@ -233,14 +233,14 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         false
     }
 
-    /// A precommit of this node's own, or one that the voter has already.
-    pub(crate) fn passed(&mut self, round: u64, vote: &Precommit<Id, S>) {
-        if let Some(slot) = self.slot(round, vote) {
-            slot.has_passed = true;
-        }
-        if let Some(votes) = self.rounds.get_mut(&round) {
+    /// A precommit of this node's own, or one that the voter has already; whether that is news.
+    pub(crate) fn passed(&mut self, round: u64, vote: &Precommit<Id, S>) -> bool {
+        let slot = self.slot(round, vote);
+        let is_news = slot.is_some_and(|slot| !std::mem::replace(&mut slot.has_passed, true));
+        if let Some(votes) = self.rounds.get_mut(&round).filter(|_| is_news) {
             votes.chosen_of = None;
         }
+        is_news
     }
 
     /// The place of a vote; none where it is of a round too far away, or of nobody.
@@ -284,8 +284,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
     }
 
-    /// For the simulation: whether the voter has this prevote, if it is of a round that is looked at.
-    #[cfg(test)]
+    /// Whether the voter has this prevote, if it is of a round that is looked at.
     pub(crate) fn has_prevoted(&self, round: u64, voter: &Id, target: Target) -> bool {
         let known = self.rounds.get(&round);
         let known = known.and_then(|round| round.prevotes.get(voter));

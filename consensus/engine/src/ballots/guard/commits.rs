@@ -97,7 +97,7 @@ fn are_few<'a>(mut voters: impl Iterator<Item = &'a AuthorityId>) -> bool {
 
 impl Memory {
     /// A message with many votes; its sender is blamed if one of them is not signed.
-    pub(super) fn taken_up(&mut self, peer: PeerId, message: Gossip, bytes: Vec<u8>) {
+    pub(super) fn taken_up(&mut self, peer: PeerId, mut message: Gossip, bytes: Vec<u8>) {
         let Some((_, ballots)) = &self.voting else {
             return;
         };
@@ -105,6 +105,15 @@ impl Memory {
             Make::Well => {}
             Make::Amiss => return self.ready.push_back((peer, bytes)),
             Make::Long => return,
+        }
+        match &mut message {
+            Gossip::Commit { round, commit, .. } => self.signatures.settle_commit(*round, commit),
+            Gossip::CatchUp { catch_up, .. } => self.signatures.settle_catch_up(catch_up),
+            Gossip::Vote { .. } | Gossip::Neighbour(_) => {}
+        }
+        // With one vote signed in two ways it was more than it is.
+        if make_of(&message, ballots.voters()) != Make::Well {
+            return;
         }
         if let Gossip::Commit { commit, .. } = &message
             && !self.peers.brings_commit(peer, commit.target_number)
@@ -134,7 +143,13 @@ impl Memory {
     }
 
     /// Hands a message over with the votes that the voter can take, or keeps it until its blocks are known.
-    pub(super) fn take_or_keep(&mut self, peer: PeerId, message: Gossip) {
+    pub(super) fn take_or_keep(&mut self, sender: PeerId, message: Gossip) {
+        // The SDK takes nothing of who is gone, and help of the one alone that was asked for it.
+        let peer = match (self.peers.present(sender), &message) {
+            (Some(peer), Gossip::CatchUp { .. }) if peer != sender => return,
+            (Some(peer), _) => peer,
+            (None, _) => return,
+        };
         let mut unknown = BTreeSet::new();
         for (block, number) in blocks_of(&message) {
             match self.around.block(block) {
@@ -232,6 +247,8 @@ impl Memory {
             return true;
         }
         for vote in precommits {
+            let message = Message::Precommit(vote.precommit.clone());
+            (self.signatures).note(round, &vote.id, &message, &vote.signature);
             let _ = self.peers.brings(peer, &name_of(round, vote));
             self.note(round, set, vote);
         }

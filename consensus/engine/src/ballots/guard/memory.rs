@@ -18,12 +18,13 @@ use sp_core::H256;
 
 use super::{
     super::{
-        Ballots, Precommit, Vote,
+        Ballots, KEPT, Precommit, Vote,
         gossip::{Gossip, Neighbour},
         precommit_of,
     },
     Surroundings,
     peers::{Name, Peers, Stand},
+    signatures::Signatures,
 };
 
 pub(super) type SignedPrecommit = Precommit<AuthorityId, AuthoritySignature>;
@@ -80,6 +81,8 @@ pub(super) struct Memory {
     pub(super) looks: u32,
     /// Commits and help for voters that lag, whose signatures were checked, for blocks that are not known.
     pub(super) early: VecDeque<(PeerId, Gossip)>,
+    /// The signatures that stand for votes.
+    pub(super) signatures: Signatures,
     /// Votes whose signatures are right.
     checked: RefCell<LruMap<Vec<u8>, ()>>,
     /// The last question for help of this node's voter.
@@ -116,6 +119,7 @@ impl Memory {
             peers: Peers::default(),
             looks: 1,
             early: VecDeque::new(),
+            signatures: Signatures::default(),
             checked: RefCell::new(LruMap::new(ByLength::new(CHECKED))),
             asked: None,
             told: 0,
@@ -181,14 +185,18 @@ impl Memory {
                 let Some((_, ballots)) = self.voting.as_mut().filter(|(of, _)| *of == set) else {
                     return true;
                 };
+                if ballots.is_near(round) {
+                    (self.signatures).note(round, &vote.id, &vote.message, &vote.signature);
+                }
                 match (&vote.message, precommit_of(&vote)) {
                     (Message::Prevote(prevote), _) => {
                         let target = (prevote.target_hash, prevote.target_number);
                         ballots.note_prevote(round, &vote.id, target);
                     }
                     (_, Some(vote)) => {
-                        ballots.passed(round, &vote);
-                        self.release(round);
+                        if ballots.passed(round, &vote) {
+                            self.release(round);
+                        }
                         return self.peers.is_sent(peer, &name_of(round, &vote));
                     }
                     _ => {}
@@ -209,6 +217,7 @@ impl Memory {
         if let Some((_, ballots)) = &mut self.voting {
             ballots.enter(round, &*self.around);
             self.peers.forget_before(round.saturating_sub(1));
+            self.signatures.forget_before(round.saturating_sub(KEPT));
             self.release_all();
         }
     }
@@ -223,6 +232,7 @@ impl Memory {
         }
         self.voting = None;
         self.peers.forget();
+        self.signatures.forget();
         self.early.clear();
         self.proof = None;
         let (current, members) = self.around.authorities();
@@ -235,6 +245,9 @@ impl Memory {
                 .filter(|(of, last)| *of == set && last.round + 1 == round)
             {
                 ballots.restored(last.round, last.base, &last.votes);
+                for vote in &last.votes {
+                    (self.signatures).note(last.round, &vote.id, &vote.message, &vote.signature);
+                }
                 let (round, votes) = (last.round, last.votes.len());
                 tracing::info!(round, votes, "Voting goes on after the round on disk");
             }
@@ -278,7 +291,7 @@ impl Memory {
                 _ => true,
             },
             Some(Gossip::Commit { set, commit, .. })
-                if is_current(set) && commit.target_number <= self.told =>
+                if is_current(set) && self.told > 0 && commit.target_number <= self.told =>
             {
                 // The SDK refuses it, however well signed.
                 true
@@ -384,14 +397,20 @@ impl Memory {
         if !ballots.is_near(round) {
             return self.ready.push_back((peer, bytes));
         }
+        if (self.signatures).is_other(round, &vote.id, &vote.message, &vote.signature) {
+            return;
+        }
         if !self.is_signed(round, set, &vote.message, &vote.id, &vote.signature) {
             return self.around.blame(peer);
         }
+        // Nor what is beyond those that are known of a voter: the SDK would keep it all.
         if let Some((_, ballots)) = &mut self.voting
-            && !ballots.prevoted(round, &vote.id, target, &*self.around)
+            && (!ballots.prevoted(round, &vote.id, target, &*self.around)
+                || !ballots.has_prevoted(round, &vote.id, target))
         {
             return;
         }
+        (self.signatures).note(round, &vote.id, &vote.message, &vote.signature);
         // The voter should have it before what may pass with it.
         self.ready.push_back((peer, bytes));
         self.release(round);
@@ -417,10 +436,14 @@ impl Memory {
             return false;
         }
         let message = Message::Precommit(vote.precommit.clone());
+        if (self.signatures).is_other(round, &vote.id, &message, &vote.signature) {
+            return false;
+        }
         if !self.is_signed(round, set, &message, &vote.id, &vote.signature) {
             self.around.blame(peer);
             return false;
         }
+        (self.signatures).note(round, &vote.id, &message, &vote.signature);
         if has_passed {
             return true;
         }
@@ -452,6 +475,10 @@ impl Memory {
         let Some((set, ballots)) = &mut self.voting else {
             return;
         };
+        // Then they wait: the SDK takes nothing of nobody.
+        if self.peers.are_none() {
+            return;
+        }
         let (set, votes) = (*set, ballots.released(round, &*self.around));
         self.pass(round, set, votes);
     }
@@ -459,10 +486,10 @@ impl Memory {
     /// Lets votes go on to the voter.
     pub(super) fn pass(&mut self, round: u64, set: u64, votes: Vec<SignedPrecommit>) {
         for vote in votes {
-            // Where more came within commits than one peer may bring, nobody in particular is thanked for it, or blamed.
-            let sender = self.peers.first(&name_of(round, &vote));
-            let peer = sender.unwrap_or_else(PeerId::random);
-            self.ready.push_back((peer, message_of(round, set, &vote)));
+            // Somebody is connected, or none were released.
+            if let Some(peer) = self.peers.bearer(&name_of(round, &vote)) {
+                self.ready.push_back((peer, message_of(round, set, &vote)));
+            }
         }
     }
 

@@ -147,6 +147,34 @@ impl Peers {
         self.copies.get(name).map(|copies| copies.first)
     }
 
+    /// In whose name a vote goes on: of somebody who is connected, for the SDK throws away what comes of others, and takes no
+    /// copy of it any more. None while nobody is.
+    pub(super) fn bearer(&self, name: &Name) -> Option<PeerId> {
+        let copies = self.copies.get(name);
+        let first = copies.map(|copies| copies.first);
+        let with = copies
+            .into_iter()
+            .flat_map(|copies| copies.with.iter().copied());
+        let mut all = first
+            .into_iter()
+            .chain(with)
+            .chain(self.stand.keys().copied());
+        all.find(|peer| self.stand.contains_key(peer))
+    }
+
+    /// This peer, or another one that is connected.
+    pub(super) fn present(&self, peer: PeerId) -> Option<PeerId> {
+        match self.stand.contains_key(&peer) {
+            true => Some(peer),
+            false => self.stand.keys().next().copied(),
+        }
+    }
+
+    /// Whether nobody is connected.
+    pub(super) fn are_none(&self) -> bool {
+        self.stand.is_empty()
+    }
+
     /// The vote is sent to a peer; whether it did not have it. One that came from nobody is always sent.
     pub(super) fn is_sent(&mut self, peer: &PeerId, name: &Name) -> bool {
         match self.copies.get_mut(name) {

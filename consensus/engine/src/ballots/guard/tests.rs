@@ -2,6 +2,8 @@
 
 mod bounds;
 
+use std::collections::BTreeSet;
+
 use finality_grandpa::{Message, Precommit as Target, SignedPrecommit};
 use futures::{FutureExt, StreamExt, channel::mpsc};
 use parity_scale_codec::Encode;
@@ -210,7 +212,18 @@ fn here(round: u64, set: u64) -> Vec<u8> {
     .encode()
 }
 
+fn opened(peer: PeerId) -> NotificationEvent {
+    NotificationEvent::NotificationStreamOpened {
+        peer,
+        direction: sc_network::service::traits::Direction::Inbound,
+        handshake: Vec::new(),
+        negotiated_fallback: None,
+    }
+}
+
 struct Scene {
+    /// Who is connected.
+    open: BTreeSet<PeerId>,
     world: Arc<World>,
     network: mpsc::UnboundedSender<NotificationEvent>,
     sent: Sent,
@@ -231,6 +244,7 @@ impl Scene {
         let (world, sent) = (Arc::new(world), Sent::default());
         let inner = Box::new(Script(events, "/grandpa/1".into(), sent.clone()));
         Self {
+            open: BTreeSet::new(),
             guard: Guard::new(inner, world.clone()),
             world,
             network,
@@ -264,6 +278,12 @@ impl Scene {
     }
 
     fn hears(&mut self, peer: PeerId, notification: Vec<u8>) -> Vec<Vec<u8>> {
+        // The network lets nobody speak who is not connected.
+        if self.open.insert(peer) {
+            self.network
+                .unbounded_send(opened(peer))
+                .expect("it listens");
+        }
         let event = NotificationEvent::NotificationReceived { peer, notification };
         self.network.unbounded_send(event).expect("it listens");
         self.rest()
@@ -274,7 +294,8 @@ impl Scene {
         // Once it may only have let others have their turn.
         while nothing < 2 {
             match self.guard.next_event().now_or_never() {
-                Some(Some(NotificationEvent::NotificationReceived { notification, .. })) => {
+                Some(Some(NotificationEvent::NotificationReceived { notification, peer })) => {
+                    assert!(self.open.contains(&peer), "the SDK throws this away");
                     heard.push(notification);
                 }
                 Some(_) => {}
@@ -286,14 +307,20 @@ impl Scene {
     }
 
     fn opens(&mut self, peer: PeerId) {
-        let event = NotificationEvent::NotificationStreamOpened {
-            peer,
-            direction: sc_network::service::traits::Direction::Inbound,
-            handshake: Vec::new(),
-            negotiated_fallback: None,
-        };
-        self.network.unbounded_send(event).expect("it listens");
+        if self.open.insert(peer) {
+            self.network
+                .unbounded_send(opened(peer))
+                .expect("it listens");
+        }
         self.rest();
+    }
+
+    /// A peer is gone; what the voter hears then.
+    fn closes(&mut self, peer: PeerId) -> Vec<Vec<u8>> {
+        self.open.remove(&peer);
+        let event = NotificationEvent::NotificationStreamClosed { peer };
+        self.network.unbounded_send(event).expect("it listens");
+        self.rest()
     }
 
     /// Time passes.

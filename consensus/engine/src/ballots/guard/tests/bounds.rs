@@ -330,21 +330,72 @@ fn help_that_nobody_asked_for_goes_on_unread_and_of_other_help_two_answers_are_r
 }
 
 #[test]
-fn known_votes_with_other_signatures_prove_nothing() {
+fn a_vote_that_is_signed_in_two_ways_is_one_vote_with_the_first_signature() {
     let mut scene = Scene::prevoted();
     for key in [Alice, Bob] {
         assert!(scene.says(precommit(key, 0, 2)).is_empty());
     }
-    let mut votes = [Alice, Bob, Charlie].map(|key| on(key, 0, 2));
-    votes[0].signature = votes[1].signature.clone();
-    assert!(scene.says(commit(2, votes.to_vec())).is_empty());
-    assert_eq!(scene.world.blamed.lock().len(), 1);
-    let late = precommit(Charlie, 0, 2);
-    assert_eq!(
-        scene.says(late).len(),
-        3,
-        "none of them was taken for the voter's"
+    let again = |mut vote: Signed| {
+        vote.signature = on(Dave, 1, 3).signature;
+        vote
+    };
+    // By itself it is nothing, right or wrong.
+    assert!(scene.says(message(again(on(Alice, 0, 2)))).is_empty());
+    assert!(scene.world.blamed.lock().is_empty());
+    // In a commit it counts once, and goes on as it is known.
+    let votes = [again(on(Alice, 0, 2)), on(Bob, 0, 2), on(Charlie, 0, 2)];
+    let twice = [on(Alice, 0, 2), again(on(Alice, 0, 2)), on(Bob, 0, 2)];
+    assert!(
+        scene.says(commit(2, twice.to_vec())).is_empty(),
+        "of two voters"
     );
+    let known = commit(2, [Alice, Bob, Charlie].map(|key| on(key, 0, 2)).to_vec());
+    assert_eq!(scene.says(commit(2, votes.to_vec())).last(), Some(&known));
+    // And a prevote.
+    let Some(Gossip::Vote {
+        round,
+        set,
+        mut vote,
+    }) = Gossip::read(&prevote(Alice, 0, 2))
+    else {
+        panic!("it is a vote");
+    };
+    vote.signature = on(Dave, 1, 3).signature;
+    let other = Gossip::Vote { round, set, vote }.encode();
+    assert!(scene.says(other).is_empty());
+    assert!(scene.world.blamed.lock().is_empty());
+}
+
+#[test]
+fn a_vote_goes_on_though_who_brought_it_is_gone_and_waits_while_nobody_is_there() {
+    let mut scene = Scene::prevoted();
+    for peer in scene.open.clone() {
+        scene.closes(peer);
+    }
+    let [first, second] = [0; 2].map(|_| PeerId::random());
+    for key in [Alice, Bob] {
+        assert!(scene.hears(first, precommit(key, 0, 2)).is_empty());
+    }
+    assert!(scene.closes(first).is_empty());
+    // All three, in the name of who is connected, as each scene sees to.
+    assert_eq!(scene.hears(second, precommit(Charlie, 0, 2)).len(), 3);
+
+    let mut scene = Scene::prevoted();
+    for key in [Alice, Bob] {
+        scene.says(precommit(key, 0, 2));
+    }
+    for peer in scene.open.clone() {
+        scene.closes(peer);
+    }
+    // This node's own vote is the third.
+    let own = precommit(Charlie, 0, 2);
+    scene.guard.send_sync_notification(&first, own);
+    assert!(
+        scene.looks_again().is_empty(),
+        "nobody is there to have said it"
+    );
+    scene.opens(second);
+    assert_eq!(scene.looks_again().len(), 2);
 }
 
 /// Counts how often it is woken.
@@ -360,6 +411,7 @@ impl Wake for Bell {
 /// How often the voter has its turn while these come, after each of which the guard wants to go on.
 fn turns_in(scene: &mut Scene, flood: Vec<Vec<u8>>) -> usize {
     let (peer, last) = (PeerId::random(), vec![254; 40]);
+    scene.opens(peer);
     for notification in flood.into_iter().chain([last.clone()]) {
         let event = NotificationEvent::NotificationReceived { peer, notification };
         scene.network.unbounded_send(event).expect("it listens");
