@@ -78,9 +78,11 @@ fn a_vote_goes_on_to_peers_once_its_block_is_known() {
 #[test]
 fn one_validator_with_many_votes_leaves_room_for_those_of_others() {
     let mut scene = Scene::prevoted();
+    let peers = [0; 40].map(|_| PeerId::random());
     for variant in 0..1_000 {
         for round in ROUND..ROUND + 4 {
-            scene.says(made_up(Dave, round, 3, variant));
+            let peer = peers[variant as usize % peers.len()];
+            scene.hears(peer, made_up(Dave, round, 3, variant));
         }
     }
     assert_eq!(held(&scene), 4 * HELD);
