@@ -58,11 +58,22 @@ pub enum Error {
     },
 }
 
+/// Id of [`development`].
+const DEV_ID: &str = "labora_dev";
+
+/// Id of [`local`].
+const LOCAL_ID: &str = "labora_local";
+
+/// Whether this is the id of a chain of one machine whose spec is in the binary, made anew by each version with its own runtime.
+pub fn is_built_in(id: &str) -> bool {
+    matches!(id, DEV_ID | LOCAL_ID)
+}
+
 /// A chain of one developer's machine: Alice is root, the well-known accounts are rich, a block every 3 s.
 pub fn development() -> Result<ChainSpec, Error> {
     Ok(builder()?
         .with_name("Labora Development")
-        .with_id("labora_dev")
+        .with_id(DEV_ID)
         .with_chain_type(ChainType::Development)
         .with_protocol_id("labora-dev")
         .with_genesis_config_preset_name(presets::DEVELOPMENT)
@@ -73,7 +84,7 @@ pub fn development() -> Result<ChainSpec, Error> {
 pub fn local() -> Result<ChainSpec, Error> {
     Ok(builder()?
         .with_name("Labora Local Testnet")
-        .with_id("labora_local")
+        .with_id(LOCAL_ID)
         .with_chain_type(ChainType::Local)
         .with_protocol_id("labora-local")
         .with_genesis_config_preset_name(presets::LOCAL_TESTNET)

@@ -22,7 +22,6 @@ use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
 use crate::{artifacts, finality, mining, rig, rpc};
-pub(crate) use database::is_built_in;
 pub use parts::{FullBackend, FullClient, Other, Pool, new_partial};
 
 type Network = NetworkWorker<Block, Hash>;

@@ -15,13 +15,13 @@ mod votes;
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use labora_chain_spec::is_built_in;
 use sc_cli::{RunCmd, SubstrateCli};
 use sc_service::BasePath;
 use serde::Serialize;
 
 use crate::{
     cli::{Cli, GemmParams, LimitParams, MiningParams, ProofParams},
-    service::is_built_in,
     settings::is_local,
     table,
 };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use labora_chain_spec::is_built_in;
 use labora_runtime::{apis::RuntimeApi, opaque::Block};
 use sc_chain_spec::GenesisBlockBuilder;
 use sc_executor::WasmExecutor;
@@ -36,11 +37,6 @@ pub(super) fn open(
     sc_service::new_full_parts_with_genesis_builder::<Block, RuntimeApi, _, _>(
         config, telemetry, executor, backend, builder, false,
     )
-}
-
-/// Whether a chain's spec is `--chain dev` or `local`, which is in no file.
-pub(crate) fn is_built_in(id: &str) -> bool {
-    matches!(id, "labora_dev" | "labora_local")
 }
 
 fn check(
