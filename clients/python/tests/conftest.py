@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+import real_market as market_of_a_node
+
 #: How long a node may take to listen, in seconds.
 START_S = 240
 
@@ -145,6 +147,16 @@ def node() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def real_market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[market_of_a_node.RealMarket]:
+    """A node with the market, of the binary that LABORA_BIN names."""
+    binary = os.environ.get("LABORA_BIN")
+    if not binary:
+        pytest.skip("LABORA_BIN names no node")
+    with market_of_a_node.running(binary, tmp_path_factory.mktemp("market"), START_S) as market:
+        yield market
 
 
 @pytest.fixture(params=["fake_tcp", "fake_unix", "node"])
