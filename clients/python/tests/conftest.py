@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 
 import real_market as market_of_a_node
+import world as world_of_fakes
+from labora._jobs import chain, job
 
 #: How long a node may take to listen, in seconds.
 START_S = 240
@@ -157,6 +159,17 @@ def real_market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[market_of_
         pytest.skip("LABORA_BIN names no node")
     with market_of_a_node.running(binary, tmp_path_factory.mktemp("market"), START_S) as market:
         yield market
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[world_of_fakes.World]:
+    """A chain and a store in this process, and clients that lose no time."""
+    monkeypatch.setattr(chain, "_RESEND_S", 0.3)
+    monkeypatch.setattr(chain, "_PAUSE_S", 0.05)
+    monkeypatch.setattr(chain, "HEAD_PERIOD_S", 0.02)
+    monkeypatch.setattr(job, "_PAUSE_S", 0.05)
+    with world_of_fakes.running(tmp_path) as world:
+        yield world
 
 
 @pytest.fixture(params=["fake_tcp", "fake_unix", "node"])

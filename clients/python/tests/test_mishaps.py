@@ -1,62 +1,19 @@
-"""What can go wrong between a client, a node, a chain and a store, and what comes of it."""
+"""What can go wrong between a client, a node and a chain, and what comes of it."""
 
 from __future__ import annotations
 
-import asyncio
-import builtins
-import importlib
-import logging
-import sys
+import os
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import websockets.sync.server
 
 import fake_chain
-import fake_store
 import labora
-import worker
 from fake_chain import FakeChain, Refusal, until
-from fake_store import FakeStore
-from labora._jobs import chain as chain_module
-from labora._jobs import job as job_module
-from labora._jobs import matrices as matrices_module
-
-ONE = np.ones((2, 3), np.int8)
-LIMIT_S = 30
-
-
-class World:
-    """A chain, a store, and a client of both."""
-
-    def __init__(self, url: str, matrices: str, chain: FakeChain, store: FakeStore, folder: Path) -> None:
-        self.url, self.matrices, self.chain, self.store, self.folder = url, matrices, chain, store, folder
-
-    def client(self, key: str | None = "//Dave", **options: object) -> labora.Client:
-        return labora.Client(self.url, key, self.matrices, records=self.folder, **options)  # type: ignore[arg-type]
-
-    def work(self, number: int) -> None:
-        async def run() -> None:
-            async with labora.AsyncClient(self.url, "//Charlie", self.matrices, records=None) as client:
-                await worker.work(client, number)
-
-        asyncio.run(run())
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(chain_module, "_RESEND_S", 0.3)
-    monkeypatch.setattr(chain_module, "_PAUSE_S", 0.05)
-    monkeypatch.setattr(chain_module, "HEAD_PERIOD_S", 0.02)
-    monkeypatch.setattr(job_module, "_PAUSE_S", 0.05)
-    chain, store = FakeChain(), FakeStore()
-    with fake_chain.running(chain) as url, fake_store.running(store) as matrices:
-        yield World(url, matrices, chain, store, tmp_path)
-
+from world import LIMIT_S, ONE, World
 
 # ---- transactions
 
@@ -150,7 +107,14 @@ def test_a_transaction_in_no_block_says_until_when_it_can_come(world: World) -> 
         with pytest.raises(labora.NotIncluded, match=r"up to block \d+"):
             client.submit(ONE, ONE.T, fee=1)
         assert world.store.pinned
-        assert list(world.folder.glob("*/sent-*.json"))
+        (record,) = world.folder.glob("*/sent-*.json")
+    # After a day it cannot come any more, and its matrices need not stay.
+    yesterday = time.time() - 90_000
+    os.utime(record, (yesterday, yesterday))
+    with world.client() as client:
+        client.tidy()
+    assert not world.store.pinned
+    assert not record.exists()
 
 
 def test_a_job_whose_block_is_given_up_is_found_where_it_is_posted_again(world: World) -> None:
@@ -268,139 +232,3 @@ def test_a_closed_client_says_so(world: World) -> None:
     assert waiting.cancelled()
     with pytest.raises(labora.LaboraError, match="was closed"):
         job.status()
-
-
-# ---- matrices
-
-
-def test_matrices_that_are_there_are_not_sent_again(world: World) -> None:
-    with world.client() as client:
-        client.submit(ONE, ONE.T, fee=1)
-        client.submit(ONE, ONE.T, fee=1)
-    assert len([request for request in world.store.requests if request.startswith("PUT") and "pin" not in request]) == 1
-
-
-@pytest.mark.parametrize("script", [[429, 429], [409]])
-def test_a_busy_store_is_asked_again(world: World, script: list[int]) -> None:
-    world.store.script = [404, *script]
-    with world.client() as client:
-        assert client.submit(ONE, ONE.T, fee=1).number == 0
-
-
-def test_a_store_without_room_is_said_to_be(world: World) -> None:
-    world.store.script = [404, 507]
-    with world.client() as client, pytest.raises(labora.NodeError, match="507"):
-        client.submit(ONE, ONE.T, fee=1)
-    assert world.chain.chain[-1].posted == 0
-
-
-def test_the_token_is_sent_and_not_shown(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    secret = "0123456789abcdef"
-    with labora.Client(world.url, "//Dave", world.matrices, secret, records=None) as client:
-        client.submit(ONE, ONE.T, fee=1)
-        assert secret not in repr(client)
-    assert world.store.authorizations == {f"Bearer {secret}"}
-    assert secret not in caplog.text.replace("Authorization", "")
-
-
-def test_bytes_that_are_not_the_roots_are_found_out(world: World) -> None:
-    with world.client() as client:
-        job = client.submit(ONE, ONE.T, fee=1)
-        world.work(job.number)
-        world.store.lies = True
-        with pytest.raises(labora.ProtocolError, match="other bytes"):
-            job.result(LIMIT_S)
-
-
-def test_results_come_from_peers(world: World) -> None:
-    with world.client() as client:
-        job = client.submit(ONE, ONE.T, fee=1)
-        world.work(job.number)
-        status = job.status()
-        root = (status.products[0].c or b"").hex()
-        world.store.peers = {root: world.store.held.pop(root)}
-        assert np.array_equal(job.result(LIMIT_S), ONE.astype(np.int32) @ ONE.T)
-        assert f"POST {root[:6]}/fetch" in world.store.requests
-
-
-def test_a_result_that_cannot_be_had_is_waited_for_and_said_to_be_missing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_module, "_SETTLED_PATIENCE_S", 0.3)
-    with world.client() as client:
-        job = client.submit(ONE, ONE.T, fee=1)
-        world.work(job.number)
-        held, world.store.held = world.store.held, {}
-        with pytest.raises(labora.JobTimeout, match="could not be fetched"):
-            job.result(timeout=1)
-        job.wait(timeout=LIMIT_S)
-        with pytest.raises(labora.MatrixMissing, match="neither this node nor its peers"):
-            job.result(LIMIT_S)
-        # Operands that are gone, but the result is there.
-        status = job.status()
-        root = (status.products[0].c or b"").hex()
-        world.store.held = {root: held[root]}
-        with pytest.raises(labora.MatrixMissing, match="verify=False"):
-            job.result(LIMIT_S)
-        assert np.array_equal(job.result(LIMIT_S, verify=False), ONE.astype(np.int32) @ ONE.T)
-
-
-def test_a_broken_connection_to_the_store_is_not_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrices_module, "_FIRST_PAUSE_S", 0.01)
-    store = matrices_module.Matrices("http://127.0.0.1:1", None)
-    with pytest.raises(labora.Unreachable, match="127.0.0.1:1"):
-        store.has(bytes(32))
-
-
-# ---- this machine
-
-
-def test_records_that_are_damaged_or_cannot_be_written_are_only_warned_of(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    with world.client() as client:
-        number = client.submit(ONE, ONE.T, fee=1).number
-    world.work(number)
-    (record,) = world.folder.glob("*/*.json")
-    record.write_text("{")
-    with world.client() as client:
-        assert client.job(number).result(LIMIT_S).shape == (32, 32)
-    assert "cannot be read" in caplog.text
-    blocked = world.folder / "file"
-    blocked.write_text("")
-    with labora.Client(world.url, "//Dave", world.matrices, records=blocked) as client:
-        client.submit(ONE, ONE.T, fee=1)
-    assert "cannot be written" in caplog.text
-
-
-def test_jobs_of_earlier_runs_are_looked_after(world: World) -> None:
-    with world.client() as client:
-        job = client.submit(ONE, ONE.T, fee=1)
-        world.work(job.number)
-        assert len(world.store.pinned) == 2
-    until(lambda: world.chain.chain[-1].number > world.chain.chain[-1].jobs[0]["window"]["ends"] + 1)
-    with world.client() as client:
-        client.tidy()
-        client.tidy()
-    assert world.chain.chain[-1].jobs[0]["stage"] == "settled"
-    assert len(world.store.pinned) == 1
-
-
-def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("labora")]:
-        monkeypatch.delitem(sys.modules, name)
-    really = builtins.__import__
-
-    def without(name: str, *rest: object, **more: object) -> object:
-        if name.partition(".")[0] == "sr25519":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return really(name, *rest, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    fresh = importlib.import_module("labora")
-    assert fresh.matmul
-    with pytest.raises(ImportError, match=r"pip install 'labora\[jobs\]'"):
-        _ = fresh.Client
-    with pytest.raises(AttributeError, match="no attribute"):
-        _ = fresh.Nothing

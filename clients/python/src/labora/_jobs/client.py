@@ -35,6 +35,8 @@ DEFAULT_OPEN_BLOCKS = 7_200
 
 #: Jobs of earlier runs that are looked after when a client submits its first.
 _MOST_TIDIED = 64
+#: After so long a transaction that was sent is in a block, or never will be.
+_ABANDONED_S = 86_400.0
 #: Jobs of a page of `jobs`.
 _PAGE = 50
 _THREADS = 8
@@ -179,12 +181,14 @@ class AsyncClient:
     async def tidy(self) -> None:
         """Looks after earlier jobs of this machine: unpins matrices of those that are over, has done what is due."""
         records = await self._records()
+        for job in records.abandoned(_ABANDONED_S):
+            await self._unpin(job, records)
         for number, _ in list(records.pinned())[:_MOST_TIDIED]:
             with contextlib.suppress(LaboraError):
-                job = self.job(number)
-                status = await job.status()
+                handle = self.job(number)
+                status = await handle.status()
                 if self.key is not None and status.is_due((await self.chain.head()).number):
-                    await job.poke()
+                    await handle.poke()
 
     async def page(
         self, stage: Stage | None, poster: str | None, worker: str | None, below: int | None

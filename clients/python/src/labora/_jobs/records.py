@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,16 @@ class Records:
                 found = self._read(path.name) if path.stem.isdigit() else None
                 if found is not None and found.is_pinned:
                     yield int(path.stem), found
+
+    def abandoned(self, age_s: float) -> Iterator[Remembered]:
+        """Jobs that were about to be posted so long ago and have no number; they are forgotten."""
+        with contextlib.suppress(OSError):
+            for path in self._files():
+                if path.stem.startswith("sent-") and time.time() - path.stat().st_mtime > age_s:
+                    found = self._read(path.name)
+                    self._remove(path.name)
+                    if found is not None:
+                        yield found
 
     def _files(self) -> Iterable[Path]:
         return list(self._folder.iterdir()) if self._folder else []
