@@ -69,6 +69,8 @@ class Chain:
         self._runtime: Runtime | None = None
         # One at a time gets the next nonce and gives its transaction to the pool.
         self._sending = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._best, self._asked_at = "", float("-inf")
 
     async def head(self) -> Block:
         """The best block."""
@@ -84,13 +86,21 @@ class Chain:
         """The best block once it is another than this; None if it is the same for so long."""
         deadline = time.monotonic() + timeout_s
         while True:
-            best = await self.rpc.call("chain_getBlockHash")
+            best = await self._best_of_all()
             if seen is None or best != _hex(seen.hash):
                 return await self.block(best)
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None
             await asyncio.sleep(min(HEAD_PERIOD_S, left_s))
+
+    async def _best_of_all(self) -> str:
+        """Hash of the best block, which is asked for once however many wait for the next."""
+        async with self._asking:
+            if time.monotonic() - self._asked_at > HEAD_PERIOD_S / 2:
+                self._best = await self.rpc.call("chain_getBlockHash")
+                self._asked_at = time.monotonic()
+            return self._best
 
     async def runtime(self) -> Runtime:
         """The runtime of the best block; its metadata is read once for each version."""
