@@ -27,7 +27,10 @@ BLOCK_S = 0.03
 LAB = 10**12
 TRANSACTION_FEE = 1_234_567
 WINDOW_BLOCKS = 40
-KEYS = [Key.from_uri("//Dave", scheme) for scheme in ("sr25519", "ed25519", "ecdsa")] + [Key.from_uri("//Charlie")]
+KEYS = [Key.from_uri("//Dave", scheme) for scheme in ("sr25519", "ed25519", "ecdsa")] + [
+    Key.from_uri("//Charlie"),
+    Key.from_uri("//Alice"),
+]
 
 
 class Refusal(Exception):

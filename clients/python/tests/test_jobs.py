@@ -296,3 +296,13 @@ def test_what_is_due_is_done_by_the_posters_client(market: Market) -> None:
         job = client.submit(int8(2, 2), int8(2, 2), fee=1, open_blocks=3)
         with pytest.raises(labora.JobGone, match="deadline passed"):
             job.wait(timeout=LIMIT_S)
+
+
+def test_a_job_is_settled_once_its_window_is_over(market: Market) -> None:
+    a, b = int8(4, 5), int8(5, 6)
+    with market.client() as client:
+        job = client.submit(a, b, fee=1)
+        # The only validator of the chain, so that there is nobody else to audit it.
+        market.work(job.number, key="//Alice")
+        assert np.array_equal(job.result(LIMIT_S, verify=False), exact(a, b))
+        assert job.status().stage == "settled"
