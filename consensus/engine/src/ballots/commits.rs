@@ -24,9 +24,7 @@ pub(crate) enum Fate<C> {
     Passes(C),
     /// It proves a block final, but the voter cannot take its votes beside those that it has.
     Proves(C),
-    /// It proves nothing, as the voter will say.
-    Wrong(C),
-    /// Not enough is left of it.
+    /// It proves nothing.
     Dropped,
 }
 
@@ -81,10 +79,13 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         if are_on_one(&all, &tree) {
             let lowest = targets.first();
             let highest = lowest.and_then(|it| self.highest(*it, &commit.precommits, &tree));
-            return match highest == Some((commit.target_hash, commit.target_number)) {
-                true => Fate::Proves(commit),
-                false => Fate::Wrong(commit),
+            // Nobody signs what a commit is said to be for. The voter, given another block, would believe it, tell it to peers as
+            // final, and refuse what is true.
+            let Some(highest) = highest else {
+                return Fate::Dropped;
             };
+            (commit.target_hash, commit.target_number) = highest;
+            return Fate::Proves(commit);
         }
         // The votes on or above one of the blocks that were voted for, the highest for which these are enough.
         for root in targets.into_iter().rev() {
@@ -138,19 +139,29 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
             let mut slots = round.precommits.iter().filter(|slot| slot.has_passed);
             slots.any(|slot| slot.is(vote))
         });
-        let is_complete = scene.count(&Votes::of(&catch_up.precommits)).is_complete;
-        if is_complete {
-            round.precommits.retain(|slot| slot.has_passed);
-            self.rounds.insert(number, round);
+        if !scene.count(&Votes::of(&catch_up.precommits)).is_complete {
+            // As if it had not come.
+            self.rounds.extend(before.map(|before| (number, before)));
+            return None;
         }
+        round.precommits.retain(|slot| slot.has_passed);
+        self.rounds.insert(number, round);
         // What was heard besides waits on, as it did before.
-        for slot in before.into_iter().flat_map(|round| round.precommits) {
+        let (prevotes, precommits) = before
+            .map(|before| (before.prevotes, before.precommits))
+            .unwrap_or_default();
+        for (voter, targets) in prevotes {
+            for target in targets {
+                self.note_prevote(number, &voter, target);
+            }
+        }
+        for slot in precommits {
             match slot.has_passed {
                 true => drop(self.passed(number, &slot.vote)),
                 false => drop(self.came(number, &slot.vote)),
             }
         }
-        is_complete.then_some(catch_up)
+        Some(catch_up)
     }
 }
 

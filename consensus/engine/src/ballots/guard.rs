@@ -6,6 +6,7 @@ mod peers;
 mod signatures;
 #[cfg(test)]
 mod tests;
+mod votes;
 
 use std::{fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
@@ -72,6 +73,8 @@ pub trait Surroundings: Blocks + Send + Sync {
     fn last_ended(&self) -> Option<(u64, EndedRound)>;
     /// A validator precommitted to two blocks in one round.
     fn report(&self, proof: EquivocationProof<H256, u32>);
+    /// Another process votes with this node's key.
+    fn another_votes(&self);
     /// Height of the best block.
     fn best_number(&self) -> u32;
     /// So many precommits wait.

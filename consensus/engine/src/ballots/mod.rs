@@ -75,7 +75,7 @@ fn target_of<Id, S>(vote: &Precommit<Id, S>) -> Target {
 
 /// What is known of the votes of one set of authorities.
 ///
-/// Bounded by its members, of whom each has at most `HELD` votes of a kind in each of 2 · `KEPT` + 1 rounds, and by the blocks that
+/// Bounded by its members, of whom each has at most `HELD` precommits, and `TAKEN` prevotes, in each of 2 · `KEPT` + 1 rounds, and by the blocks that
 /// [`Seen`] remembers.
 #[derive(Debug)]
 pub(crate) struct Ballots<Id: Ord + Eq, S> {
@@ -93,11 +93,26 @@ pub(crate) struct Ballots<Id: Ord + Eq, S> {
     seen: Seen,
 }
 
+/// What becomes of a prevote.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fit {
+    /// The voter gets it, and it counts from now on.
+    Takes,
+    /// The voter has it.
+    Has,
+    /// Until its block is known, or the voter is in its round.
+    Waits,
+    /// The voter would ignore it, or be ended by what it has beside it.
+    Never,
+}
+
 /// The votes of a round.
 #[derive(Debug)]
 struct Round<Id, S> {
+    /// On or above the block on which the voter has begun: what is on it the voter does not ignore.
     base: Target,
-    /// Of each voter, in the order in which they came.
+    /// Those that the voter has, of each of the others at most `TAKEN`, in the order in which they came: the guard must not count
+    /// what the voter does not.
     prevotes: BTreeMap<Id, Vec<Target>>,
     precommits: Vec<Slot<Id, S>>,
     /// What there was to choose from when it was last done: with the same there is nothing to choose anew.
@@ -130,7 +145,8 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
     }
 
-    /// The voter goes on after this round, which it has on disk, and in which it still takes votes.
+    /// The voter goes on after this round, which it has on disk, and in which it still takes votes. Its own votes are among these,
+    /// which nobody may have been told.
     pub(crate) fn restored(&mut self, round: u64, base: Target, votes: &[Vote<Id, S>]) {
         self.since = self.since.min(round);
         if let Some(round) = self.round_mut(round) {
@@ -139,7 +155,7 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         for vote in votes {
             if let Message::Prevote(prevote) = &vote.message {
                 let target = (prevote.target_hash, prevote.target_number);
-                let _ = self.note_prevote(round, &vote.id, target);
+                self.note_prevote(round, &vote.id, target);
             } else if let Some(vote) = precommit_of(vote) {
                 let _ = self.passed(round, &vote);
             }
@@ -190,47 +206,68 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
             .then(|| self.rounds.entry(round).or_insert_with(new))
     }
 
-    /// A prevote of this node's own, or one that the voter has already; whether it was not known.
-    pub(crate) fn note_prevote(&mut self, round: u64, voter: &Id, target: Target) -> bool {
+    /// A prevote of this node's own, or one that the voter has already.
+    pub(crate) fn note_prevote(&mut self, round: u64, voter: &Id, target: Target) {
         if !self.voters.contains(voter) {
-            return false;
+            return;
         }
         let Some(round) = self.round_mut(round) else {
-            return false;
+            return;
         };
         let known = round.prevotes.entry(voter.clone()).or_default();
-        if known.contains(&target) || known.len() >= HELD {
-            return false;
+        if !known.contains(&target) && known.len() < TAKEN {
+            known.push(target);
+            round.chosen_of = None;
         }
-        known.push(target);
-        round.chosen_of = None;
-        true
     }
 
-    /// A prevote came, whose signature was checked; whether the voter can take it. After the round could end it may move the
-    /// ghost, and with it what the votes that the voter has make final.
+    /// A prevote came, whose signature was checked. The voter gets those alone that it counts as they are counted here, so none
+    /// before its base is known, and none of a block that is not on it: with one vote of somebody that one of the two ignores they
+    /// would differ about where the ghost is.
     pub(crate) fn prevoted(
         &mut self,
         number: u64,
         voter: &Id,
         target: Target,
         blocks: &(impl Blocks + ?Sized),
-    ) -> bool {
-        let is_new = self.note_prevote(number, voter, target);
-        let Some(round) = self.rounds.get(&number).filter(|_| is_new) else {
-            return true;
+    ) -> Fit {
+        if !self.voters.contains(voter) || !self.is_near(number) {
+            return Fit::Never;
+        }
+        if self.has_prevoted(number, voter, target) {
+            return Fit::Has;
+        }
+        let block = Tree::new(blocks, &self.seen).block(target.0);
+        if number > self.round || block.is_none() {
+            return Fit::Waits;
+        }
+        let of_voter = |round: &Round<Id, S>| round.prevotes.get(voter).map_or(0, Vec::len);
+        let Some(round) = self.round_mut(number).filter(|it| of_voter(it) < TAKEN) else {
+            return Fit::Never;
+        };
+        let chosen_of = round.chosen_of.take();
+        round
+            .prevotes
+            .entry(voter.clone())
+            .or_default()
+            .push(target);
+        let Some(round) = self.rounds.get(&number) else {
+            return Fit::Never;
         };
         let scene = self.scene(round, Some(number), blocks);
         let (_, mut passed) = known(&scene, &round.precommits);
         passed.retain(|vote| vote.has_passed);
-        if scene.is_right(&passed) {
-            return true;
+        // After the round could end it may move the ghost, and with it what the votes that the voter has make final.
+        if scene.is_known(target) && scene.is_right(&passed) {
+            return Fit::Takes;
         }
-        let round = self.round_mut(number);
-        if let Some(known) = round.and_then(|round| round.prevotes.get_mut(voter)) {
-            known.retain(|known| *known != target);
+        if let Some(round) = self.rounds.get_mut(&number) {
+            round.chosen_of = chosen_of;
+            if let Some(known) = round.prevotes.get_mut(voter) {
+                known.retain(|known| *known != target);
+            }
         }
-        false
+        Fit::Never
     }
 
     /// A precommit of this node's own, or one that the voter has already; whether that is news.
@@ -284,11 +321,20 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
         }
     }
 
-    /// Whether the voter has this prevote, if it is of a round that is looked at.
+    /// Whether the voter has this prevote.
     pub(crate) fn has_prevoted(&self, round: u64, voter: &Id, target: Target) -> bool {
         let known = self.rounds.get(&round);
         let known = known.and_then(|round| round.prevotes.get(voter));
-        !self.is_near(round) || known.is_some_and(|known| known.contains(&target))
+        known.is_some_and(|known| known.contains(&target))
+    }
+
+    /// Whether the voter has a precommit of this voter for this block.
+    pub(crate) fn has_precommitted(&self, round: u64, voter: &Id, target: Target) -> bool {
+        let slots = self.rounds.get(&round).into_iter();
+        let mut slots = slots.flat_map(|round| &round.precommits);
+        slots.any(|slot| {
+            slot.has_passed && slot.vote.id == *voter && target_of(&slot.vote) == target
+        })
     }
 
     /// Whether the voter has this.
@@ -298,6 +344,17 @@ impl<Id: Clone + Debug + Ord, S: Clone + PartialEq> Ballots<Id, S> {
             .flat_map(|round| &round.precommits)
             .filter(|slot| slot.has_passed);
         passed.any(|slot| slot.is(vote))
+    }
+
+    /// A vote that waits waits no longer.
+    pub(crate) fn forget(&mut self, number: u64, voter: &Id, target: Target) {
+        if let Some(round) = self.rounds.get_mut(&number) {
+            let is_it =
+                |slot: &Slot<Id, S>| slot.vote.id == *voter && target_of(&slot.vote) == target;
+            round
+                .precommits
+                .retain(|slot| slot.has_passed || !is_it(slot));
+        }
     }
 
     /// Whether this vote came before.

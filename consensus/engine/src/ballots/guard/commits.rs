@@ -11,7 +11,8 @@ use sp_core::H256;
 use super::{
     super::{Fate, TAKEN, gossip::Gossip, targets_of},
     FinalCommit,
-    memory::{Memory, Proof, SignedPrecommit, name_of},
+    memory::{Memory, Proof, SignedPrecommit},
+    votes::name_of,
 };
 
 /// Messages that may wait for blocks, of each peer two.
@@ -182,9 +183,9 @@ impl Memory {
                 match &fate {
                     Fate::Takes(commit) => self.pass(round, set, commit.precommits.clone()),
                     Fate::Proves(commit) => self.proves(peer, round, set, commit),
-                    Fate::Passes(_) | Fate::Wrong(_) | Fate::Dropped => {}
+                    Fate::Passes(_) | Fate::Dropped => {}
                 }
-                if let Fate::Takes(commit) | Fate::Passes(commit) | Fate::Wrong(commit) = fate {
+                if let Fate::Takes(commit) | Fate::Passes(commit) = fate {
                     let commit = commit.into();
                     let message = Gossip::Commit { round, set, commit };
                     self.ready.push_back((peer, message.encode()));
@@ -192,6 +193,7 @@ impl Memory {
             }
             Gossip::CatchUp { set, catch_up } => {
                 if let Some(catch_up) = ballots.catch_up(catch_up, &*self.around) {
+                    self.signatures.note_catch_up(&catch_up);
                     let message = Gossip::CatchUp { set, catch_up };
                     self.ready.push_back((peer, message.encode()));
                 }
@@ -247,10 +249,12 @@ impl Memory {
             return true;
         }
         for vote in precommits {
-            let message = Message::Precommit(vote.precommit.clone());
-            (self.signatures).note(round, &vote.id, &message, &vote.signature);
-            let _ = self.peers.brings(peer, &name_of(round, vote));
-            self.note(round, set, vote);
+            // What finds no room is worth as much in this message.
+            if self.brings(peer, &name_of(round, vote)).is_some() {
+                let message = Message::Precommit(vote.precommit.clone());
+                (self.signatures).note(round, &vote.id, &message, &vote.signature);
+                self.note(round, set, vote);
+            }
         }
         self.release(round);
         true

@@ -1,21 +1,35 @@
-//! Which peers have which precommits that wait here.
+//! Which peers have which votes that came here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sc_network_types::PeerId;
 use sp_consensus_grandpa::AuthorityId;
-use sp_core::H256;
 
-use super::super::HELD;
+use super::{
+    super::{HELD, TAKEN},
+    signatures::Cast,
+};
 
-/// Names a vote: round, voter, block.
-pub(super) type Name = (u64, AuthorityId, H256);
+/// Names a vote: round, voter, what it votes.
+pub(super) type Name = (u64, AuthorityId, Cast);
 
-/// Votes of one voter in one round that one peer may bring: an honest one has two at most that its own voter has.
-const OF_ONE_PEER: usize = 2;
+/// Votes of one voter, of a kind and in one round, that one peer may bring: an honest one passes on two at most that its own voter
+/// has, and two that wait for that.
+const OF_ONE_PEER: usize = 2 * TAKEN;
 
 /// Commits of one height that one peer may bring: each node makes one, of its own votes.
 const OF_ONE_HEIGHT: u32 = 4;
+
+/// Where a vote finds room.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Room {
+    /// It is there.
+    Known,
+    /// There is some.
+    Free,
+    /// This one goes.
+    Instead(Name),
+}
 
 /// Who has a vote.
 #[derive(Debug)]
@@ -104,36 +118,61 @@ impl Peers {
         self.copies.clear();
     }
 
-    /// Whether a vote would be taken from a peer.
-    pub(super) fn takes(&self, peer: PeerId, name: &Name) -> bool {
-        if self.copies.contains_key(name) {
-            return true;
-        }
-        let (round, voter, _) = name;
-        let all = (*round, voter.clone(), H256::zero())
-            ..=(*round, voter.clone(), H256::repeat_byte(u8::MAX));
-        let (of_all, of_peer) = self.copies.range(all).fold((0, 0), |(all, own), (_, it)| {
-            (all + 1, own + usize::from(it.first == peer))
-        });
-        // Of each voter apart, so that one with many votes takes the place of none that has one.
-        of_peer < OF_ONE_PEER && of_all < HELD
+    /// Votes of the same voter, kind and round.
+    fn beside<'a>(&'a self, name: &Name) -> impl Iterator<Item = (&'a Name, &'a Copies)> + use<'a> {
+        let (round, voter, cast) = name;
+        let (least, most) = cast.bounds();
+        let all = (*round, voter.clone(), least)..=(*round, voter.clone(), most);
+        self.copies.range(all)
     }
 
-    /// A peer brings a vote of a round that is looked at; whether it is taken.
-    pub(super) fn brings(&mut self, peer: PeerId, name: &Name) -> bool {
-        if let Some(copies) = self.copies.get_mut(name) {
-            copies.with.insert(peer);
-            return true;
+    /// Whether a vote would be taken from a peer, and which one would go for it. `is_bound` tells those that cannot go.
+    ///
+    /// Of each voter apart, so that one with many votes takes the place of none that has one. And of those one of the peer that
+    /// brought most, and that nobody else has: whoever signs votes without end, and has them brought by many, keeps out none that
+    /// an honest peer's voter has.
+    pub(super) fn takes(
+        &self,
+        peer: PeerId,
+        name: &Name,
+        is_bound: impl Fn(&Name) -> bool,
+    ) -> Option<Room> {
+        if self.copies.contains_key(name) {
+            return Some(Room::Known);
         }
-        if !self.takes(peer, name) {
-            return false;
+        let mut of_each: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for (_, copies) in self.beside(name) {
+            *of_each.entry(copies.first).or_default() += 1;
         }
-        let copies = Copies {
-            first: peer,
-            with: BTreeSet::from([peer]),
+        let of_peer = of_each.get(&peer).copied().unwrap_or_default();
+        if of_peer >= OF_ONE_PEER {
+            return None;
+        }
+        if of_each.values().sum::<usize>() < HELD {
+            return Some(Room::Free);
+        }
+        let of = |copies: &Copies| of_each.get(&copies.first).copied().unwrap_or_default();
+        let can_go = |(name, copies): &(&Name, &Copies)| {
+            copies.with.len() <= 1 && of(copies) > of_peer && !is_bound(name)
         };
-        self.copies.insert(name.clone(), copies);
-        true
+        let goes = self
+            .beside(name)
+            .filter(can_go)
+            .max_by_key(|(_, copies)| of(copies));
+        goes.map(|(name, _)| Room::Instead(name.clone()))
+    }
+
+    /// A peer brings a vote, for which there is room.
+    pub(super) fn brings(&mut self, peer: PeerId, name: &Name, room: &Room) {
+        if let Room::Instead(other) = room {
+            self.copies.remove(other);
+        }
+        let copies = self.copies.entry(name.clone());
+        let copies = copies.or_insert_with(|| Copies {
+            first: peer,
+            with: BTreeSet::new(),
+        });
+        copies.with.insert(peer);
     }
 
     /// How many votes are remembered.
@@ -183,16 +222,19 @@ impl Peers {
         }
     }
 
-    /// Those who would take a vote and do not have it; they have it now. The SDK takes votes of the round in which a peer is,
-    /// and of those beside it, and blames senders of others.
-    pub(super) fn lack(&mut self, set: u64, name: &Name) -> Vec<PeerId> {
+    /// Those who would take a vote and do not have it, of all or of one; they have it now. The SDK takes votes of the round in which
+    /// a peer is, and of those beside it, and blames senders of others.
+    pub(super) fn lack(&mut self, set: u64, name: &Name, only: Option<PeerId>) -> Vec<PeerId> {
         let Some(copies) = self.copies.get_mut(name) else {
             return Vec::new();
         };
         let takes = |stand: &Option<Stand>| {
             stand.is_some_and(|stand| stand.set == set && stand.round.abs_diff(name.0) <= 1)
         };
-        let all = self.stand.iter().filter(|(_, stand)| takes(stand));
+        let all = self
+            .stand
+            .iter()
+            .filter(|(peer, stand)| only.is_none_or(|only| only == **peer) && takes(stand));
         let lack = all.filter(|(peer, _)| copies.with.insert(**peer));
         lack.map(|(peer, _)| *peer).collect()
     }

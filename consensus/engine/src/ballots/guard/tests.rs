@@ -1,6 +1,7 @@
 //! Votes of four validators on two branches, on their way to a voter.
 
 mod bounds;
+mod prevotes;
 
 use std::collections::BTreeSet;
 
@@ -90,6 +91,8 @@ struct World {
     imported: Mutex<Vec<(H256, u32)>>,
     unknown: Mutex<Vec<H256>>,
     blamed: Mutex<Vec<PeerId>>,
+    own: Option<Ed25519Keyring>,
+    others: Mutex<usize>,
     ended: Mutex<Option<(u64, EndedRound)>>,
 }
 
@@ -124,7 +127,11 @@ impl Surroundings for World {
     }
 
     fn own(&self, _: &AuthorityList) -> Option<AuthorityId> {
-        None
+        self.own.map(|key| key.public().into())
+    }
+
+    fn another_votes(&self) {
+        *self.others.lock() += 1;
     }
 
     fn last_ended(&self) -> Option<(u64, EndedRound)> {

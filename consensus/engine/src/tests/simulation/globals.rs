@@ -55,7 +55,7 @@ impl Gossip {
                     mind.pass_all(round, commit.precommits.clone());
                     mind.pass_global(Global::Commit(round, commit));
                 }
-                Fate::Passes(commit) | Fate::Wrong(commit) => {
+                Fate::Passes(commit) => {
                     mind.pass_global(Global::Commit(round, commit));
                 }
                 Fate::Proves(commit) => self.import(mind, round, commit),

@@ -23,7 +23,7 @@ use super::{
     plan::Mutant,
     record::{CatchUp, Commit, Completed, Id, Record, Vote, VoterError},
 };
-use crate::ballots::{Ballots, Precommit, precommit_of};
+use crate::ballots::{Ballots, Fit, Precommit, precommit_of};
 
 type State = Box<dyn VoterState<Id> + Send + Sync>;
 type In = Result<CommunicationIn<H256, u32, Id, Id>, VoterError>;
@@ -176,8 +176,16 @@ impl Gossip {
     fn take(&self, mind: &mut Mind, round: u64, vote: &Vote) {
         if let Ballot::Prevote(_) = vote.message {
             let target = (*vote.target().0, vote.target().1);
-            if (mind.ballots).prevoted(round, &vote.id, target, &*self.chain) || !self.guards() {
+            if vote.id == self.me as Id {
+                mind.ballots.note_prevote(round, &vote.id, target);
                 mind.pass(round, vote);
+            } else {
+                match (mind.ballots).prevoted(round, &vote.id, target, &*self.chain) {
+                    _ if !self.guards() => mind.pass(round, vote),
+                    Fit::Takes | Fit::Has => mind.pass(round, vote),
+                    Fit::Waits => mind.waiting.push((round, vote.clone())),
+                    Fit::Never => {}
+                }
             }
             let released = mind.ballots.released(round, &*self.chain);
             return mind.pass_all(round, released);
@@ -214,15 +222,7 @@ impl Gossip {
     /// A block was imported: what waited for it can go on.
     pub(super) fn look_again(&self) {
         let mut mind = self.mind.lock();
-        for (round, vote) in std::mem::take(&mut mind.waiting) {
-            match self.knows(vote.target().0, vote.target().1) {
-                Known::Yes => self.take(&mut mind, round, &vote),
-                Known::NotYet if round + KEPT_ROUNDS >= mind.round => {
-                    mind.waiting.push((round, vote));
-                }
-                Known::NotYet | Known::Wrong => {}
-            }
-        }
+        self.look_at_votes(&mut mind);
         for global in std::mem::take(&mut mind.held) {
             let targets = global.targets();
             let known = targets
@@ -244,6 +244,19 @@ impl Gossip {
         // Commits of a peer that makes up blocks would wait for ever.
         let first = mind.held.len().saturating_sub(32);
         mind.held.drain(..first);
+    }
+
+    /// Votes that waited, for a block or for a round, may go on.
+    fn look_at_votes(&self, mind: &mut Mind) {
+        for (round, vote) in std::mem::take(&mut mind.waiting) {
+            match self.knows(vote.target().0, vote.target().1) {
+                Known::Yes => self.take(mind, round, &vote),
+                Known::NotYet if round + KEPT_ROUNDS >= mind.round => {
+                    mind.waiting.push((round, vote));
+                }
+                Known::NotYet | Known::Wrong => {}
+            }
+        }
     }
 
     /// Blocks that something waits for.
@@ -294,6 +307,7 @@ impl Gossip {
         mind.round = mind.round.max(round + 1);
         let now = mind.round;
         mind.ballots.enter(now, &*self.chain);
+        self.look_at_votes(&mut mind);
         for round in mind.ballots.waiting() {
             let released = mind.ballots.released(round, &*self.chain);
             mind.pass_all(round, released);

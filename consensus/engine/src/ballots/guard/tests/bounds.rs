@@ -133,16 +133,23 @@ fn a_commit_with_votes_that_nobody_signed_is_dropped() {
 }
 
 #[test]
-fn one_peer_brings_two_votes_of_a_voter_at_most() {
+fn one_peer_brings_four_votes_of_a_voter_at_most_and_two_that_wait_go_on_to_each() {
     let mut scene = Scene::prevoted();
-    let peer = PeerId::random();
-    for number in 0..3 {
-        let vote = on(Dave, 1, number + 1);
-        assert!(scene.hears(peer, message(vote)).is_empty());
+    let [peer, other] = [0; 2].map(|_| PeerId::random());
+    scene.opens(other);
+    scene.hears(other, here(ROUND, SET));
+    scene.sent.lock().clear();
+    for (branch, number) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)] {
+        assert!(
+            scene
+                .hears(peer, precommit(Dave, branch, number))
+                .is_empty()
+        );
     }
-    assert_eq!(held(&scene), 2);
+    assert_eq!(held(&scene), 4);
+    assert_eq!(scene.sent.lock().len(), 2, "what another may bring too");
     assert!(scene.says(precommit(Dave, 1, 3)).is_empty());
-    assert_eq!(held(&scene), 3);
+    assert_eq!(held(&scene), 5);
 }
 
 /// A vote, with the signature of somebody else.
@@ -171,10 +178,10 @@ fn what_can_be_refused_without_checking_a_signature_is() {
     assert!(scene.world.blamed.lock().is_empty());
     let again = prevote(Alice, 0, 2);
     assert_eq!(scene.says(again.clone()), [again]);
-    // A peer that has brought two votes of Alice's brings no third, signed or not.
+    // A peer that has brought four votes of Alice's brings no fifth, signed or not.
     let peer = PeerId::random();
-    for number in [1, 2] {
-        scene.hears(peer, precommit(Alice, 1, number));
+    for (branch, number) in [(0, 1), (0, 2), (1, 2), (1, 3)] {
+        scene.hears(peer, precommit(Alice, branch, number));
     }
     assert!(scene.hears(peer, forged(ROUND, 3)).is_empty());
     assert!(scene.world.blamed.lock().is_empty());
