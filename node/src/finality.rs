@@ -1,13 +1,15 @@
 //! Finality: the SDK's GRANDPA beneath our import, and what the node says and asks about it.
 
+mod age;
 mod around;
 
 use std::{sync::Arc, time::Duration};
 
 use labora_consensus::{
     Engine, ForcedChange, ForcedChangeError, ForcedChanges, Guard, MostWork, NetworkFinality,
-    PouwBlockImport, TrustingProvider, voting_rules,
+    PouwBlockImport, Surroundings as _, TrustingProvider, voting_rules,
 };
+use labora_consensus_api::PouwApi;
 use labora_runtime::opaque::Block;
 use parking_lot::Mutex;
 use sc_consensus::{BoxJustificationImport, import_queue::ImportQueueService};
@@ -20,6 +22,7 @@ use sc_network_sync::{SyncingService, strategy::warp::WarpSyncProvider};
 use sc_service::{Configuration, Role, TaskManager, error::Error as ServiceError};
 use sc_telemetry::TelemetryHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_api::ProvideRuntimeApi;
 use sp_blockchain::{Error as ClientError, HeaderBackend};
 use sp_consensus_grandpa::AuthorityList;
 use sp_keystore::KeystorePtr;
@@ -177,6 +180,8 @@ pub struct Voting {
     pub justifications: Box<dyn ImportQueueService<Block>>,
     /// The chain.
     pub client: Arc<FullClient>,
+    /// Whether somebody was asked for a block that is final.
+    pub has_checkpoint: bool,
 }
 
 impl Finality {
@@ -220,6 +225,14 @@ impl Finality {
         if let Some(registry) = &voting.registry {
             metrics::votes::register_all(registry, counts.clone())?;
         }
+        let best = voting.client.info().best_hash;
+        let block_ms = voting.client.runtime_api().target_block_time_ms(best);
+        if let Ok(block_ms) = block_ms {
+            let block_time = Duration::from_millis(block_ms);
+            age::warn_of_age(&voting.client, block_time, voting.has_checkpoint);
+        }
+        let watching = age::watch(voting.client.clone());
+        tasks.spawn_handle().spawn("finality-age", None, watching);
         let around = Around {
             client: voting.client,
             authorities: self.link.shared_authority_set().clone(),
@@ -232,6 +245,9 @@ impl Finality {
             counts,
             reported: Mutex::default(),
         };
+        // Who has no key learns so at once, and not when there are peers.
+        let (_, members) = around.authorities();
+        let _ = around.own(&members);
         let voter = sc_consensus_grandpa::run_grandpa_voter(GrandpaParams {
             config: Config {
                 gossip_duration: GOSSIP_DURATION,

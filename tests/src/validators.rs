@@ -12,6 +12,10 @@ use crate::{
     wait_for,
 };
 
+/// What is burned for a double vote of one of four, in the token's smallest unit: the square of three quarters, of 100,000 LAB; a
+/// twentieth of it is the reporter's.
+pub const SLASHED: u128 = 53_437_500_000_000_000;
+
 /// Some rounds of votes, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(180);
 
@@ -180,6 +184,16 @@ pub async fn storage(rpc: &Rpc, key: &str) -> Outcome<Option<Vec<u8>>> {
 
 /// `Rewards::Burned`: what was burned so far.
 const BURNED: &str = "0x540a4f8754aa5298a3d6e9aa09e93f976ddc88ead7a1603ccf6949c69fa32a56";
+
+/// `Timestamp::Now`.
+const NOW: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
+
+/// What the best block's author says it was mined at, in milliseconds since 1970.
+pub async fn timestamp_ms(rpc: &Rpc) -> Outcome<u64> {
+    let bytes = storage(rpc, NOW).await?.unwrap_or_default();
+    let bytes = <[u8; 8]>::try_from(bytes).map_err(|bytes| format!("no timestamp: {bytes:?}"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
 
 /// What was burned so far by the state of the best block, in the smallest unit.
 pub async fn burned(node: &Node) -> Outcome<u128> {

@@ -1,16 +1,18 @@
 //! What a network does about members that are wrong, or mean it.
 
 use labora_tests::{
-    NodeOptions, Outcome, clock,
+    Node, NodeOptions, Outcome, clock,
     proxy::{Link, Proxy},
     spec::VALIDATORS,
-    validators::{Network, SOON, assert_one_final_chain, burned, wait_for_final},
+    validators::{
+        Network, SLASHED, SOON, assert_one_final_chain, burned, timestamp_ms, wait_for_final,
+    },
     wait_for,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_validator_that_runs_twice_votes_twice_and_is_slashed() -> Outcome {
+async fn a_validator_that_runs_twice_falls_silent() -> Outcome {
     let mut network = Network::new().await?;
     let miner = network.miner("miner", "//Eve").await?;
     let validators = network.validators(4).await?;
@@ -23,19 +25,29 @@ async fn a_validator_that_runs_twice_votes_twice_and_is_slashed() -> Outcome {
     let mut options = network.only_through(through).following();
     options.more.extend(VALIDATORS[3].arguments());
     let twice = network.start("twice", &options).await?;
-    let slashed = wait_for("the slash", 2 * SOON, || async {
-        let burned = burned(&miner).await?;
-        Ok((burned > 0).then_some(burned))
+    let falls_silent = |node: &Node| {
+        let text = node.log().text()?;
+        Outcome::Ok(text.contains("Another process votes with this validator's key"))
+    };
+    wait_for("one of the two to fall silent", 2 * SOON, || async {
+        Ok((falls_silent(&validators[3])? || falls_silent(&twice)?).then_some(()))
     })
     .await?;
-    // One of four: the square of three quarters, of 100,000 LAB; a twentieth of it is the reporter's.
-    assert_eq!(slashed, 53_437_500_000_000_000);
+    // In their first round together they may have voted twice; what is done to whoever does so is shown in `rogue`.
+    let slashed = burned(&miner).await?;
+    assert!([0, SLASHED].contains(&slashed), "{slashed}");
     let next = miner.rpc().best_number().await? + 3;
     wait_for_final(miner.rpc(), next).await?;
     for node in validators.iter().chain([&miner, &twice]) {
         node.log().assert_no_panic()?;
     }
     Ok(())
+}
+
+/// How far a time is in the future.
+fn ahead_of_now(at_ms: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Duration::from_millis(at_ms).saturating_sub(now.unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,6 +75,12 @@ async fn clocks_ten_seconds_off_do_not_stop_the_network() -> Outcome {
     }
     wait_for_final(late.rpc(), 15).await?;
     wait_for_final(early.rpc(), 15).await?;
+    // Else nobody would notice that the loader has ignored the clock.
+    wait_for("a block from the future", SOON, || async {
+        let ahead = ahead_of_now(timestamp_ms(late.rpc()).await?);
+        Ok((ahead >= Duration::from_secs(7)).then_some(()))
+    })
+    .await?;
     // Two of four are wrong, so finality shows that they vote.
     for node in &validators {
         wait_for_final(node.rpc(), 12).await?;

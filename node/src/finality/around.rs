@@ -112,7 +112,27 @@ impl Surroundings for Around {
 
     fn own(&self, authorities: &AuthorityList) -> Option<AuthorityId> {
         let mut members = authorities.iter().map(|(id, _)| id);
-        members.find(|id| self.has_key(id)).cloned()
+        let own = members.find(|id| self.has_key(id)).cloned();
+        self.counts
+            .has_key(self.keystore.is_some().then_some(own.is_some()));
+        if self.keystore.is_some() && own.is_none() {
+            tracing::warn!(
+                target: "labora",
+                "This node runs with --validator and does not vote: its keystore has the key of none of the {} validators of now. \
+                 `labora doctor` tells what is wrong; a key that was announced votes from the next era on",
+                authorities.len()
+            );
+        }
+        own
+    }
+
+    fn another_votes(&self) {
+        self.counts.voted_twice(true);
+        tracing::error!(
+            target: "labora",
+            "Another process votes with this validator's key: this one votes no more, since the chain slashes for two votes. Stop one of \
+             the two; this one votes again once it is restarted"
+        );
     }
 
     fn last_ended(&self) -> Option<(u64, EndedRound)> {

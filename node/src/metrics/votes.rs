@@ -15,13 +15,22 @@ pub struct VoteCounts {
     own: AtomicU64,
     others: AtomicU64,
     waiting: AtomicU64,
+    /// One more than whether there is a key; zero where none is wanted.
+    key: AtomicU64,
 }
 
 impl VoteCounts {
-    /// A validator precommitted to two blocks in one round; `is_own` if it is this node's.
+    /// A validator precommitted to two blocks in one round, or another process votes with its key; `is_own` if it is this
+    /// node's.
     pub fn voted_twice(&self, is_own: bool) {
         let count = if is_own { &self.own } else { &self.others };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this node has the key of a validator; none where it is not to be one.
+    pub fn has_key(&self, has: Option<bool>) {
+        let value = has.map_or(0, |has| 1 + u64::from(has));
+        self.key.store(value, Ordering::Relaxed);
     }
 
     /// So many precommits wait now.
@@ -44,12 +53,25 @@ const COUNTERS: &[Metric<Arc<VoteCounts>>] = &[Metric {
     },
 }];
 
-const GAUGES: &[Metric<Arc<VoteCounts>>] = &[Metric {
-    name: "labora_votes_waiting",
-    help: "Precommits that the voter cannot take yet",
-    labels: &[],
-    values: |counts, set| set(&[], value(&counts.waiting)),
-}];
+const GAUGES: &[Metric<Arc<VoteCounts>>] = &[
+    Metric {
+        name: "labora_votes_waiting",
+        help: "Precommits that the voter cannot take yet",
+        labels: &[],
+        values: |counts, set| set(&[], value(&counts.waiting)),
+    },
+    Metric {
+        name: "labora_validator_key",
+        help: "Whether a node with --validator has the key of one of the validators of now",
+        labels: &[],
+        values: |counts, set| {
+            let key = value(&counts.key);
+            if key > 0.0 {
+                set(&[], key - 1.0);
+            }
+        },
+    },
+];
 
 /// Adds the metrics to a node's registry.
 ///
@@ -75,7 +97,12 @@ mod tests {
         }
         counts.wait(9);
         counts.wait(5);
-        register_all(&registry, counts).expect("new names");
+        register_all(&registry, counts.clone()).expect("new names");
+        assert!(!testing::text(&registry).contains("labora_validator_key "));
+        counts.has_key(Some(false));
+        testing::assert_served(&registry, &["labora_validator_key 0"]);
+        counts.has_key(Some(true));
+        testing::assert_served(&registry, &["labora_validator_key 1"]);
         testing::assert_served(
             &registry,
             &[

@@ -10,7 +10,7 @@ use labora_tests::{
     proxy::{Link, Proxy},
     rpc::Rpc,
     seed::Random,
-    validators::{Network, SOON, burned, wait_for_final, wait_for_final_within},
+    validators::{Network, SLASHED, SOON, burned, wait_for_final, wait_for_final_within},
     wait_for,
 };
 use serde_json::Value;
@@ -105,10 +105,11 @@ async fn a_validator_that_votes_for_made_up_blocks_and_two_branches_ends_no_node
         wait_for_report(validator, &voter.lies().made_up).await?;
     }
     // The voter has none of these votes, so that who is slashed is slashed for what was seen before it.
-    wait_for("the slash", SOON, || async {
-        Ok((burned(&miner).await? > 0).then_some(()))
-    })
-    .await?;
+    let slashed = wait_for("the slash", SOON, || async {
+        let burned = burned(&miner).await?;
+        Ok((burned > 0).then_some(burned))
+    });
+    assert_eq!(slashed.await?, SLASHED);
     // Nobody takes itself to be behind for a block that was named to it: miners would rest.
     let next = miner.rpc().best_number().await? + 3;
     for node in validators.iter().chain([&miner]) {
