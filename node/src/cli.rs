@@ -2,6 +2,7 @@
 //! what follows can rely on them. Flags that the SDK knows are the SDK's own, spelled as everywhere.
 
 pub mod devices;
+mod jobs;
 mod limits;
 pub mod values;
 
@@ -19,8 +20,10 @@ use crate::{
     pouw::PouwCommand,
     testnet::TestnetCommand,
     trust::Trust,
+    wallet::{BalanceCommand, JobCommand, PoolCommand, StakeCommand, TransferCommand},
 };
 use devices::parse_devices;
+pub use jobs::{JobKeyParams, JobParams, MatricesParams};
 pub use limits::LimitParams;
 use values::{
     Author, GemmListen, parse_author, parse_checkpoint, parse_gemm_listen, parse_proofs,
@@ -53,6 +56,10 @@ pub struct Cli {
     /// Flags about proofs.
     #[clap(flatten)]
     pub proofs: ProofParams,
+
+    /// Flags about jobs.
+    #[clap(flatten)]
+    pub jobs: JobParams,
 }
 
 /// Which proofs a node keeps, and which it wants to see.
@@ -208,6 +215,24 @@ pub enum Subcommand {
 
     /// Mine for a node elsewhere, without a chain of one's own; takes products like a node.
     Miner(MinerCommand),
+
+    /// Post products as jobs, follow them, and fetch what others computed.
+    #[command(subcommand)]
+    Job(JobCommand),
+
+    /// Show what an account has: free, and held for what.
+    Balance(BalanceCommand),
+
+    /// Send LAB to an account.
+    Transfer(TransferCommand),
+
+    /// Bond stake, back validators or be one, and be paid for it.
+    #[command(subcommand)]
+    Stake(StakeCommand),
+
+    /// Stake together with others, from 1 LAB on.
+    #[command(subcommand)]
+    Pool(PoolCommand),
 
     /// Start a network of validators and miners on this machine, or write one out for real machines.
     Testnet(TestnetCommand),

@@ -16,7 +16,7 @@ use sc_service::PartialComponents;
 use crate::{
     bench,
     cli::{Cli, Subcommand},
-    devices, disk, doctor, miner, mining, pouw, service, settings, testnet,
+    devices, disk, doctor, miner, mining, pouw, service, settings, testnet, wallet,
 };
 pub use lock::{LockError, lock};
 
@@ -66,6 +66,15 @@ pub fn run() -> sc_cli::Result<ExitCode> {
         Some(Subcommand::Doctor(command)) => return doctor::run(&cli, command),
         Some(Subcommand::Bench(options)) => return bench::run(options),
         Some(Subcommand::Miner(command)) => return miner::run(command),
+        Some(Subcommand::Job(command)) => return wallet::run(wallet::Command::Job(command)),
+        Some(Subcommand::Balance(command)) => {
+            return wallet::run(wallet::Command::Balance(command));
+        }
+        Some(Subcommand::Transfer(command)) => {
+            return wallet::run(wallet::Command::Transfer(command));
+        }
+        Some(Subcommand::Stake(command)) => return wallet::run(wallet::Command::Stake(command)),
+        Some(Subcommand::Pool(command)) => return wallet::run(wallet::Command::Pool(command)),
         Some(Subcommand::Testnet(command)) => return testnet::run(command),
         Some(Subcommand::Pouw(command)) => return pouw::run(command),
         Some(Subcommand::Key(command)) => command.run(&cli)?,

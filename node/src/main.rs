@@ -13,6 +13,7 @@ mod finality;
 mod gemm;
 mod genesis;
 mod http;
+mod market;
 mod metrics;
 mod miner;
 mod mining;
@@ -25,6 +26,7 @@ mod shares;
 mod table;
 mod testnet;
 mod trust;
+mod wallet;
 mod worker;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod disk;
 pub mod engine;
+pub mod jobs;
 #[cfg(target_os = "linux")]
 pub mod memory;
 pub mod votes;

@@ -24,6 +24,7 @@ use crate::{
     },
     devices::DevicesSpec,
     http::{self, Endpoint, HttpConfig, ListenError, Token, TokenError},
+    market::JobOptions,
     rig::{Limits, Rig, RigError},
     rpc::pouw::Mining,
     settings::is_local,
@@ -53,6 +54,8 @@ pub struct Options {
     pub gemm: Option<GemmOptions>,
     /// What a share of a miner is worth, in multiply-accumulates; `None` if none are counted.
     pub share_macs: Option<NonZeroU64>,
+    /// What part is taken in the market of jobs, if any.
+    pub jobs: Option<JobOptions>,
 }
 
 /// Where products are served.
@@ -103,6 +106,10 @@ impl Options {
             .then(|| GemmOptions::new(gemm, base.join("gemm.sock"), Some(base.join("artifacts"))))
             .transpose()
             .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
+        let seed = config.dev_key_seed.as_deref();
+        let seed = seed.filter(|_| is_local(&chain_type));
+        let jobs = JobOptions::new(&cli.jobs, seed)
+            .map_err(|error| sc_cli::Error::Application(Box::new(error)))?;
         let peers = if alone {
             Peers::NotRequired
         } else {
@@ -117,6 +124,7 @@ impl Options {
             limits: cli.limits.limits(),
             gemm,
             share_macs: cli.mining.share_macs,
+            jobs,
         })
     }
 }

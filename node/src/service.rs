@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use labora_consensus::{Bound, InTurn, PouwAnnounceValidator, ProofRequestHandler};
+use labora_market::node::InProcess;
 use labora_runtime::opaque::Block;
 use sc_client_api::Backend as _;
 use sc_network::{NetworkBackend, NetworkBlock, NetworkWorker, config::FullNetworkConfiguration};
@@ -21,7 +22,7 @@ use sc_transaction_pool_api::{OffchainTransactionPoolFactory, TransactionPool};
 use sp_blockchain::HeaderBackend;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{artifacts, finality, mining, rig, rpc};
+use crate::{artifacts, finality, market, mining, rig, rpc};
 pub use parts::{FullBackend, FullClient, Other, Pool, new_partial};
 
 type Network = NetworkWorker<Block, Hash>;
@@ -147,6 +148,7 @@ pub async fn new_full(
         keystore: keystore_container.keystore(),
         justifications,
         client: client.clone(),
+        has_checkpoint: options.trust.checkpoint.is_some(),
     };
 
     let announce = {
@@ -213,6 +215,7 @@ pub async fn new_full(
     // From here on the workshop's own drop ends what it started, should anything below fail.
     let artifacts =
         artifacts.map(|served| served.start(network.clone(), sync_service.clone(), &spawner));
+    let matrices = artifacts.clone();
     let (engine, tokio) = (engine_handle.clone(), config.tokio_handle.clone());
     let workshop = mining::Workshop::start(&options, engine, artifacts, tokio)
         .await
@@ -254,7 +257,7 @@ pub async fn new_full(
         })
     };
 
-    sc_service::spawn_tasks(sc_service::SpawnTasksParams {
+    let methods = sc_service::spawn_tasks(sc_service::SpawnTasksParams {
         config,
         client,
         backend,
@@ -269,6 +272,17 @@ pub async fn new_full(
         telemetry: telemetry.as_mut(),
         tracing_execute_block: None,
     })?;
+    if let Some(jobs) = options.jobs {
+        let place = market::Place {
+            node: Arc::new(InProcess::new(methods.handle())),
+            matrices: market::matrices(matrices)
+                .map_err(|error| ServiceError::Application(Box::new(error)))?,
+            devices: workshop.worker(),
+        };
+        market::start(jobs, place, registry.as_ref(), |task| {
+            spawner.spawn("jobs", Some("jobs"), task);
+        })?;
+    }
 
     if votes_at_all {
         // After the tasks above, which put the keys of a well-known account into the keystore.

@@ -12,7 +12,7 @@ use labora_tests::{
 const TRANSFERS_LIMIT: Duration = Duration::from_secs(240);
 
 /// The Python client's tests; some start nodes of their own.
-const PYTEST_LIMIT: Duration = Duration::from_secs(300);
+const PYTEST_LIMIT: Duration = Duration::from_secs(900);
 
 /// The Python of the environment that the Python client is installed in; the Makefile sets it.
 const PYTHON_VARIABLE: &str = "LABORA_PYTHON";

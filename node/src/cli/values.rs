@@ -53,6 +53,9 @@ pub enum ValueError {
          (`labora key inspect 0x…` prints it)"
     )]
     AmbiguousHex,
+    /// Not an SS58 address.
+    #[error("not an SS58 address, such as 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
+    Address,
     /// Not an address with a port.
     #[error("expected `none` or an IP address with a port, such as 127.0.0.1:9955 or [::1]:9955")]
     GemmListen,
@@ -94,6 +97,13 @@ pub fn parse_author(value: &str) -> Result<Author, ValueError> {
     }
     let pair = sr25519::Pair::from_string(value, None).map_err(|_| ValueError::Author)?;
     Ok(Author::FromSecret(pair.public().into()))
+}
+
+/// Reads an SS58 address, of any network.
+pub fn parse_address(value: &str) -> Result<AccountId32, ValueError> {
+    AccountId32::from_ss58check_with_version(value)
+        .map(|(account, _)| account)
+        .map_err(|_| ValueError::Address)
 }
 
 /// Reads the value of `--gemm-listen`.

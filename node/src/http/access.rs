@@ -53,12 +53,19 @@ impl Token {
 
     /// Reads the first line of a file.
     pub fn from_file(path: &Path) -> Result<Self, TokenError> {
+        Self::new(&Self::secret_in(path)?)
+    }
+
+    /// The token itself, for whoever is to send it.
+    pub fn secret_in(path: &Path) -> Result<String, TokenError> {
         use std::io::Read;
         let mut text = String::new();
         std::fs::File::open(path)?
             .take(2 * MAX_TOKEN_LEN as u64)
             .read_to_string(&mut text)?;
-        Self::new(text.lines().next().unwrap_or_default().trim())
+        let secret = text.lines().next().unwrap_or_default().trim();
+        Self::new(secret)?;
+        Ok(secret.to_owned())
     }
 
     /// Compares hashes, which `blake3` does in constant time.

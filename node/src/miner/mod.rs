@@ -23,6 +23,7 @@ use std::{
 };
 
 use clap::Args;
+use labora_market::{matrices::Matrices, node::Remote};
 use substrate_prometheus_endpoint::{PrometheusError, Registry, init_prometheus};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -31,18 +32,20 @@ use tokio::{
 
 use crate::{
     artifacts::{self, Artifacts},
-    cli::{GemmParams, LimitParams, devices::parse_devices},
+    cli::{GemmParams, JobParams, LimitParams, MatricesParams, devices::parse_devices},
     devices::DevicesSpec,
     http::ListenError,
+    market::{self, JobOptions, JobsError},
     mining::{self, GemmOptions, GemmOptionsError},
     rig::{self, Limits, Rig, RigError},
     shares::{RigName, RigNameError},
-    worker::{Hold, Worker, WorkerConfig, WorkerError, WorkerHandle},
+    worker::{Hold, Worker, WorkerConfig, WorkerError},
 };
 use link::{Link, LinkError, State};
 use status::{Live, Tally};
 use submit::RemoteSubmit;
-use url::{NodeUrl, UrlError};
+pub(crate) use url::NodeUrl;
+use url::UrlError;
 
 /// Most nodes that are named: a round through them, at the longest wait for each, then still takes under two minutes.
 const MAX_NODES: usize = 16;
@@ -71,6 +74,14 @@ pub struct MinerCommand {
     /// Where products are taken.
     #[clap(flatten)]
     pub gemm: GemmParams,
+
+    /// Part that is taken in the market of jobs.
+    #[clap(flatten)]
+    pub jobs: JobParams,
+
+    /// Where matrices of jobs are.
+    #[clap(flatten)]
+    pub matrices: MatricesParams,
 
     /// Name under which a node with --share-macs counts this rig's shares: 1 to 64 printable characters without spaces.
     #[arg(long, value_name = "NAME")]
@@ -121,6 +132,9 @@ pub enum MinerError {
     /// The flags of the endpoint.
     #[error(transparent)]
     Endpoint(#[from] GemmOptionsError),
+    /// The flags of the market.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// The devices.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -155,6 +169,7 @@ struct Config {
     gemm: GemmOptions,
     rig: Option<RigName>,
     metrics: Option<SocketAddr>,
+    jobs: Option<(JobOptions, Arc<dyn Matrices>)>,
 }
 
 impl Config {
@@ -173,6 +188,9 @@ impl Config {
         if command.devices == DevicesSpec::None {
             return Err(MinerError::NoDevices);
         }
+        let jobs = JobOptions::new(&command.jobs, None)?;
+        let jobs =
+            jobs.map(|jobs| Ok::<_, JobsError>((jobs, market::matrices_at(&command.matrices)?)));
         let runtime_folder = std::env::var_os("XDG_RUNTIME_DIR");
         Ok(Config {
             nodes,
@@ -191,6 +209,7 @@ impl Config {
                 };
                 SocketAddr::from((reach, port))
             }),
+            jobs: jobs.transpose()?,
         })
     }
 }
@@ -217,14 +236,12 @@ pub fn run(command: &MinerCommand) -> sc_cli::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves the devices' metrics, where that was asked for. Ends if it cannot.
-async fn serve_metrics(at: Option<SocketAddr>, worker: WorkerHandle) -> Result<(), MinerError> {
-    let Some(address) = at else {
-        return std::future::pending().await;
-    };
-    let registry = Registry::new();
-    rig::metrics::register_all(&registry, &(Arc::new(move || worker.stats()) as _))?;
-    Ok(init_prometheus(address, registry).await?)
+/// Serves metrics, where that was asked for. Ends if it cannot.
+async fn serve_metrics(at: Option<SocketAddr>, registry: Registry) -> Result<(), MinerError> {
+    match at {
+        Some(address) => Ok(init_prometheus(address, registry).await?),
+        None => std::future::pending().await,
+    }
 }
 
 async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
@@ -251,6 +268,20 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
     // Nothing is fetched from peers: there are none.
     let artifacts = artifacts::open(Some(&config.gemm))?.map(Artifacts::alone);
     let endpoint = mining::listen(config.gemm, &worker, artifacts).await?;
+    let registry = Registry::new();
+    let stats = worker.clone();
+    rig::metrics::register_all(&registry, &(Arc::new(move || stats.stats()) as _))?;
+    if let Some((jobs, matrices)) = config.jobs {
+        let urls = config.nodes.iter().map(ToString::to_string);
+        let place = market::Place {
+            node: Arc::new(Remote::any_of(urls.collect())),
+            matrices,
+            devices: worker.clone(),
+        };
+        market::start(jobs, place, Some(&registry), |task| {
+            drop(tokio::spawn(task))
+        })?;
+    }
     let shares = match config.rig {
         Some(_) => link::Shares::Wanted,
         None => link::Shares::Unwanted,
@@ -262,7 +293,7 @@ async fn serve(config: Config, live: Live) -> Result<(), MinerError> {
     tokio::pin!(link);
     let ended = tokio::select! {
         Err(error) = &mut link => Err(error.into()),
-        Err(error) = serve_metrics(config.metrics, worker.clone()) => Err(error),
+        Err(error) = serve_metrics(config.metrics, registry) => Err(error),
         () = status::report(&tally, &worker, &live) => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),

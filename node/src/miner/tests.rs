@@ -17,6 +17,13 @@ fn the_default_socket_lies_where_the_user_alone_can_write_if_there_is_such_a_pla
     }
 }
 
+fn jobs(flags: &[&str]) -> JobParams {
+    use clap::Parser as _;
+    let all = ["labora"].iter().chain(flags);
+    let cli = crate::cli::Cli::try_parse_from(all).expect("flags that there are");
+    cli.jobs
+}
+
 #[test]
 fn a_wrong_command_line_is_refused_with_a_sentence() {
     let good = MinerCommand {
@@ -29,6 +36,11 @@ fn a_wrong_command_line_is_refused_with_a_sentence() {
             gemm_token: None,
             artifacts: None,
             artifacts_path: None,
+        },
+        jobs: jobs(&[]),
+        matrices: MatricesParams {
+            matrices: None,
+            matrices_token: None,
         },
         rig: Some("lab-3".into()),
         prometheus_port: None,
@@ -53,6 +65,7 @@ fn a_wrong_command_line_is_refused_with_a_sentence() {
             refused(|it| it.gemm.gemm_token = Some("no such file".into())),
             "--gemm-token",
         ),
+        (refused(|it| it.jobs = jobs(&["--work"])), "--job-key"),
         (
             refused(|it| it.gemm.artifacts = Some(1 << 30)),
             "--artifacts-path",

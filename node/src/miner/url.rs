@@ -9,14 +9,14 @@ const MAX_LEN: usize = 512;
 
 /// A WebSocket address: `ws://HOST:PORT`, or `wss://` with TLS, and perhaps a path.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct NodeUrl(String);
+pub(crate) struct NodeUrl(String);
 
 /// Why an address was refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UrlError {
     /// Another scheme, or none.
     #[error(
-        "work comes over a WebSocket; give ws://HOST:PORT, or wss://HOST:PORT for one with TLS"
+        "nodes are asked over a WebSocket; give ws://HOST:PORT, or wss://HOST:PORT for one with TLS"
     )]
     Scheme,
     /// Not an address at all.
@@ -29,7 +29,7 @@ pub enum UrlError {
 
 impl NodeUrl {
     /// Checks an address.
-    pub(super) fn new(text: &str) -> Result<Self, UrlError> {
+    pub(crate) fn new(text: &str) -> Result<Self, UrlError> {
         if text.len() > MAX_LEN || text.contains(|letter: char| !letter.is_ascii_graphic()) {
             return Err(UrlError::Format);
         }

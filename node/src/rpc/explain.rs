@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use labora_runtime::{AccountId, LAB};
+use labora_market::{
+    types::StageInfo,
+    words::{lab, rate},
+};
+use labora_runtime::AccountId;
 use pallet_jobs::{
     Claimed, Committee, Job, JobId, Said, Stage, Submitted,
     api::{Market, StageName},
 };
 use serde::{Deserialize, Serialize};
-
-use super::job_types::StageInfo;
 
 /// Answer of `jobs_explain`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -53,7 +55,7 @@ impl Known<'_> {
 }
 
 /// A length of time, to a figure or two.
-fn in_words(time: Duration) -> String {
+pub(crate) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -61,25 +63,6 @@ fn in_words(time: Duration) -> String {
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     }
-}
-
-/// An amount in LAB, to six places; what is less is said to be.
-fn lab(amount: u128) -> String {
-    let micro = amount / (LAB / 1_000_000);
-    if micro == 0 && amount > 0 {
-        return "less than 0.000001 LAB".into();
-    }
-    let fraction = format!("{:06}", micro % 1_000_000);
-    match fraction.trim_end_matches('0') {
-        "" => format!("{} LAB", micro / 1_000_000),
-        fraction => format!("{}.{fraction} LAB", micro / 1_000_000),
-    }
-}
-
-/// What is paid for 10¹² multiply-accumulates.
-fn rate(fee: u128, macs: u64) -> u128 {
-    let whole = sp_core::U256::from(fee) * sp_core::U256::from(1_000_000_000_000u64);
-    u128::try_from(whole / sp_core::U256::from(macs.max(1))).unwrap_or(u128::MAX)
 }
 
 /// Explains a job.

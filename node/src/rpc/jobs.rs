@@ -9,6 +9,7 @@ use jsonrpsee::{
     proc_macros::rpc,
 };
 use labora_consensus_api::PouwApi;
+use labora_market::types::{JobChange, JobInfo, JobList, MarketInfo, WantedInfo, WorkerInfo};
 use labora_runtime::{AccountId, opaque::Block};
 use pallet_jobs::{
     JobId,
@@ -23,7 +24,7 @@ use tokio::sync::Semaphore;
 use super::{
     error::Error,
     explain::{Explanation, Known, explain},
-    job_types::{JobChange, JobInfo, JobList, MarketInfo, WantedInfo, WorkerInfo},
+    mined::mined_on,
 };
 
 /// Jobs of a page, if nobody says how many.
@@ -52,7 +53,7 @@ pub trait Jobs {
         most: Option<u32>,
     ) -> RpcResult<JobList>;
 
-    /// A job, with who audits it.
+    /// A job, with who audits it, and the blocks that were mined on its matrices.
     #[method(name = "jobs_get", blocking)]
     fn get(&self, job: JobId) -> RpcResult<JobInfo>;
 
@@ -150,7 +151,15 @@ where
 
     fn get(&self, job: JobId) -> RpcResult<JobInfo> {
         let best = self.client.info().best_hash;
-        Ok(job_at(&*self.client, best, job)?.ok_or(Error::UnknownJob(job))?)
+        let info = job_at(&*self.client, best, job)?.ok_or(Error::UnknownJob(job))?;
+        let market = self.client.runtime_api().market(best).map_err(internal)?;
+        let macs = info.macs.parse().unwrap_or(u64::MAX);
+        let (claim, window) = (market.terms.claim_blocks(macs), market.challenge_window);
+        let mined = mined_on(&*self.client, &info, claim, window);
+        Ok(JobInfo {
+            mined: Some(mined),
+            ..info
+        })
     }
 
     fn explain(&self, job: JobId) -> RpcResult<Explanation> {

@@ -2,8 +2,8 @@
 
 pub mod error;
 mod explain;
-mod job_types;
 mod jobs;
+mod mined;
 pub mod pouw;
 pub mod share_types;
 mod shares;
@@ -24,6 +24,7 @@ use sp_blockchain::{Error as BlockChainError, HeaderBackend, HeaderMetadata};
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::finality::GrandpaRpc;
+pub(crate) use explain::{Explanation, in_words};
 use jobs::{JobsRpc, JobsServer};
 use pouw::{PouwRpc, PouwServer};
 

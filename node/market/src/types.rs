@@ -151,6 +151,18 @@ pub struct AuditorInfo {
     pub said: String,
 }
 
+/// A block that was mined on a job's own matrices: its seal names them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MinedInfo {
+    /// The block's number.
+    pub number: u32,
+    /// Its hash.
+    pub hash: H256,
+    /// Which of the job's products, from 0.
+    pub product: u32,
+}
+
 /// The times of a result, each the last block in which something can be done.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -204,6 +216,9 @@ pub struct JobInfo {
     pub auditors: Option<Vec<AuditorInfo>>,
     /// The block in which it was settled.
     pub settled_at: Option<u32>,
+    /// Blocks that were mined on its products: those that fit a device as they are, with entries in -63..=63. Of `jobs_get` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mined: Option<Vec<MinedInfo>>,
 }
 
 impl JobInfo {
@@ -259,6 +274,7 @@ impl JobInfo {
                 Stage::Settled { at, .. } => Some(*at),
                 _ => None,
             },
+            mined: None,
         }
     }
 

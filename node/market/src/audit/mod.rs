@@ -1,0 +1,415 @@
+//! An auditor: checks results that it was drawn for, attests and opens what it found, and proves what is wrong. With `watch` it
+//! checks all results, drawn or not, stake or not.
+//!
+//! Its secrets are derived from its key, so that a restart loses nothing that was attested.
+
+mod check;
+mod duty;
+
+pub use check::{Finding, check};
+pub use duty::{Duty, Known, Seat, duty, seat};
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use labora_pouw::{Hash, Shape, fraud::FraudProof, freivalds};
+use labora_runtime::{AccountId, RuntimeCall};
+use pallet_jobs::{Attestation, Call, Hashes, JobId};
+use parity_scale_codec::Encode;
+
+use crate::{
+    LOOK_EVERY,
+    account::Account,
+    chain::{Chain, ChainError},
+    matrices::{Matrices, MatrixError},
+    types::{JobInfo, StageInfo, WantedInfo, WindowInfo},
+    work::{
+        choose::{Limits, bytes},
+        signed,
+    },
+};
+
+/// Most results that are looked at, the newest first.
+const MAX_RESULTS: usize = 6_400;
+
+/// How long a matrix may take to come.
+const FETCH_LIMIT: Duration = Duration::from_secs(600);
+
+/// Before matrices that could not be fetched are tried again.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// Blocks over which those who would end an audit are spread.
+const TURNS: u32 = 8;
+
+/// Pause after the chain could not be read or written.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What an auditor is told.
+#[derive(Clone, Debug)]
+pub struct AuditTerms {
+    /// Who signs: the validator itself, or its agent, or whoever watches.
+    pub account: Account,
+    /// The validator that it attests for; none where it only watches.
+    pub validator: Option<AccountId>,
+    /// Whether results are checked that others were drawn for.
+    pub watch: bool,
+    /// What fits.
+    pub limits: Limits,
+}
+
+/// What an auditor has done since its start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Results checked.
+    pub checked: AtomicU64,
+    /// Results that it attested to hold.
+    pub attested: AtomicU64,
+    /// Results whose matrices it could not fetch, and said so.
+    pub unavailable: AtomicU64,
+    /// Attestations opened.
+    pub opened: AtomicU64,
+    /// Wrong entries proved.
+    pub proved: AtomicU64,
+}
+
+/// What was found of a result.
+#[derive(Clone, Debug)]
+enum Found {
+    Holds {
+        answers: Hashes,
+    },
+    Wrong {
+        product: u32,
+        proof: Box<FraudProof>,
+    },
+    Missing {
+        tried: Instant,
+    },
+    Left,
+}
+
+/// Names a result: a job has several, if earlier ones failed.
+type ResultId = (JobId, u32);
+
+/// An auditor; see the module.
+pub struct Auditor {
+    chain: Chain,
+    matrices: Arc<dyn Matrices>,
+    terms: AuditTerms,
+    tally: Arc<Tally>,
+    found: BTreeMap<ResultId, Found>,
+}
+
+impl Auditor {
+    /// An auditor that has not begun.
+    pub fn new(
+        chain: Chain,
+        matrices: Arc<dyn Matrices>,
+        terms: AuditTerms,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self {
+            chain,
+            matrices,
+            terms,
+            tally,
+            found: BTreeMap::new(),
+        }
+    }
+
+    /// Audits for as long as it is polled.
+    pub async fn run(mut self) {
+        let account = self.terms.account.id();
+        match &self.terms.validator {
+            Some(validator) if validator != account => {
+                tracing::info!(target: "labora", "audits results for {validator}, as its agent {account}");
+            }
+            Some(validator) => tracing::info!(target: "labora", "audits results as {validator}"),
+            None => {}
+        }
+        if self.terms.watch {
+            tracing::info!(target: "labora", "checks all results that are submitted, and proves wrong entries as {account}");
+        }
+        loop {
+            let pause = match self.turn().await {
+                Ok(()) => LOOK_EVERY,
+                Err(error) => {
+                    tracing::warn!(target: "labora", "no audits for {} s: {error}", PAUSE.as_secs());
+                    PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Looks at all results once: does what is quick, and at most one check.
+    async fn turn(&mut self) -> Result<(), ChainError> {
+        if self.chain.is_behind().await? {
+            return Ok(());
+        }
+        let submitted = WantedInfo {
+            stage: Some(StageInfo::Submitted),
+            ..WantedInfo::default()
+        };
+        let mut jobs = self.chain.jobs(&submitted, MAX_RESULTS).await?;
+        let stands = |job: &JobInfo| Some((job.job, job.window.as_ref()?.since));
+        let standing: Vec<ResultId> = jobs.iter().filter_map(stands).collect();
+        self.found.retain(|result, _| standing.contains(result));
+        // What must be said soonest, first.
+        jobs.sort_by_key(|job| job.window.as_ref().map(|window| window.attest_until));
+        let mut to_check = None;
+        for job in jobs {
+            let Some(window) = job.window.clone() else {
+                continue;
+            };
+            let result = (job.job, window.since);
+            let known = self.known(&result);
+            // Others were drawn; only its end matters.
+            let job = match known {
+                Known::Left => Some(job),
+                _ => self.chain.job(job.job).await?,
+            };
+            let Some(job) = job else { continue };
+            let now = self.chain.best().await?.number;
+            let seat = seat(&job, self.terms.validator.as_ref());
+            let turn = self.turn_of(job.job);
+            match duty(&window, seat, known, self.terms.watch, (now, turn)) {
+                Duty::Check if to_check.is_none() => to_check = Some((job, window)),
+                Duty::Wait | Duty::Check => {}
+                Duty::Leave => drop(self.found.insert(result, Found::Left)),
+                quick => self.act(quick, &job, result).await?,
+            }
+        }
+        match to_check {
+            Some((job, window)) => self.examine(&job, &window).await,
+            None => Ok(()),
+        }
+    }
+
+    fn known(&self, result: &ResultId) -> Known {
+        match self.found.get(result) {
+            None => Known::Nothing,
+            // Tried again; until then it stays as it is.
+            Some(Found::Missing { tried }) if tried.elapsed() > AGAIN => Known::Nothing,
+            Some(Found::Missing { .. }) => Known::Missing,
+            Some(Found::Holds { .. }) => Known::Holds,
+            Some(Found::Wrong { .. }) => Known::Wrong,
+            Some(Found::Left) => Known::Left,
+        }
+    }
+
+    /// How many blocks this one lets others go first.
+    fn turn_of(&self, job: JobId) -> u32 {
+        let hash = blake3::hash(&(self.terms.account.id(), job).encode());
+        u32::from(hash.as_bytes()[0]) % TURNS
+    }
+
+    /// The secret for a result: of the key, the chain and the result, so that no other result is checked with it.
+    fn secret(&self, result: &ResultId) -> Hash {
+        self.terms
+            .account
+            .secret(&(self.chain.genesis(), result.0, result.1))
+    }
+
+    async fn send(&self, call: Call<labora_runtime::Runtime>) -> Result<bool, ChainError> {
+        let done = self
+            .chain
+            .call(&self.terms.account, RuntimeCall::Jobs(call))
+            .await;
+        match done {
+            Ok(_) => Ok(true),
+            Err(ChainError::Undone(why)) => {
+                tracing::info!(target: "labora", "the chain refuses what an auditor sent: {why}");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn act(&mut self, duty: Duty, job: &JobInfo, result: ResultId) -> Result<(), ChainError> {
+        let number = job.job;
+        match (duty, self.found.get(&result).cloned()) {
+            (Duty::Attest, Some(Found::Holds { answers })) => {
+                let Some(auditor) = self.terms.validator.clone() else {
+                    return Ok(());
+                };
+                let seal = freivalds::sealed(&auditor.encode(), &self.secret(&result), &answers);
+                let attestation = Attestation::Holds(seal);
+                let call = Call::attest {
+                    job: number,
+                    auditor,
+                    attestation,
+                };
+                if self.send(call).await? {
+                    self.tally.attested.fetch_add(1, Relaxed);
+                    tracing::info!(target: "labora", "attested that the results of job {number} hold");
+                }
+            }
+            (Duty::AttestMissing, _) => {
+                let Some(auditor) = self.terms.validator.clone() else {
+                    return Ok(());
+                };
+                let attestation = Attestation::Unavailable;
+                let call = Call::attest {
+                    job: number,
+                    auditor,
+                    attestation,
+                };
+                if self.send(call).await? {
+                    self.tally.unavailable.fetch_add(1, Relaxed);
+                    tracing::warn!(target: "labora", "attested that matrices of job {number} cannot be fetched");
+                }
+            }
+            (Duty::Reveal, Some(Found::Holds { answers })) => {
+                let Some(auditor) = self.terms.validator.clone() else {
+                    return Ok(());
+                };
+                let secret = self.secret(&result);
+                let call = Call::reveal {
+                    job: number,
+                    auditor,
+                    secret,
+                    answers,
+                };
+                if self.send(call).await? {
+                    self.tally.opened.fetch_add(1, Relaxed);
+                    tracing::info!(target: "labora", "opened what was attested of job {number}");
+                }
+            }
+            (Duty::Prove, Some(Found::Wrong { product, proof })) => {
+                self.prove(job, result, product, proof).await?;
+            }
+            (Duty::Poke, _) => {
+                if self.send(Call::poke { job: number }).await? {
+                    tracing::info!(target: "labora", "ended the audit of job {number}, which was over");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Proves a wrong entry, and reports who vouched for it.
+    async fn prove(
+        &mut self,
+        job: &JobInfo,
+        result: ResultId,
+        product: u32,
+        proof: Box<FraudProof>,
+    ) -> Result<(), ChainError> {
+        let number = job.job;
+        let is_proved = self
+            .send(Call::prove_fraud {
+                job: number,
+                product,
+                proof,
+            })
+            .await?;
+        // Refused, it will be refused again: another has proved it, most likely.
+        self.found.insert(result, Found::Left);
+        if !is_proved {
+            return Ok(());
+        }
+        self.tally.proved.fetch_add(1, Relaxed);
+        tracing::warn!(target: "labora", "proved that an entry of product {product} of job {number} is wrong");
+        for seat in job.auditors.as_deref().unwrap_or_default() {
+            if !matches!(seat.said.as_str(), "sealed" | "opened") {
+                continue;
+            }
+            let auditor = seat.auditor.clone();
+            if self
+                .send(Call::report_auditor {
+                    job: number,
+                    auditor,
+                })
+                .await?
+            {
+                tracing::warn!(target: "labora", "reported {}, which had vouched for it", seat.auditor);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches the matrices of a result, and checks them.
+    async fn examine(&mut self, job: &JobInfo, window: &WindowInfo) -> Result<(), ChainError> {
+        let result = (job.job, window.since);
+        let began = Instant::now();
+        let found = match self.check(job, &self.secret(&result)).await {
+            Ok(found) => found,
+            Err(MatrixError::Unavailable { root, why }) => {
+                tracing::info!(target: "labora", "matrix {} of job {} cannot be fetched, and is tried again: {why}", hex::encode(root), job.job);
+                let tried = Instant::now();
+                self.found.insert(result, Found::Missing { tried });
+                return Ok(());
+            }
+            Err(MatrixError::Here(error)) => {
+                // What is in the way is this machine's: nothing is said of the worker.
+                tracing::warn!(target: "labora", "job {} is not audited for now: {error}", job.job);
+                tokio::time::sleep(PAUSE).await;
+                return Ok(());
+            }
+        };
+        self.tally.checked.fetch_add(1, Relaxed);
+        let words = match &found {
+            Found::Holds { .. } => "they hold",
+            Found::Wrong { .. } => "an entry is WRONG",
+            Found::Missing { .. } | Found::Left => "they cannot be checked here",
+        };
+        tracing::info!(target: "labora", "looked at the results of job {} in {:.1} s: {words}", job.job, began.elapsed().as_secs_f64());
+        self.found.insert(result, found);
+        Ok(())
+    }
+
+    async fn check(&self, job: &JobInfo, secret: &Hash) -> Result<Found, MatrixError> {
+        let of_b = bytes(job.n, job.k, 1);
+        let fits = |m: u32| {
+            bytes(m, job.k, 1).saturating_add(of_b) <= self.terms.limits.operands
+                && bytes(m, job.n, 4) <= self.terms.limits.product
+        };
+        if !job.products.iter().all(|product| fits(product.m)) {
+            tracing::warn!(target: "labora", "job {} is not audited: a product is larger than fits here", job.job);
+            return Ok(Found::Left);
+        }
+        let bt: Arc<[i8]> = signed(self.fetch(job.b.0, of_b).await?).into();
+        let mut answers = Vec::new();
+        for (at, product) in job.products.iter().enumerate() {
+            let (Ok(shape), Some(c)) = (Shape::new(product.m, job.n, job.k), product.c) else {
+                return Ok(Found::Left);
+            };
+            let a = signed(self.fetch(product.a.0, shape.a_len()).await?);
+            let result = self.fetch(c.0, shape.c_len()).await?;
+            let (bt, secret) = (Arc::clone(&bt), *secret);
+            let checked = tokio::task::spawn_blocking(move || {
+                check(shape, (&a, &bt, &result), &secret, &c.0)
+            });
+            let here = |error: &dyn std::fmt::Display| MatrixError::Here(error.to_string());
+            let checked = checked.await.map_err(|error| here(&error))?;
+            match checked.map_err(|error| here(&error))? {
+                Finding::Holds(answer) => answers.push(answer),
+                Finding::Wrong(proof) => {
+                    let product = u32::try_from(at).unwrap_or(u32::MAX);
+                    return Ok(Found::Wrong { product, proof });
+                }
+            }
+        }
+        // As many as products, of which there are at most as many as fit.
+        Ok(match Hashes::try_from(answers) {
+            Ok(answers) => Found::Holds { answers },
+            Err(_) => Found::Left,
+        })
+    }
+
+    async fn fetch(&self, root: Hash, bytes: u64) -> Result<Vec<u8>, MatrixError> {
+        let fetched = tokio::time::timeout(FETCH_LIMIT, self.matrices.fetch(root, bytes)).await;
+        fetched.unwrap_or_else(|_| {
+            let why = format!("it does not come in {} s", FETCH_LIMIT.as_secs());
+            Err(MatrixError::Unavailable { root, why })
+        })
+    }
+}

@@ -1,0 +1,561 @@
+//! The chain, as one who takes part in the market reads it and writes to it.
+
+use std::{sync::Arc, time::Duration};
+
+use labora_runtime::{
+    AccountId, Balance, Hash, Nonce, Runtime, RuntimeCall, RuntimeEvent, SignedPayload,
+    TxExtension, UncheckedExtrinsic, VERSION,
+};
+use pallet_jobs::JobId;
+use parity_scale_codec::{Decode, Encode};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use sp_runtime::{DispatchError, generic::Era};
+use tokio::sync::Mutex;
+
+use crate::{
+    MAX_PAGES,
+    account::Account,
+    node::{CallError, Node, ask},
+    types::{JobInfo, JobList, MarketInfo, StageInfo, WantedInfo, WorkerInfo},
+    words,
+};
+
+/// Blocks in which a transaction can be included; then it is void, and can be signed anew. A power of two.
+const MORTALITY: u64 = 32;
+
+/// How often it is asked whether a transaction is in a block.
+const FOLLOW_EVERY: Duration = Duration::from_millis(400);
+
+/// Blocks of the best chain that are looked through again each time: they may be others than a moment ago.
+const LOOK_BACK: u32 = 4;
+
+/// The SDK's code for a transaction that waits already.
+const ALREADY_IMPORTED: i32 = 1013;
+
+/// The code of `jobs_get` for a job that is not there.
+const UNKNOWN_JOB: i32 = -32060;
+
+/// Why the chain was not read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The node.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A chain whose calls this program does not know.
+    #[error(
+        "the chain runs {got}, and this program signs calls of {expected}; update the older of the two"
+    )]
+    Version {
+        /// The chain's.
+        got: String,
+        /// This program's.
+        expected: String,
+    },
+    /// The node does not know of a block that it must have.
+    #[error("the node does not know block {0}; ask one that keeps the chain")]
+    NoBlock(u64),
+    /// What the state holds cannot be read.
+    #[error("the chain's state cannot be read ({0}); update this program")]
+    State(&'static str),
+    /// The transaction was undone.
+    #[error("{0}")]
+    Undone(String),
+    /// The transaction came into no block in its time.
+    #[error(
+        "no block took the transaction in {MORTALITY} blocks; nothing was done, and it can be sent again"
+    )]
+    Dropped,
+}
+
+impl ChainError {
+    /// Whether the chain has said no, so that the same call will be refused again.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Undone(_))
+    }
+}
+
+type Result<T, E = ChainError> = std::result::Result<T, E>;
+
+/// Something that came about in a block.
+pub type Record = frame_system::EventRecord<RuntimeEvent, Hash>;
+
+/// A block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct At {
+    /// Its number.
+    pub number: u32,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// A transaction that was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    extrinsic: String,
+    /// The best block when it was signed.
+    from: At,
+}
+
+/// A transaction in a block.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// The block.
+    pub at: At,
+    /// What it brought about.
+    pub events: Vec<RuntimeEvent>,
+}
+
+#[derive(Deserialize)]
+struct HeaderJson {
+    number: String,
+}
+
+#[derive(Deserialize)]
+struct SignedBlockJson {
+    block: BlockJson,
+}
+
+#[derive(Deserialize)]
+struct BlockJson {
+    extrinsics: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionJson {
+    spec_name: String,
+    spec_version: u32,
+    transaction_version: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FeeJson {
+    partial_fee: String,
+}
+
+/// What of `pouw_info` matters here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InfoJson {
+    target_block_time_ms: u64,
+}
+
+/// What of `system_health` matters here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthJson {
+    is_syncing: bool,
+}
+
+/// An account's money, in the token's smallest unit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Money {
+    /// What it can spend or have held; what keeps the account alive is not in it.
+    pub free: Balance,
+    /// What is held of it: for jobs, stake, and so on.
+    pub held: Balance,
+}
+
+/// A chain, by one of its nodes. Clones share it, and number an account's transactions one after the other.
+#[derive(Clone)]
+pub struct Chain {
+    node: Arc<dyn Node>,
+    genesis: Hash,
+    block_ms: u64,
+    sending: Arc<Mutex<()>>,
+}
+
+impl Chain {
+    /// The chain of a node.
+    ///
+    /// # Errors
+    ///
+    /// If the node cannot be asked, or is no node of Labora.
+    pub async fn of(node: Arc<dyn Node>) -> Result<Self> {
+        let info: InfoJson = ask(&*node, "pouw_info", vec![]).await?;
+        let genesis: Option<Hash> = ask(&*node, "chain_getBlockHash", vec![json!(0)]).await?;
+        Ok(Self {
+            node,
+            genesis: genesis.ok_or(ChainError::NoBlock(0))?,
+            block_ms: info.target_block_time_ms.max(1),
+            sending: Arc::default(),
+        })
+    }
+
+    /// Calls any method of the node.
+    pub async fn ask<R: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Vec<Value>,
+    ) -> Result<R> {
+        Ok(ask(&*self.node, method, params).await?)
+    }
+
+    /// What a storage key holds: in block `at`, or else in the best one. `what` names it where it cannot be read.
+    pub async fn read<T: Decode>(
+        &self,
+        key: &[u8],
+        what: &'static str,
+        at: Option<Hash>,
+    ) -> Result<Option<T>> {
+        let value = self.storage(key, at).await?;
+        let decode = |value: Vec<u8>| T::decode(&mut &value[..]);
+        value
+            .map(|value| decode(value).map_err(|_| ChainError::State(what)))
+            .transpose()
+    }
+
+    /// Asks the runtime, `Api_function`, with its arguments encoded one after the other; of block `at`, or else of the best one.
+    pub async fn runtime<T: Decode>(
+        &self,
+        function: &'static str,
+        arguments: &[u8],
+        at: Option<Hash>,
+    ) -> Result<T> {
+        let mut params = vec![json!(function), json!(hex_of(arguments))];
+        params.extend(at.map(|at| json!(at)));
+        let answer: String = self.ask("state_call", params).await?;
+        let bytes = bytes_of(&answer).ok_or(ChainError::State(function))?;
+        T::decode(&mut &bytes[..]).map_err(|_| ChainError::State(function))
+    }
+
+    /// The best chain's block of this number, if it is that long.
+    pub async fn hash_of(&self, number: u32) -> Result<Option<Hash>> {
+        self.ask("chain_getBlockHash", vec![json!(number)]).await
+    }
+
+    /// What came about in a block.
+    pub async fn events(&self, at: Hash) -> Result<Vec<Record>> {
+        let key = frame_support::storage::storage_prefix(b"System", b"Events");
+        Ok(self
+            .read(&key, "events", Some(at))
+            .await?
+            .unwrap_or_default())
+    }
+
+    /// Hash of the first block.
+    pub fn genesis(&self) -> Hash {
+        self.genesis
+    }
+
+    /// Milliseconds between blocks that the chain aims at.
+    pub fn block_ms(&self) -> u64 {
+        self.block_ms
+    }
+
+    /// The best block.
+    pub async fn best(&self) -> Result<At> {
+        let hash: Hash = self.ask("chain_getBlockHash", vec![]).await?;
+        let header: Option<HeaderJson> = self.ask("chain_getHeader", vec![json!(hash)]).await?;
+        let header = header.ok_or(ChainError::State("header"))?;
+        let digits = header.number.trim_start_matches("0x");
+        let number = u32::from_str_radix(digits, 16).map_err(|_| ChainError::State("number"))?;
+        Ok(At { number, hash })
+    }
+
+    /// Whether the node is behind its peers: then its state tells of jobs as they stood long ago.
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub async fn is_behind(&self) -> Result<bool> {
+        let health: HealthJson = self.ask("system_health", vec![]).await?;
+        Ok(health.is_syncing)
+    }
+
+    /// Terms and prices.
+    pub async fn market(&self) -> Result<MarketInfo> {
+        self.ask("jobs_market", vec![]).await
+    }
+
+    /// A job with its auditors; none if it is forgotten, or was never there.
+    pub async fn job(&self, job: JobId) -> Result<Option<JobInfo>> {
+        match self.ask("jobs_get", vec![json!(job)]).await {
+            Ok(job) => Ok(Some(job)),
+            Err(ChainError::Call(error)) if error.code() == Some(UNKNOWN_JOB) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A page of jobs, the newest first.
+    pub async fn page(
+        &self,
+        wanted: &WantedInfo,
+        below: Option<JobId>,
+        most: u32,
+    ) -> Result<JobList> {
+        let params = vec![json!(wanted), json!(below), json!(most)];
+        self.ask("jobs_list", params).await
+    }
+
+    /// All jobs that are wanted, as far as [`MAX_PAGES`] pages go, and at most `most` of them.
+    pub async fn jobs(&self, wanted: &WantedInfo, most: usize) -> Result<Vec<JobInfo>> {
+        let (mut jobs, mut below) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let page = self.page(wanted, below, 100).await?;
+            jobs.extend(page.jobs);
+            below = page.below;
+            if below.is_none() || jobs.len() >= most {
+                break;
+            }
+        }
+        jobs.truncate(most);
+        Ok(jobs)
+    }
+
+    /// Jobs of a worker that stand somewhere.
+    pub async fn jobs_of_worker(
+        &self,
+        worker: &AccountId,
+        stage: StageInfo,
+    ) -> Result<Vec<JobInfo>> {
+        let wanted = WantedInfo {
+            stage: Some(stage),
+            worker: Some(worker.clone()),
+            ..WantedInfo::default()
+        };
+        self.jobs(
+            &wanted,
+            usize::try_from(pallet_jobs::MAX_CLAIMS).unwrap_or(usize::MAX),
+        )
+        .await
+    }
+
+    /// What is known of a worker.
+    pub async fn worker(&self, account: &AccountId) -> Result<WorkerInfo> {
+        self.ask("jobs_worker", vec![json!(account)]).await
+    }
+
+    async fn storage(&self, key: &[u8], at: Option<Hash>) -> Result<Option<Vec<u8>>> {
+        let key = hex_of(key);
+        let params = match at {
+            Some(at) => vec![json!(key), json!(at)],
+            None => vec![json!(key)],
+        };
+        let value: Option<String> = self.ask("state_getStorage", params).await?;
+        value
+            .map(|value| bytes_of(&value).ok_or(ChainError::State("storage")))
+            .transpose()
+    }
+
+    /// An account's money.
+    pub async fn money(&self, account: &AccountId) -> Result<Money> {
+        let key = frame_system::Account::<Runtime>::hashed_key_for(account);
+        let Some(value) = self.storage(&key, None).await? else {
+            return Ok(Money::default());
+        };
+        type Info = frame_system::AccountInfo<Nonce, pallet_balances::AccountData<Balance>>;
+        let data = Info::decode(&mut &value[..])
+            .map_err(|_| ChainError::State("account"))?
+            .data;
+        let least = <Runtime as pallet_balances::Config>::ExistentialDeposit::get();
+        let frozen = data.frozen.saturating_sub(data.reserved);
+        Ok(Money {
+            free: data.free.saturating_sub(frozen.max(least)),
+            held: data.reserved,
+        })
+    }
+
+    /// Number of the next transaction of an account: as the state has it, and with those that wait.
+    pub async fn next_nonce(&self, account: &AccountId) -> Result<(Nonce, Nonce)> {
+        let waiting: Nonce = self
+            .ask("system_accountNextIndex", vec![json!(account)])
+            .await?;
+        let key = frame_system::Account::<Runtime>::hashed_key_for(account);
+        let value = self.storage(&key, None).await?.unwrap_or_default();
+        let settled = match value.is_empty() {
+            true => 0,
+            false => Nonce::decode(&mut &value[..]).map_err(|_| ChainError::State("account"))?,
+        };
+        Ok((settled, waiting.max(settled)))
+    }
+
+    async fn version(&self) -> Result<VersionJson> {
+        let version: VersionJson = self.ask("state_getRuntimeVersion", vec![]).await?;
+        let (name, encoding) = (VERSION.spec_name.as_ref(), VERSION.transaction_version);
+        if version.spec_name != name || version.transaction_version != encoding {
+            return Err(ChainError::Version {
+                got: format!(
+                    "{} {}",
+                    crate::node::shown(&version.spec_name),
+                    version.transaction_version
+                ),
+                expected: format!("{name} {encoding}"),
+            });
+        }
+        Ok(version)
+    }
+
+    /// A signed call, and when it was signed.
+    async fn signed(&self, account: &Account, call: RuntimeCall) -> Result<Sent> {
+        let version = self.version().await?;
+        let from = self.best().await?;
+        let (_, nonce) = self.next_nonce(account.id()).await?;
+        let era = Era::mortal(MORTALITY, from.number.into());
+        // Of a mortal era, the block it begins with is the one that it is signed for.
+        let birth = era.birth(from.number.into());
+        let born: Option<Hash> = self.ask("chain_getBlockHash", vec![json!(birth)]).await?;
+        let born = born.ok_or(ChainError::NoBlock(birth))?;
+        let extension: TxExtension = (
+            frame_system::CheckNonZeroSender::new(),
+            frame_system::CheckSpecVersion::new(),
+            frame_system::CheckTxVersion::new(),
+            frame_system::CheckGenesis::new(),
+            frame_system::CheckEra::from(era),
+            frame_system::CheckNonce::from(nonce),
+            frame_system::CheckWeight::new(),
+            pallet_transaction_payment::ChargeTransactionPayment::from(0),
+            frame_metadata_hash_extension::CheckMetadataHash::new(false),
+            frame_system::WeightReclaim::new(),
+        );
+        let implied = (
+            (),
+            version.spec_version,
+            version.transaction_version,
+            self.genesis,
+            born,
+            (),
+            (),
+            (),
+            None,
+            (),
+        );
+        let payload = SignedPayload::from_raw(call.clone(), extension.clone(), implied);
+        let signature = payload.using_encoded(|bytes| account.sign(bytes));
+        let address = account.id().clone().into();
+        let extrinsic = UncheckedExtrinsic::new_signed(call, address, signature, extension);
+        Ok(Sent {
+            extrinsic: hex_of(&extrinsic.encode()),
+            from,
+        })
+    }
+
+    /// What a call would cost its sender as a transaction, beside what it moves; nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of the node.
+    pub async fn fee(&self, account: &Account, call: RuntimeCall) -> Result<Balance> {
+        let signed = self.signed(account, call).await?;
+        let fee: FeeJson = self
+            .ask("payment_queryInfo", vec![json!(signed.extrinsic)])
+            .await?;
+        fee.partial_fee
+            .parse()
+            .map_err(|_| ChainError::State("fee"))
+    }
+
+    /// Signs and sends a call.
+    ///
+    /// # Errors
+    ///
+    /// Those of the node, and its refusal.
+    pub async fn send(&self, account: &Account, call: RuntimeCall) -> Result<Sent> {
+        // Until the node has it, so that the next one gets the next number.
+        let _turn = self.sending.lock().await;
+        let sent = self.signed(account, call).await?;
+        let hash: Result<Hash> = self
+            .ask("author_submitExtrinsic", vec![json!(sent.extrinsic)])
+            .await;
+        match hash {
+            Ok(_) => Ok(sent),
+            Err(ChainError::Call(error)) if error.code() == Some(ALREADY_IMPORTED) => Ok(sent),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until a block of the best chain has it, and says what it brought about.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Undone`] with the chain's reason, [`ChainError::Dropped`] if its time is over, and those of the node.
+    pub async fn outcome(&self, sent: &Sent) -> Result<Included> {
+        let last = sent.from.number.saturating_add(MORTALITY as u32);
+        let mut next = sent.from.number.saturating_add(1);
+        loop {
+            let best = self.best().await?;
+            let from = next
+                .saturating_sub(LOOK_BACK)
+                .max(sent.from.number.saturating_add(1));
+            for number in from..=best.number {
+                if let Some(included) = self.in_block(number, sent).await? {
+                    return included;
+                }
+            }
+            next = best.number.saturating_add(1);
+            // A few blocks more, as a branch may turn out to be the best one that had it.
+            if best.number > last.saturating_add(LOOK_BACK) {
+                return Err(ChainError::Dropped);
+            }
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+    }
+
+    /// What became of a transaction in the block of the best chain that has this number, if it is in it.
+    async fn in_block(&self, number: u32, sent: &Sent) -> Result<Option<Result<Included>>> {
+        let Some(hash) = self.hash_of(number).await? else {
+            return Ok(None);
+        };
+        let block: Option<SignedBlockJson> = self.ask("chain_getBlock", vec![json!(hash)]).await?;
+        let extrinsics = block
+            .map(|block| block.block.extrinsics)
+            .unwrap_or_default();
+        let Some(index) = extrinsics.iter().position(|it| *it == sent.extrinsic) else {
+            return Ok(None);
+        };
+        let records = self.events(hash).await?;
+        let ours = |record: &Record| matches!(record.phase, frame_system::Phase::ApplyExtrinsic(at) if at as usize == index);
+        let events: Vec<RuntimeEvent> = records
+            .into_iter()
+            .filter(ours)
+            .map(|record| record.event)
+            .collect();
+        let undone = events.iter().find_map(undone_by);
+        Ok(Some(match undone {
+            Some(error) => Err(ChainError::Undone(words::why(error))),
+            None => Ok(Included {
+                at: At { number, hash },
+                events,
+            }),
+        }))
+    }
+
+    /// Sends a call and waits for what becomes of it; see [`Chain::send`] and [`Chain::outcome`].
+    pub async fn call(&self, account: &Account, call: RuntimeCall) -> Result<Included> {
+        let sent = self.send(account, call).await?;
+        self.outcome(&sent).await
+    }
+
+    /// Waits until no transaction of the account waits, so that the state tells all that it has done; for at most as long as
+    /// one can wait.
+    pub async fn settled(&self, account: &AccountId) -> Result<()> {
+        let from = self.best().await?.number;
+        loop {
+            let (settled, waiting) = self.next_nonce(account).await?;
+            let best = self.best().await?.number;
+            if waiting <= settled || best > from.saturating_add(MORTALITY as u32 + LOOK_BACK) {
+                return Ok(());
+            }
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+    }
+}
+
+fn undone_by(event: &RuntimeEvent) -> Option<DispatchError> {
+    match event {
+        RuntimeEvent::System(frame_system::Event::ExtrinsicFailed { dispatch_error, .. }) => {
+            Some(*dispatch_error)
+        }
+        _ => None,
+    }
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text.strip_prefix("0x")?).ok()
+}

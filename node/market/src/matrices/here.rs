@@ -1,0 +1,151 @@
+//! The store of this process, and its peers.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use labora_artifacts::{
+    Store, StoreError,
+    exchange::{Exchange, FetchError},
+};
+use labora_pouw::Hash;
+
+use super::{Matrices, MatrixError, check};
+
+/// A store, and the other nodes that its matrices can come from.
+#[derive(Clone, Debug)]
+pub struct Here {
+    store: Store,
+    exchange: Option<Exchange>,
+}
+
+impl Here {
+    /// Without an `exchange`, only what is in the store is there.
+    pub fn new(store: Store, exchange: Option<Exchange>) -> Self {
+        Self { store, exchange }
+    }
+
+    async fn bring(&self, root: Hash, bytes: u64) -> Result<(), MatrixError> {
+        let unavailable = |why: String| MatrixError::Unavailable { root, why };
+        if let Some(info) = self.store.info(&root) {
+            return match info.bytes == bytes {
+                true => Ok(()),
+                false => Err(unavailable(format!(
+                    "it has {} bytes, and the job says {bytes}",
+                    info.bytes
+                ))),
+            };
+        }
+        let Some(exchange) = &self.exchange else {
+            return Err(unavailable("it is not here, and there are no peers".into()));
+        };
+        let fetched = exchange.fetch(root, bytes).await;
+        fetched.map_err(|error: Arc<FetchError>| match &*error {
+            FetchError::Store(_) | FetchError::Busy | FetchError::Interrupted => {
+                MatrixError::Here(error.to_string())
+            }
+            error => unavailable(error.to_string()),
+        })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, MatrixError> {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || what(store)).await;
+        let here = |error: &dyn std::fmt::Display| MatrixError::Here(error.to_string());
+        done.map_err(|error| here(&error))?
+            .map_err(|error| here(&error))
+    }
+}
+
+fn read(store: &Store, root: Hash, bytes: u64) -> Result<Vec<u8>, StoreError> {
+    let artifact = store.get(&root)?;
+    // A length that was bounded when the job was chosen, and is the artifact's.
+    let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+    let mut at = 0;
+    while at < buffer.len() {
+        match artifact.read_at(&mut buffer[at..], at as u64)? {
+            0 => return Err(StoreError::Short { expected: bytes }),
+            read => at += read,
+        }
+    }
+    Ok(buffer)
+}
+
+impl Matrices for Here {
+    fn fetch(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<Vec<u8>, MatrixError>> {
+        async move {
+            self.bring(root, bytes).await?;
+            let whole = self
+                .blocking(move |store| read(&store, root, bytes))
+                .await?;
+            check(root, whole, bytes)
+        }
+        .boxed()
+    }
+
+    fn hold(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<(), MatrixError>> {
+        async move {
+            self.bring(root, bytes).await?;
+            self.blocking(move |store| store.pin(&root, true)).await
+        }
+        .boxed()
+    }
+
+    fn keep(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Hash, MatrixError>> {
+        self.blocking(move |store| {
+            let root = store.put(&bytes[..], bytes.len() as u64, None)?;
+            store.pin(&root, true)?;
+            Ok(root)
+        })
+        .boxed()
+    }
+
+    fn let_go(&self, root: Hash) -> BoxFuture<'_, ()> {
+        async move {
+            // Not there, or a disk that cannot be written: then it stays pinned, and its owner sees it in the list.
+            let _ = self.blocking(move |store| store.pin(&root, false)).await;
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use labora_artifacts::Limits;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_and_what_is_not_is_unavailable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = Limits {
+            bytes: 1 << 20,
+            artifacts: 16,
+        };
+        let store = Store::open(folder.path(), limits).expect("a store");
+        let here = Here::new(store.clone(), None);
+        let matrix = vec![7; 40_000];
+        let root = here.keep(matrix.clone()).await.expect("room");
+        assert!(store.info(&root).expect("it is there").is_pinned);
+        assert_eq!(here.fetch(root, 40_000).await.expect("there"), matrix);
+        let other = here.fetch(root, 39_999).await;
+        assert!(
+            matches!(other, Err(MatrixError::Unavailable { .. })),
+            "{other:?}"
+        );
+        let missing = here.hold([1; 32], 5).await;
+        assert!(
+            matches!(missing, Err(MatrixError::Unavailable { .. })),
+            "{missing:?}"
+        );
+        here.let_go(root).await;
+        assert!(!store.info(&root).expect("it is there").is_pinned);
+        let too_large = here.keep(vec![1; 2 << 20]).await;
+        assert!(
+            matches!(too_large, Err(MatrixError::Here(_))),
+            "{too_large:?}"
+        );
+    }
+}

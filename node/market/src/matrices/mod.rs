@@ -1,0 +1,63 @@
+//! Matrices, as workers and auditors get them and hand them out: named by the BLAKE3 hash of their bytes, and checked
+//! against it.
+
+mod here;
+mod remote;
+
+pub use here::Here;
+pub use remote::{Remote, Traffic, UrlError};
+
+use futures::future::BoxFuture;
+use labora_pouw::Hash;
+
+/// Why a matrix is not there.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MatrixError {
+    /// Nobody that can be reached gives it, or not of this length: its owner's fault, as far as one can tell.
+    #[error("matrix {} cannot be fetched: {why}", hex::encode(.root))]
+    Unavailable {
+        /// Its root.
+        root: Hash,
+        /// Why.
+        why: String,
+    },
+    /// Something here is in the way: a full disk, an endpoint that is down.
+    #[error("{0}")]
+    Here(String),
+}
+
+/// Where matrices come from and go to.
+pub trait Matrices: Send + Sync {
+    /// Fetches all bytes of a matrix, and checks them.
+    ///
+    /// # Errors
+    ///
+    /// [`MatrixError`].
+    fn fetch(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<Vec<u8>, MatrixError>>;
+
+    /// Has a matrix brought here, without reading it, and kept until it is let go.
+    ///
+    /// # Errors
+    ///
+    /// [`MatrixError`].
+    fn hold(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<(), MatrixError>>;
+
+    /// Makes a matrix available to whoever asks, and keeps it until it is let go; its root.
+    ///
+    /// # Errors
+    ///
+    /// [`MatrixError::Here`].
+    fn keep(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Hash, MatrixError>>;
+
+    /// Lets a matrix go: it may be evicted. One that is not there is no error.
+    fn let_go(&self, root: Hash) -> BoxFuture<'_, ()>;
+}
+
+/// Fails for bytes that are not the matrix's.
+fn check(root: Hash, bytes: Vec<u8>, expected: u64) -> Result<Vec<u8>, MatrixError> {
+    if bytes.len() as u64 != expected || blake3::hash(&bytes) != root {
+        let why = "what came has other bytes than its hash is of".to_owned();
+        return Err(MatrixError::Unavailable { root, why });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,456 @@
+//! A worker: weighs open jobs, fetches what they want multiplied, claims, multiplies, makes the results available, submits
+//! them, and keeps all of it until it is paid.
+//!
+//! Matrices are fetched *before* a job is claimed, so that a poster who withholds them costs nobody a bond. One job is worked
+//! on at a time; devices mine on filler meanwhile. What is claimed and what is audited is read from the chain, so a restart
+//! loses no claim and claims nothing twice.
+
+pub mod choose;
+mod paid;
+mod shunned;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use labora_pouw::{Hash, Shape, fraud::tile_major};
+use labora_runtime::RuntimeCall;
+use pallet_jobs::{Call, Hashes, JobId};
+use parking_lot::Mutex;
+
+use crate::{
+    LOOK_EVERY,
+    account::Account,
+    chain::{Chain, ChainError},
+    matrices::{Matrices, MatrixError},
+    types::{JobInfo, StageInfo, WantedInfo},
+    words::lab,
+};
+use choose::{Limits, Means, No, Offer, best, bytes, weigh};
+use shunned::Shunned;
+
+/// Most open jobs that are weighed at a time.
+const MAX_WEIGHED: usize = 2_000;
+
+/// Products of a job that are under way at a time: while one is stored, the next is multiplied.
+const AT_A_TIME: usize = 2;
+
+/// How long a matrix may take to come before a claim.
+const FETCH_LIMIT: Duration = Duration::from_secs(600);
+
+/// Pause after something here was in the way.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What multiplies.
+pub trait Multiply: Send + Sync {
+    /// C = A·B: m×n, row-major. `a` is m×k and `bt` n×k, row-major, any int8.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no product, in words.
+    fn multiply(
+        &self,
+        shape: Shape,
+        a: Vec<i8>,
+        bt: Vec<i8>,
+    ) -> BoxFuture<'_, Result<Vec<i32>, String>>;
+
+    /// Multiply-accumulates per second over the last minute; none where nothing was multiplied.
+    fn macs_per_s(&self) -> Option<f64>;
+}
+
+/// What a worker is told.
+#[derive(Clone, Debug)]
+pub struct WorkTerms {
+    /// Whose bond is at stake, and who is paid.
+    pub account: Account,
+    /// Least that it works for: for 10¹² multiply-accumulates, in the token's smallest unit.
+    pub least_price: u128,
+    /// What fits.
+    pub limits: Limits,
+}
+
+/// What a worker has done since its start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Jobs claimed.
+    pub claimed: AtomicU64,
+    /// Jobs whose results were submitted.
+    pub submitted: AtomicU64,
+    /// Jobs paid.
+    pub paid: AtomicU64,
+    /// Jobs that ended without being paid.
+    pub failed: AtomicU64,
+    /// What was paid, in millionths of a LAB.
+    pub earned: AtomicU64,
+}
+
+/// Why a job is not done.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+    #[error("no product: {0}")]
+    Product(String),
+    #[error("it has a shape that no product has")]
+    Shape,
+}
+
+/// A worker; see the module.
+pub struct Worker {
+    chain: Chain,
+    matrices: Arc<dyn Matrices>,
+    devices: Arc<dyn Multiply>,
+    terms: WorkTerms,
+    tally: Arc<Tally>,
+    /// Claims to be worked on.
+    claimed: Mutex<BTreeMap<JobId, JobInfo>>,
+    /// Results that are not paid yet.
+    awaited: Mutex<BTreeMap<JobId, JobInfo>>,
+    shunned: Mutex<Shunned>,
+    /// What was last said of having nothing to do.
+    idle: Mutex<String>,
+}
+
+impl Worker {
+    /// A worker that has not begun.
+    pub fn new(
+        chain: Chain,
+        matrices: Arc<dyn Matrices>,
+        devices: Arc<dyn Multiply>,
+        terms: WorkTerms,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self {
+            chain,
+            matrices,
+            devices,
+            terms,
+            tally,
+            claimed: Mutex::default(),
+            awaited: Mutex::default(),
+            shunned: Mutex::default(),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Works for as long as it is polled.
+    pub async fn run(self) {
+        let account = self.terms.account.id();
+        let price = lab(self.terms.least_price);
+        tracing::info!(target: "labora", "works on jobs as {account}, for {price} or more per 10¹² multiply-accumulates");
+        while let Err(error) = self.take_up().await {
+            tracing::warn!(target: "labora", "jobs are not worked on yet: {error}");
+            tokio::time::sleep(PAUSE).await;
+        }
+        futures::join!(self.work(), self.be_paid());
+    }
+
+    /// Reads from the chain what an earlier run left.
+    async fn take_up(&self) -> Result<(), ChainError> {
+        let account = self.terms.account.id();
+        while self.chain.is_behind().await? {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        self.chain.settled(account).await?;
+        for (stage, jobs) in [
+            (StageInfo::Claimed, &self.claimed),
+            (StageInfo::Submitted, &self.awaited),
+        ] {
+            for job in self.chain.jobs_of_worker(account, stage).await? {
+                tracing::info!(target: "labora", "takes up job {}, which it has {}", job.job, match stage {
+                    StageInfo::Claimed => "claimed",
+                    _ => "submitted",
+                });
+                jobs.lock().insert(job.job, job);
+            }
+        }
+        Ok(())
+    }
+
+    async fn work(&self) {
+        loop {
+            let pause = match self.turn().await {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => LOOK_EVERY,
+                Err(error) => {
+                    tracing::warn!(target: "labora", "no work on jobs for {} s: {error}", PAUSE.as_secs());
+                    PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Does the next thing there is to do; whether there was one.
+    async fn turn(&self) -> Result<bool, Trouble> {
+        if self.chain.is_behind().await? {
+            self.say_idle("this node is behind its peers".into());
+            return Ok(false);
+        }
+        let soonest = {
+            let claimed = self.claimed.lock();
+            let soonest = claimed.values().min_by_key(|job| job.claimed_until);
+            soonest.cloned()
+        };
+        if let Some(job) = soonest {
+            self.finish(job).await?;
+            return Ok(true);
+        }
+        let Some(job) = self.choose().await? else {
+            return Ok(self.reopen_late().await?);
+        };
+        self.claim(job).await?;
+        Ok(true)
+    }
+
+    /// Opens a job again whose worker is late; whether there was one.
+    async fn reopen_late(&self) -> Result<bool, ChainError> {
+        let claimed = WantedInfo {
+            stage: Some(StageInfo::Claimed),
+            ..WantedInfo::default()
+        };
+        let jobs = self.chain.jobs(&claimed, MAX_WEIGHED).await?;
+        let now = self.chain.best().await?.number;
+        let is_late = |job: &&JobInfo| job.claimed_until.is_some_and(|until| now > until);
+        let Some(late) = jobs.iter().find(is_late) else {
+            return Ok(false);
+        };
+        let poke = RuntimeCall::Jobs(Call::poke { job: late.job });
+        match self.chain.call(&self.terms.account, poke).await {
+            Ok(_) => {
+                tracing::info!(target: "labora", "ended the claim of job {}, whose worker was late", late.job)
+            }
+            // Another was faster.
+            Err(error) if error.is_refusal() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// The open job that is most worth taking.
+    async fn choose(&self) -> Result<Option<JobInfo>, ChainError> {
+        let open = WantedInfo {
+            stage: Some(StageInfo::Open),
+            ..WantedInfo::default()
+        };
+        let account = self.terms.account.id();
+        let jobs = self.chain.jobs(&open, MAX_WEIGHED).await?;
+        if jobs.is_empty() {
+            self.say_idle("there is no open job".into());
+            return Ok(None);
+        }
+        let market = self.chain.market().await?;
+        let record = self.chain.worker(account).await?;
+        let means = Means {
+            account: account.clone(),
+            least_price: self.terms.least_price,
+            macs_per_s: self.devices.macs_per_s(),
+            free: self.chain.money(account).await?.free,
+            claims_left: record.may_have.saturating_sub(record.open),
+            limits: self.terms.limits,
+            now: self.chain.best().await?.number,
+            block_ms: self.chain.block_ms(),
+        };
+        let weighed: Vec<(&JobInfo, Result<Offer, No>)> = {
+            let now = Instant::now();
+            let shunned = self.shunned.lock();
+            let known = jobs.iter().filter(|job| !shunned.is(job.job, now));
+            known
+                .map(|job| (job, weigh(job, &market, &means)))
+                .collect()
+        };
+        let offers = weighed.iter().filter_map(|(_, offer)| offer.clone().ok());
+        let Some(offer) = best(offers, account) else {
+            let why = weighed.iter().find_map(|(job, no)| {
+                let no = no.as_ref().err()?;
+                Some(format!(
+                    "of {} open jobs none is taken; job {}: {no}",
+                    jobs.len(),
+                    job.job
+                ))
+            });
+            let unavailable =
+                || format!("the matrices of {} open jobs cannot be fetched", jobs.len());
+            self.say_idle(why.unwrap_or_else(unavailable));
+            return Ok(None);
+        };
+        self.idle.lock().clear();
+        Ok(jobs.into_iter().find(|job| job.job == offer.job))
+    }
+
+    /// Says why there is nothing to do, once for each reason.
+    fn say_idle(&self, why: String) {
+        let mut last = self.idle.lock();
+        if *last != why {
+            tracing::info!(target: "labora", "waits for jobs: {why}");
+            *last = why;
+        }
+    }
+
+    /// Fetches what a job wants multiplied, and claims it.
+    async fn claim(&self, job: JobInfo) -> Result<(), Trouble> {
+        let fetched = tokio::time::timeout(FETCH_LIMIT, self.hold(&job)).await;
+        let late = MatrixError::Unavailable {
+            root: job.b.0,
+            why: format!("its matrices do not come in {} s", FETCH_LIMIT.as_secs()),
+        };
+        match fetched.unwrap_or(Err(late)) {
+            Ok(()) => {}
+            Err(error @ MatrixError::Unavailable { .. }) => {
+                let again = self.shunned.lock().shun(job.job, Instant::now());
+                tracing::info!(target: "labora", "job {} is not claimed: {error}; tried again in {} s", job.job, again.as_secs());
+                self.let_go(&job).await;
+                return Ok(());
+            }
+            Err(error) => {
+                self.let_go(&job).await;
+                return Err(error.into());
+            }
+        }
+        let call = RuntimeCall::Jobs(Call::claim { job: job.job });
+        match self.chain.call(&self.terms.account, call).await {
+            Ok(_) => {}
+            Err(error) if error.is_refusal() => {
+                tracing::info!(target: "labora", "job {} went to another: {error}", job.job);
+                self.let_go(&job).await;
+                return Ok(());
+            }
+            Err(error) => {
+                // It may have been included all the same.
+                self.take_up().await?;
+                if !self.claimed.lock().contains_key(&job.job) {
+                    self.let_go(&job).await;
+                }
+                return Err(error.into());
+            }
+        }
+        self.tally.claimed.fetch_add(1, Relaxed);
+        let claimed = self.chain.job(job.job).await?.unwrap_or(job);
+        tracing::info!(target: "labora", "claimed job {}: {} products for {}, until block {}",
+            claimed.job, claimed.products.len(), lab(claimed.fee.parse().unwrap_or_default()),
+            claimed.claimed_until.unwrap_or_default());
+        self.claimed.lock().insert(claimed.job, claimed);
+        Ok(())
+    }
+
+    async fn hold(&self, job: &JobInfo) -> Result<(), MatrixError> {
+        for (root, bytes) in inputs(job) {
+            self.matrices.hold(root, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets everything go that was kept for a job, unless another job wants it.
+    async fn let_go(&self, job: &JobInfo) {
+        let others: Vec<JobInfo> = {
+            let (claimed, awaited) = (self.claimed.lock(), self.awaited.lock());
+            let all = claimed.values().chain(awaited.values());
+            all.filter(|other| other.job != job.job).cloned().collect()
+        };
+        let wanted: Vec<Hash> = others.iter().flat_map(roots).collect();
+        for root in roots(job) {
+            if !wanted.contains(&root) {
+                self.matrices.let_go(root).await;
+            }
+        }
+    }
+
+    /// Works on a claim, submits, and has it among those that await being paid.
+    async fn finish(&self, job: JobInfo) -> Result<(), Trouble> {
+        let number = job.job;
+        let stands = self.chain.job(number).await?;
+        let is_mine = |job: &JobInfo| job.worker.as_ref() == Some(self.terms.account.id());
+        let stands = stands.filter(is_mine);
+        let Some(job) = stands.filter(|job| job.stage == StageInfo::Claimed) else {
+            // Submitted by another process of this account, or taken back as late.
+            self.claimed.lock().remove(&number);
+            self.let_go(&job).await;
+            return self.take_up().await.map_err(Trouble::from);
+        };
+        let until = job.claimed_until.unwrap_or_default();
+        if self.chain.best().await?.number >= until {
+            tracing::warn!(target: "labora", "job {number} is late: its claim ended with block {until}, and a share of the bond is lost");
+            self.claimed.lock().remove(&number);
+            self.tally.failed.fetch_add(1, Relaxed);
+            self.let_go(&job).await;
+            return Ok(());
+        }
+        let began = Instant::now();
+        let results = self.multiply(&job).await?;
+        let took = began.elapsed();
+        let call = Call::submit {
+            job: number,
+            roots: Hashes::try_from(results).map_err(|_| Trouble::Shape)?,
+        };
+        self.chain
+            .call(&self.terms.account, RuntimeCall::Jobs(call))
+            .await?;
+        tracing::info!(target: "labora", "submitted job {number}: {} products in {:.1} s", job.products.len(), took.as_secs_f64());
+        self.tally.submitted.fetch_add(1, Relaxed);
+        let submitted = self.chain.job(number).await?.unwrap_or(job);
+        self.awaited.lock().insert(number, submitted);
+        self.claimed.lock().remove(&number);
+        Ok(())
+    }
+
+    /// All results of a job, stored; their roots.
+    async fn multiply(&self, job: &JobInfo) -> Result<Vec<Hash>, Trouble> {
+        let bt = self.matrices.fetch(job.b.0, bytes(job.n, job.k, 1)).await?;
+        let bt: Arc<[i8]> = signed(bt).into();
+        let mut products: Vec<BoxFuture<'_, Result<Hash, Trouble>>> = Vec::new();
+        for product in &job.products {
+            let shape = Shape::new(product.m, job.n, job.k).map_err(|_| Trouble::Shape)?;
+            products.push(self.product(shape, product.a.0, Arc::clone(&bt)).boxed());
+        }
+        let results = stream::iter(products).buffered(AT_A_TIME);
+        results.try_collect().await
+    }
+
+    /// One result, stored; its root.
+    async fn product(&self, shape: Shape, root_a: Hash, bt: Arc<[i8]>) -> Result<Hash, Trouble> {
+        let a = self.matrices.fetch(root_a, shape.a_len()).await?;
+        let c = self.devices.multiply(shape, signed(a), bt.to_vec()).await;
+        let c = c.map_err(Trouble::Product)?;
+        let stored = tokio::task::spawn_blocking(move || {
+            let tiles = tile_major(shape, &c);
+            tiles
+                .into_iter()
+                .flat_map(i32::to_le_bytes)
+                .collect::<Vec<u8>>()
+        });
+        let stored = stored
+            .await
+            .map_err(|error| Trouble::Product(error.to_string()))?;
+        Ok(self.matrices.keep(stored).await?)
+    }
+}
+
+pub(crate) fn signed(bytes: Vec<u8>) -> Vec<i8> {
+    bytes.into_iter().map(u8::cast_signed).collect()
+}
+
+/// The factors of a job, with their lengths.
+fn inputs(job: &JobInfo) -> Vec<(Hash, u64)> {
+    let b = (job.b.0, bytes(job.n, job.k, 1));
+    let left = job.products.iter();
+    let left = left.map(|product| (product.a.0, bytes(product.m, job.k, 1)));
+    std::iter::once(b).chain(left).collect()
+}
+
+/// Everything that a job names.
+fn roots(job: &JobInfo) -> Vec<Hash> {
+    let results = job.products.iter().filter_map(|product| Some(product.c?.0));
+    let inputs = inputs(job).into_iter().map(|(root, _)| root);
+    inputs.chain(results).collect()
+}

@@ -1,0 +1,91 @@
+use pallet_jobs::{Batch, Claimed, Job, Left, Stage, Submitted, Window};
+use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie};
+
+use super::{
+    paid::{Fate, fate},
+    *,
+};
+
+fn at(stage: Stage<labora_runtime::AccountId>) -> JobInfo {
+    let left = vec![
+        Left {
+            root: [1; 32],
+            m: 32,
+        },
+        Left {
+            root: [3; 32],
+            m: 64,
+        },
+    ];
+    let batch = Batch {
+        root_b: [2; 32],
+        n: 48,
+        k: 256,
+        left: left.try_into().expect("two"),
+    };
+    let job = Job {
+        poster: Alice.to_account_id(),
+        batch,
+        fee: 7,
+        deposit: 1,
+        deadline: 900,
+        stage,
+    };
+    JobInfo::new(7, &job)
+}
+
+fn claimed(by: sp_keyring::Sr25519Keyring) -> Claimed<labora_runtime::AccountId> {
+    Claimed {
+        worker: by.to_account_id(),
+        bond: 14,
+        until: 50,
+    }
+}
+
+fn submitted(by: sp_keyring::Sr25519Keyring) -> JobInfo {
+    at(Stage::Submitted(Submitted {
+        claimed: claimed(by),
+        roots: vec![[8; 32], [9; 32]].try_into().expect("two"),
+        window: Window::new(40, 60),
+        unheard: 0,
+    }))
+}
+
+#[test]
+fn what_becomes_of_a_result_is_read_off_its_job() {
+    let mine = submitted(Bob);
+    let of = |now: Option<JobInfo>, best| fate(&mine, now.as_ref(), best);
+    assert_eq!(of(Some(submitted(Bob)), 100), Fate::Audited);
+    assert_eq!(of(Some(submitted(Bob)), 101), Fate::Due);
+    assert_eq!(of(Some(submitted(Charlie)), 101), Fate::Failed);
+    let settled = |by: sp_keyring::Sr25519Keyring| {
+        at(Stage::Settled {
+            worker: by.to_account_id(),
+            roots: Default::default(),
+            at: 101,
+        })
+    };
+    assert_eq!(of(Some(settled(Bob)), 101), Fate::Paid);
+    assert_eq!(of(Some(settled(Charlie)), 500), Fate::Failed);
+    assert_eq!(of(Some(at(Stage::Open)), 90), Fate::Failed);
+    assert_eq!(
+        of(Some(at(Stage::Claimed(claimed(Charlie)))), 90),
+        Fate::Failed
+    );
+    assert_eq!(of(None, 90), Fate::Gone);
+}
+
+#[test]
+fn all_that_a_job_names_is_kept_for_it() {
+    let open = at(Stage::Open);
+    assert_eq!(
+        inputs(&open),
+        [
+            ([2; 32], 48 * 256),
+            ([1; 32], 32 * 256),
+            ([3; 32], 64 * 256)
+        ]
+    );
+    assert_eq!(roots(&open).len(), 3);
+    assert_eq!(roots(&submitted(Bob))[3..], [[8; 32], [9; 32]]);
+}
