@@ -286,7 +286,8 @@ impl Auditor {
                 self.prove(job, result, product, proof).await?;
             }
             (Duty::Poke, _) => {
-                if self.send(Call::poke { job: number }).await? {
+                let is_ended = self.send(Call::poke { job: number }).await?;
+                if is_ended {
                     tracing::info!(target: "labora", "ended the audit of job {number}, which was over");
                 }
             }

@@ -48,7 +48,7 @@ fn job(products: usize, stage: StageInfo) -> JobInfo {
 fn results_go_to_a_file_or_to_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("c.npy");
-    assert_eq!(paths(&file, 7, 1), [file.clone()]);
+    assert_eq!(paths(&file, 7, 1), std::slice::from_ref(&file));
     assert_eq!(
         paths(folder.path(), 7, 1),
         [folder.path().join("job-7-0.npy")]
