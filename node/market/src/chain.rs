@@ -290,7 +290,7 @@ impl Chain {
         self.ask("jobs_list", params).await
     }
 
-    /// All jobs that are wanted, as far as [`MAX_PAGES`] pages go, and at most `most` of them.
+    /// All jobs that are wanted, as far as 64 pages go, and at most `most` of them.
     pub async fn jobs(&self, wanted: &WantedInfo, most: usize) -> Result<Vec<JobInfo>> {
         let (mut jobs, mut below) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {

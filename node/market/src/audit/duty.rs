@@ -79,7 +79,7 @@ pub fn seat(job: &JobInfo, auditor: Option<&AccountId>) -> Seat {
 }
 
 /// What to do about a result, at best block `now`: what is sent is in the next block at the earliest. `watches` is whether
-/// results are checked that others audit; `turn` is how many blocks more than [`GRACE`] this one waits until it ends an audit, so
+/// results are checked that others audit; `turn` is how many blocks more than its worker is given this one waits until it ends an audit, so
 /// that not all do at once.
 pub fn duty(
     window: &WindowInfo,
