@@ -26,7 +26,7 @@ struct Onnx {
 
 impl Onnx {
     fn start(python: &str, side: u32) -> Onnx {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/onnx_runtime.py");
+        let script = "benches/onnx_runtime.py";
         let mut child = Command::new(python)
             .args([script, &side.to_string()])
             .stdin(Stdio::piped())

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     env, fs,
     num::NonZeroUsize,
-    path::Path,
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -103,7 +103,7 @@ fn gpus_give_the_cpus_bytes_on_every_vector() {
         return;
     }
     let cpu = cpu();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../consensus/pouw/vectors");
+    let folder = PathBuf::from("../consensus/pouw/vectors");
     let folder = env::var_os("LABORA_VECTORS").map_or(folder, Into::into);
     let mut count = 0;
     for file in fs::read_dir(folder).unwrap() {

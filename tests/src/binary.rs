@@ -4,6 +4,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -12,10 +13,16 @@ use crate::Outcome;
 /// Names the binary to test; without it the one beside the running test is taken.
 pub const BINARY_VARIABLE: &str = "LABORA_BIN";
 
-/// Root of the repository.
+/// Root of the repository: cargo runs tests in their crate's folder, `tests`. Not the folder that they were compiled in, which a
+/// clone that shares its target folder with this one may have been.
 pub fn repository() -> &'static Path {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests)
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        env::current_dir()
+            .ok()
+            .and_then(|tests| Some(tests.parent()?.to_owned()))
+            .unwrap_or_else(|| "..".into())
+    })
 }
 
 /// The node's binary: `LABORA_BIN`, or `labora` in the target folder that this test was built in.
@@ -157,4 +164,13 @@ pub fn refused(arguments: &[String], words: &[&str]) -> Outcome<Finished> {
         );
     }
     Ok(finished)
+}
+
+/// Runs a program to its end, which must be a good one; what it printed.
+pub async fn run(mut script: Command, limit: Duration) -> Outcome<String> {
+    let finished = tokio::task::spawn_blocking(move || finish(&mut script, limit)).await??;
+    match finished.code {
+        Some(0) => Ok(finished.stdout),
+        _ => Err(format!("{} failed", finished.text()).into()),
+    }
 }

@@ -62,12 +62,3 @@ pub fn script(name: &str, node: &Node) -> Outcome<Command> {
         .current_dir(&folder);
     Ok(script)
 }
-
-/// Runs a program to its end, which must be a good one; what it printed.
-pub async fn run(mut script: Command, limit: Duration) -> Outcome<String> {
-    let finished = tokio::task::spawn_blocking(move || finish(&mut script, limit)).await??;
-    match finished.code {
-        Some(0) => Ok(finished.stdout),
-        _ => Err(format!("{} failed", finished.text()).into()),
-    }
-}

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod miner;
 pub mod node;
 pub mod proxy;
+pub mod python;
 pub mod rig;
 pub mod rpc;
 pub mod seed;

@@ -3,7 +3,7 @@
 
 use labora_tests::{
     Node, NodeOptions, Outcome,
-    binary::refused,
+    binary::{self, refused},
     js,
     node::Freeze,
     proxy::{Link, Proxy},
@@ -163,7 +163,7 @@ async fn finality_that_stalls_where_the_authorities_change_is_followed_by_late_n
         .arg("rekey")
         .arg(format!("ws://{}", spare.rpc_address()));
     script.args(["//Charlie", "//Dave"]);
-    println!("{}", js::run(script, SOON).await?);
+    println!("{}", binary::run(script, SOON).await?);
     network.known.pop();
     spare.kill()?;
 

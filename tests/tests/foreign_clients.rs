@@ -1,21 +1,14 @@
 //! Programs of other people, and the Python client, against a real node.
 
-use std::{env, process::Command, time::Duration};
+use std::time::Duration;
 
-use labora_tests::{
-    Machine, Node, NodeOptions, Outcome,
-    binary::{self, BINARY_VARIABLE, finish, repository},
-    js,
-};
+use labora_tests::{Machine, Node, NodeOptions, Outcome, binary::finish, js, python};
 
 /// Six transfers on a chain with a block about every three seconds.
 const TRANSFERS_LIMIT: Duration = Duration::from_secs(240);
 
 /// The Python client's tests; some start nodes of their own.
 const PYTEST_LIMIT: Duration = Duration::from_secs(900);
-
-/// The Python of the environment that the Python client is installed in; the Makefile sets it.
-const PYTHON_VARIABLE: &str = "LABORA_PYTHON";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn polkadot_js_reads_balances_and_sends_transfers_of_all_three_signature_schemes() -> Outcome
@@ -50,13 +43,8 @@ async fn polkadot_js_reads_balances_and_sends_transfers_of_all_three_signature_s
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_client_passes_its_tests_against_a_real_node() -> Outcome {
     let _machine = Machine::take().await;
-    let python = env::var_os(PYTHON_VARIABLE)
-        .ok_or_else(|| format!("{PYTHON_VARIABLE} must name the Python that the client is installed in: `make test` sets it"))?;
-    let mut pytest = Command::new(python);
-    pytest
-        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
-        .current_dir(repository().join("clients/python"))
-        .env(BINARY_VARIABLE, binary::labora()?);
+    let mut pytest = python::command("clients/python")?;
+    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
     let finished = tokio::task::spawn_blocking(move || finish(&mut pytest, PYTEST_LIMIT)).await??;
     println!("{}", finished.text());
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use labora_tests::{
-    Machine, Node, NodeOptions, Outcome, js,
+    Machine, Node, NodeOptions, Outcome, binary, js,
     spec::{self, QUICK},
 };
 
@@ -21,6 +21,6 @@ async fn jobs_are_posted_claimed_paid_and_told_of_through_polkadot_js() -> Outco
     };
     let node = Node::start(&machine, &data.path().join("node"), &options).await?;
     let script = js::script("market.mjs", &node)?;
-    println!("{}", js::run(script, LIMIT).await?);
+    println!("{}", binary::run(script, LIMIT).await?);
     node.log().assert_no_panic()
 }

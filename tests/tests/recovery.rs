@@ -7,7 +7,7 @@ use std::{
 };
 
 use labora_tests::{
-    Node, Outcome,
+    Node, Outcome, binary,
     blocks::header_at,
     js,
     node::Chain,
@@ -87,7 +87,7 @@ async fn a_network_that_lost_half_of_its_validators_for_ever_recovers_by_a_force
 
     let mut script = js::script("govern.mjs", &miner)?;
     script.args(["recover", VALIDATORS[2].account, VALIDATORS[3].account]);
-    println!("{}", js::run(script, 4 * SOON).await?);
+    println!("{}", binary::run(script, 4 * SOON).await?);
     let next = miner.rpc().best_number().await? + 3;
     wait_for("finality by the two that are left", 2 * SOON, || async {
         Ok((miner.rpc().finalised_number().await? >= next).then_some(()))
@@ -181,14 +181,14 @@ async fn an_upgrade_passes_while_mining_migrates_once_and_voids_signatures_for_t
 
     let same = write_code(&network, "same.wasm", labora_runtime::WASM_BINARY)?;
     let next = write_code(&network, "next.wasm", labora_runtime::next::WASM_BINARY)?;
-    let Err(refusal) = js::run(upgrade(&miner, &same)?, SOON).await else {
+    let Err(refusal) = binary::run(upgrade(&miner, &same)?, SOON).await else {
         return Err("code of the same version was set".into());
     };
     assert!(
         refusal.to_string().contains("SpecVersionNeedsToIncrease"),
         "{refusal}"
     );
-    println!("{}", js::run(upgrade(&miner, &next)?, SOON).await?);
+    println!("{}", binary::run(upgrade(&miner, &next)?, SOON).await?);
     let reached = wait_for("a final block of the higher version", SOON, || async {
         let number = miner.rpc().finalised_number().await?;
         let version = spec_version(miner.rpc(), number).await?;

@@ -9,7 +9,7 @@ use labora_pouw::vector::{Limits, MAX_JSON_LEN, VectorError, check, check_within
 use serde_json::{Value, json};
 
 fn files() -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    let folder = PathBuf::from("vectors");
     let mut files: Vec<_> = fs::read_dir(folder)
         .expect("vectors/ is part of the crate")
         .map(|f| f.expect("readable").path())

@@ -294,7 +294,7 @@ fn winners_past_the_end_of_the_list_are_counted_and_dropped() {
 
 #[test]
 fn every_vector_comes_out_equal() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../consensus/pouw/vectors");
+    let folder = Path::new("../../consensus/pouw/vectors");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read(entry.unwrap().path()).unwrap();

@@ -112,7 +112,7 @@ fn quoted(line: &str) -> &str {
 /// All kernels of a target.
 pub fn compile(tools: &Tools, target: &str, folder: &Path) -> BTreeMap<String, Kernel> {
     let cubin = folder.join(format!("kernels.{target}.cubin"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cuda/kernels.cu");
+    let source = Path::new("cuda/kernels.cu");
     let arch = if target == "110" { "100" } else { target };
     let said = run(Command::new(&tools.nvcc)
         .args(["-cubin", "-O3", "-std=c++17", "-Xptxas", "-v"])

@@ -50,8 +50,8 @@ pub fn table(report: &[(&str, BTreeMap<String, Kernel>)]) -> String {
 }
 
 pub fn write_report(version: &str, table: &str, window: &Window) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cuda-kernels.md");
-    let page = fs::read_to_string(&path).expect("docs/cuda-kernels.md");
+    let path = Path::new("../docs/cuda-kernels.md");
+    let page = fs::read_to_string(path).expect("docs/cuda-kernels.md");
     let (before, rest) = page
         .split_once(BEGIN)
         .expect("the page marks where the table begins");

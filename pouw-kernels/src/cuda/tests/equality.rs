@@ -238,7 +238,7 @@ fn where_every_ticket_wins_the_lowest_are_named_all_the_same() {
 
 #[test]
 fn the_vectors_come_out_the_same() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../consensus/pouw/vectors");
+    let folder = "../consensus/pouw/vectors";
     let devices = CAPABILITIES.map(device);
     let mut files = 0;
     for file in std::fs::read_dir(folder).unwrap() {
