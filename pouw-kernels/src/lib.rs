@@ -26,6 +26,7 @@ mod cuda;
 mod device;
 mod error;
 mod filler;
+pub mod freivalds;
 mod isa;
 mod layout;
 mod matrix;

@@ -1,5 +1,6 @@
 //! Whether a result is the product: Freivalds' check with a vector of the auditor's own, and the proof of a wrong entry. Pure.
 
+use labora_kernels::freivalds::check as freivalds_check;
 use labora_pouw::{
     Hash, Shape,
     fraud::{self, FraudProof},
@@ -35,15 +36,16 @@ pub fn check(
         .map(|bytes| i32::from_le_bytes(*bytes))
         .collect();
     let r = freivalds::challenge(secret, root_c, shape.n());
-    if let Verdict::Wrong { row } = freivalds::check(shape, a, bt, &entries, &r)? {
+    let checked = freivalds_check(shape, a, bt, &entries, &r)?;
+    if let Verdict::Wrong { row } = checked.verdict {
         let data = fraud::Data::new(shape, a, bt, &entries)?;
         // An entry of this row is wrong for certain: no chance is in that answer.
         if let Some(proof) = fraud::prove(&data, row..row.saturating_add(1)) {
             return Ok(Finding::Wrong(Box::new(proof)));
         }
     }
-    let answer = freivalds::product_times_r(shape, &entries, &r)?;
-    Ok(Finding::Holds(freivalds::commitment(&answer)))
+    let answer = freivalds::commitment(&checked.product_times_r);
+    Ok(Finding::Holds(answer))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A result: whether it is the product, and its rows as a file has them.
 
+use labora_kernels::freivalds::check as freivalds_check;
 use labora_pouw::{
     Hash, Shape, TILE,
     freivalds::{self, LengthError, Verdict},
@@ -48,7 +49,7 @@ pub(crate) fn check(
         .iter()
         .map(|bytes| i32::from_le_bytes(*bytes))
         .collect();
-    match freivalds::check(shape, &a, &bt, &entries, &r)? {
+    match freivalds_check(shape, &a, &bt, &entries, &r)?.verdict {
         Verdict::Holds => Ok(()),
         Verdict::Wrong { row } => Err(ProductError::Wrong { row }),
     }
