@@ -7,6 +7,8 @@ bash scripts/setup.sh python js
 . scripts/paths.sh
 # NVRTC, where `make cuda` has been run.
 [ ! -d "$LABORA_CACHE/cuda/lib" ] || export LD_LIBRARY_PATH="$LABORA_CACHE/cuda/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+# Some hundreds of nodes are started: what the runtime is compiled to is kept for all of them.
+export LABORA_WASM_CACHE=${LABORA_WASM_CACHE:-$LABORA_CACHE/wasm}
 # The Python client's tests among them: `foreign_clients` runs pytest against a real node.
 echo "test: all crates, real processes, foreign clients"
 log=$(mktemp)

@@ -1,6 +1,8 @@
 //! Chain specs for tests: the node's own dev spec with other figures of work, which make blocks come sooner.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -46,6 +48,16 @@ pub const LOWEST: Work = Work {
     target_block_time_ms: 3_000,
     half_life_ms: 3_600_000,
 };
+
+/// How long sessions and eras are.
+#[derive(Clone, Copy, Debug)]
+pub enum Sessions {
+    /// As on a development chain: minutes.
+    Short,
+    /// As on a public one. GRANDPA's votes go no further than the next change of authorities, which may come at the end of an era:
+    /// on a development chain that is never far.
+    Public,
+}
 
 /// What a well-known account stakes and votes with.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +108,7 @@ pub const VALIDATORS: [Validator; 4] = [
 ///
 /// It is a live chain: on a development chain nodes tell each other the loopback addresses of third ones, and would find a
 /// way around a link that a test has cut.
-pub fn write_with_validators(folder: &Path, work: Work) -> Outcome<PathBuf> {
+pub fn write_with_validators(folder: &Path, work: Work, sessions: Sessions) -> Outcome<PathBuf> {
     let mut spec = dev()?;
     spec["chainType"] = json!("Live");
     let patch = &mut spec["genesis"]["runtimeGenesis"]["patch"];
@@ -108,21 +120,15 @@ pub fn write_with_validators(folder: &Path, work: Work) -> Outcome<PathBuf> {
     let stakers = VALIDATORS.map(|one| json!([one.account, one.account, stake, "Validator"]));
     patch["session"]["keys"] = json!(keys);
     patch["staking"]["stakers"] = json!(stakers);
-    write_spec(spec, folder, work)
-}
-
-/// Gives a chain the sessions and eras of a public one. GRANDPA's votes go no further than the next change of authorities, which
-/// may come at the end of an era: on a development chain that is never far.
-pub fn with_public_sessions(path: &Path) -> Outcome {
-    let mut spec: Value = serde_json::from_slice(&std::fs::read(path)?)?;
-    let terms = &mut spec["genesis"]["runtimeGenesis"]["patch"]["eras"]["terms"];
-    if !terms["sessionBlocks"].is_u64() || !terms["sessionsPerEra"].is_u64() {
-        return Err(format!("the dev spec's genesis patch has other terms: {terms}").into());
+    if let Sessions::Public = sessions {
+        let terms = &mut patch["eras"]["terms"];
+        if !terms["sessionBlocks"].is_u64() || !terms["sessionsPerEra"].is_u64() {
+            return Err(format!("the dev spec's genesis patch has other terms: {terms}").into());
+        }
+        terms["sessionBlocks"] = json!(600);
+        terms["sessionsPerEra"] = json!(6);
     }
-    terms["sessionBlocks"] = json!(600);
-    terms["sessionsPerEra"] = json!(6);
-    std::fs::write(path, serde_json::to_vec_pretty(&spec)?)?;
-    Ok(())
+    write_spec(spec, folder, work)
 }
 
 /// Writes the dev chain's spec with other figures of work into `folder`, and gives its path.
@@ -138,6 +144,7 @@ fn write_spec(mut spec: Value, folder: &Path, work: Work) -> Outcome<PathBuf> {
     spec["id"] = json!("labora_test");
     let path = folder.join("spec.json");
     std::fs::write(&path, serde_json::to_vec_pretty(&spec)?)?;
+    make_raw(&path)?;
     Ok(path)
 }
 
@@ -155,12 +162,37 @@ pub fn work_of(spec: &mut Value) -> Outcome<&mut Value> {
 
 /// The dev chain's spec, as `labora chain-spec` prints it.
 pub fn dev() -> Outcome<Value> {
-    let finished = binary::finish(
-        Command::new(binary::labora()?).args(["chain-spec", "--chain", "dev"]),
-        SPEC_LIMIT,
-    )?;
+    Ok(serde_json::from_slice(&printed("dev", &[])?)?)
+}
+
+/// Makes a spec a raw one: nodes then start without executing the chain's code for its genesis, which takes seconds each time.
+pub fn make_raw(path: &Path) -> Outcome {
+    let raw = printed(&path.to_string_lossy(), &["--raw"])?;
+    Ok(std::fs::write(path, raw)?)
+}
+
+/// What `labora chain-spec` prints. It takes seconds, so what it said is kept beside the binary: once for each binary, and for
+/// each spec.
+fn printed(chain: &str, more: &[&str]) -> Outcome<Vec<u8>> {
+    let labora = binary::labora()?;
+    let made = labora.metadata()?.modified()?;
+    let mut hasher = DefaultHasher::new();
+    (made, std::fs::read(chain).ok(), more).hash(&mut hasher);
+    let kept = labora.with_file_name("test-specs");
+    let path = kept.join(format!("{:016x}.json", hasher.finish()));
+    if let Ok(text) = std::fs::read(&path) {
+        return Ok(text);
+    }
+    let mut command = Command::new(labora);
+    command.args(["chain-spec", "--chain", chain]).args(more);
+    let finished = binary::finish(&mut command, SPEC_LIMIT)?;
     if finished.code != Some(0) {
         return Err(format!("chain-spec failed: {}", finished.stderr).into());
     }
-    Ok(serde_json::from_str(&finished.stdout)?)
+    std::fs::create_dir_all(&kept)?;
+    // Tests that make the same at the same time write the same; a reader finds all of it or nothing.
+    let mut draft = tempfile::NamedTempFile::new_in(&kept)?;
+    draft.write_all(finished.stdout.as_bytes())?;
+    draft.persist(&path)?;
+    Ok(finished.stdout.into_bytes())
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{
     Machine, Node, NodeOptions, Outcome,
     rpc::Rpc,
-    spec::{self, VALIDATORS, Work},
+    spec::{self, Sessions, VALIDATORS, Work},
     wait_for,
 };
 
@@ -31,14 +31,13 @@ pub struct Network {
 impl Network {
     /// The chain, without nodes.
     pub async fn new() -> Outcome<Self> {
-        Self::with(spec::NETWORK).await
+        Self::with(spec::NETWORK, Sessions::Short).await
     }
 
-    /// The same with other figures of work.
-    pub async fn with(work: Work) -> Outcome<Self> {
+    async fn with(work: Work, sessions: Sessions) -> Outcome<Self> {
         let machine = Machine::take().await;
         let folder = tempfile::tempdir()?;
-        let spec = spec::write_with_validators(folder.path(), work)?;
+        let spec = spec::write_with_validators(folder.path(), work, sessions)?;
         Ok(Self {
             machine,
             folder,
@@ -47,11 +46,9 @@ impl Network {
         })
     }
 
-    /// The same with sessions and eras as long as on a public chain.
+    /// The same with other figures of work, and sessions and eras as long as on a public chain.
     pub async fn with_public_sessions(work: Work) -> Outcome<Self> {
-        let network = Self::with(work).await?;
-        spec::with_public_sessions(&network.spec)?;
-        Ok(network)
+        Self::with(work, Sessions::Public).await
     }
 
     /// The chain's spec with one more field, in a file of its own.

@@ -264,8 +264,8 @@ async fn what_contradicts_the_database_is_named_and_no_node_starts_on_it() -> Ou
     let folder = tempfile::tempdir()?;
     let (base, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
     fs::create_dir(&elsewhere)?;
-    let spec = spec::write_with_validators(folder.path(), spec::QUICK)?;
-    let other = spec::write_with_validators(&elsewhere, spec::NETWORK)?;
+    let spec = spec::write_with_validators(folder.path(), spec::QUICK, spec::Sessions::Short)?;
+    let other = spec::write_with_validators(&elsewhere, spec::NETWORK, spec::Sessions::Short)?;
     let options = NodeOptions::of_spec(&spec);
     let node = Node::start(&machine, &base, &options).await?;
     let rpc = node.rpc();

@@ -1,9 +1,10 @@
-//! Jobs that nodes work on and audit: four validators, two miners, and posters, miners and auditors that cheat.
+//! Jobs that nodes work on and audit: four validators, two miners, and posters, miners and auditors that cheat; and a
+//! researcher's program that posts its own.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use labora_tests::{
-    Node, NodeOptions, Outcome, js,
+    Machine, Node, NodeOptions, Outcome, Testnet, binary, js, python,
     spec::{self, VALIDATORS},
     validators::Network,
     wait_for,
@@ -11,6 +12,9 @@ use labora_tests::{
 
 /// A job is audited for sixty blocks of a second or two, and one that failed is done again.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// Three small jobs, and a large one until a block was mined on it.
+const LIMIT_OF_PAID: Duration = Duration::from_secs(1_200);
 
 /// A file with the secret of a well-known account.
 fn key(network: &Network, uri: &str) -> Outcome<PathBuf> {
@@ -77,7 +81,7 @@ async fn jobs_are_done_audited_and_paid_whoever_cheats() -> Outcome {
         "made-up",
     ];
     script.args(cases);
-    let told = js::run(script, LIMIT).await;
+    let told = binary::run(script, LIMIT).await;
     for node in nodes.iter().chain([&first, &second]) {
         node.log().assert_no_panic()?;
     }
@@ -93,7 +97,7 @@ async fn a_worker_that_is_killed_goes_on_with_what_it_has_claimed() -> Outcome {
     let endpoint = format!("http://{}", nodes[0].gemm_address()?);
     let mut script = js::script("jobs.mjs", &nodes[0])?;
     script.arg(&endpoint).arg("paid");
-    let telling = tokio::spawn(js::run(script, LIMIT));
+    let telling = tokio::spawn(binary::run(script, LIMIT));
     wait_for("a claim", LIMIT, || async {
         let text = first.log().text()?;
         Ok(text.contains("claimed job 0").then_some(()))
@@ -106,5 +110,28 @@ async fn a_worker_that_is_killed_goes_on_with_what_it_has_claimed() -> Outcome {
     // Claimed, or by then submitted; in either case once.
     assert!(text.contains("takes up job 0"), "{text}");
     assert!(!text.contains("claimed job 0:"), "{text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_networks_layers_and_many_large_products_are_done_as_paid_jobs() -> Outcome {
+    let machine = Machine::take().await;
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("network");
+    let at = base.to_string_lossy().into_owned();
+    let flags = ["--preset", "dev", "--market", "--base-path", &at];
+    let network = Testnet::start(&machine, &folder.path().join("said"), &flags)?;
+    // It answers; its miners have yet to earn what they put up as bonds.
+    network.rpc("validator-1").await?;
+    let line = network.said().after_last("validator-1: RPC ", &[])?;
+    let line = line.ok_or("no address")?;
+    let url = line.split(',').next().unwrap_or_default();
+    let matrices = line.split("matrices ").nth(1).ok_or("no matrices")?;
+    let mut paid = python::command("demo")?;
+    paid.args(["paid.py", "--url", url, "--matrices", matrices]);
+    paid.arg("--key").arg(base.join("validator-1/job-key"));
+    // The audit takes minutes of blocks; other tests wait for theirs.
+    paid.args(["--accept", "--limit", "600"]);
+    println!("{}", binary::run(paid, LIMIT_OF_PAID).await?);
     Ok(())
 }

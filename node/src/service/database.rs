@@ -24,7 +24,7 @@ pub(super) fn open(
     config: &Configuration,
     telemetry: Option<TelemetryHandle>,
 ) -> Result<(FullClient, Arc<FullBackend>, KeystoreContainer, TaskManager), ServiceError> {
-    let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
+    let executor = genesis::executor(config);
     let backend = sc_service::new_db_backend::<Block>(config.db_config())?;
     let storage = genesis::storage_of(&*config.chain_spec)?;
     check(config, &backend, &storage, executor.clone())?;

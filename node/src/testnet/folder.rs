@@ -4,7 +4,8 @@
 //! network.json    its members, by their public keys
 //! chain.json      its chain spec, raw
 //! lock            held by the supervisor that runs it
-//! NAME/           of each member: keys.json, data (the node's base path), log
+//! wasm            what the chain's code is compiled to
+//! NAME/           of each member: keys.json, job-key in a market, data (the node's base path), log
 //! ```
 //!
 //! `network.json` is written last: a folder without it is no network.
@@ -15,19 +16,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use labora_chain_spec::Preset;
+use labora_chain_spec::{ChainSpec, Preset};
 use sc_service::ChainType;
 use serde::{Deserialize, Serialize};
+
+use crate::genesis;
 
 use super::{
     DEFAULT_MINERS, DEFAULT_VALIDATORS, MAX_OF_A_KIND, PresetName, TestnetCommand, TestnetError,
     counted,
-    members::{self, Member, Role},
+    members::{self, Home, Member, Role},
 };
 
 const MANIFEST: &str = "network.json";
 const CHAIN: &str = "chain.json";
 const LOCK: &str = "lock";
+const CODE: &str = "wasm";
 
 /// Longest `network.json` that is read: 64 members take some 20 KB.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -103,9 +107,20 @@ impl Folder {
         &self.path
     }
 
+    /// Where what the chain's code is compiled to is kept, for all members.
+    pub(super) fn code(&self) -> PathBuf {
+        code(&self.path)
+    }
+
     /// Its chain spec.
     pub(super) fn chain(&self) -> PathBuf {
         self.path.join(CHAIN)
+    }
+
+    /// Has each member's account in a file that a node can sign with.
+    pub(super) fn keep_job_keys(&self) -> Result<(), TestnetError> {
+        let mut homes = (self.manifest.members.iter()).map(|it| Home::new(&self.path, &it.name));
+        homes.try_for_each(|home| home.keep_job_key())
     }
 
     /// Ends its use; one that is not to be kept is removed, unless there is something to `look_at`.
@@ -122,6 +137,20 @@ impl Folder {
             );
         }
     }
+}
+
+fn code(network: &Path) -> PathBuf {
+    genesis::named_cache().unwrap_or_else(|| network.join(CODE))
+}
+
+/// Compiles the chain's code, once: all members begin with that, and would each do it on its own.
+fn compile(network: &Path, spec: &Path) -> Result<(), TestnetError> {
+    let spec = ChainSpec::from_json_file(spec.to_owned()).map_err(TestnetError::Genesis)?;
+    let executor = genesis::passing_executor(Some(code(network)));
+    genesis::storage_of(&spec)
+        .and_then(|storage| genesis::hash_of(storage, executor))
+        .map(|_| ())
+        .map_err(|error| TestnetError::Genesis(error.to_string()))
 }
 
 fn holds_anything(path: &Path) -> Result<bool, TestnetError> {
@@ -166,7 +195,8 @@ fn make(path: &Path, command: &TestnetCommand) -> Result<Manifest, TestnetError>
     let founding = members::founding(preset.into(), chain_type, voters, !command.no_root);
     let spec = members::raw_spec(&founding)?;
     let place = path.join(CHAIN);
-    fs::write(&place, spec).map_err(TestnetError::file(place, "written"))?;
+    fs::write(&place, spec).map_err(TestnetError::file(&place, "written"))?;
+    compile(path, &place)?;
     let manifest = Manifest {
         version: VERSION,
         preset,

@@ -11,6 +11,9 @@ use super::{
 /// Nodes that each member begins with; it hears of the others from them.
 const MAX_BOOTNODES: usize = 4;
 
+/// Matrices that each member of a market keeps.
+const MATRICES: &str = "1GiB";
+
 /// Addresses of the validators that a member begins with.
 pub(super) fn bootnodes(of: &Member, members: &[Member], ports: &[Ports]) -> Vec<String> {
     let others = members.iter().zip(ports);
@@ -53,11 +56,33 @@ pub(super) fn arguments(
             let author = member.account.to_string();
             let words = ["--mine", "--author", &author, "--devices", devices];
             out.extend(words.map(String::from));
-            out.extend(["--gemm-listen", "none"].map(String::from));
         }
+    }
+    match (ports.matrices, member.role) {
+        (Some(port), role) => out.extend(market(folder, member, role, port)),
+        (None, Role::Miner) => out.extend(["--gemm-listen", "none"].map(String::from)),
+        (None, Role::Validator) => (),
     }
     for address in bootnodes {
         out.extend(["--bootnodes".into(), address]);
     }
     out
+}
+
+/// What makes a member take part in the market: a validator audits, a miner works.
+fn market(folder: &Folder, member: &Member, role: Role, port: u16) -> Vec<String> {
+    let key = Home::new(folder.path(), &member.name).job_key();
+    let does = match role {
+        Role::Validator => "--audit",
+        Role::Miner => "--work",
+    };
+    vec![
+        does.into(),
+        "--job-key".into(),
+        key.to_string_lossy().into_owned(),
+        "--artifacts".into(),
+        MATRICES.into(),
+        "--gemm-listen".into(),
+        format!("127.0.0.1:{port}"),
+    ]
 }

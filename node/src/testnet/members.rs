@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -72,6 +72,37 @@ impl Home {
         self.0.join("keys.json")
     }
 
+    /// The phrase of its account alone, as `--job-key` and `--key` read it.
+    pub(super) fn job_key(&self) -> PathBuf {
+        self.0.join("job-key")
+    }
+
+    /// Writes [`Self::job_key`], if it is not there yet, from what was stored when the member was made.
+    pub(super) fn keep_job_key(&self) -> Result<(), TestnetError> {
+        let to = self.job_key();
+        if to.exists() {
+            return Ok(());
+        }
+        let from = self.secrets();
+        let file = fs::File::open(&from).map_err(TestnetError::file(&from, "read"))?;
+        let secrets: Phrase =
+            serde_json::from_reader(file.take(MAX_SECRETS)).map_err(|error| TestnetError::Key {
+                name: self
+                    .0
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                path: from,
+                reason: error.to_string(),
+            })?;
+        // Whole or not at all: a file that is there is taken for what it should be.
+        let draft = self.0.join("job-key.new");
+        let _ = fs::remove_file(&draft);
+        write_secret(&draft, secrets.account_phrase.as_bytes())?;
+        fs::rename(&draft, &to).map_err(TestnetError::file(&to, "written"))
+    }
+
     fn chain(&self, id: &str) -> PathBuf {
         self.data().join("chains").join(id)
     }
@@ -87,6 +118,15 @@ struct Secrets<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     grandpa_phrase: Option<&'a str>,
 }
+
+/// What of it `job-key` holds.
+#[derive(Deserialize)]
+struct Phrase {
+    account_phrase: String,
+}
+
+/// Longest `keys.json` that is read: ours have some 500 bytes.
+const MAX_SECRETS: u64 = 16 << 10;
 
 /// Makes a member with fresh keys and stores them where its node looks for them.
 pub(super) fn make(

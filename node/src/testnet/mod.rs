@@ -67,13 +67,19 @@ pub struct TestnetCommand {
     #[arg(long, value_name = "PATH", conflicts_with = "write")]
     pub base_path: Option<PathBuf>,
 
-    /// First of the ports on 127.0.0.1: each member takes three, for peers, RPC and metrics. Default: any free ones.
+    /// First of the ports on 127.0.0.1: each member takes three, for peers, RPC and metrics (four with --market). Default: any free ones.
     #[arg(long, value_name = "PORT", conflicts_with = "write")]
     pub base_port: Option<u16>,
 
     /// What each miner multiplies on, as a node's --devices. Default: cpu:1, and with --write a node's own, auto.
     #[arg(long, value_name = "DEVICES", value_parser = checked_devices)]
     pub devices: Option<String>,
+
+    /// Members take part in the market of jobs: validators audit results, miners work on jobs.
+    ///
+    /// Each keeps up to 1 GiB of matrices, and takes a fourth port for them. Its account signs: NAME/job-key in the folder.
+    #[arg(long, conflicts_with = "write")]
+    pub market: bool,
 
     /// End by itself once this many blocks are final, and print a summary.
     #[arg(long, value_name = "N", conflicts_with = "write")]

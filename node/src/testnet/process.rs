@@ -10,6 +10,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::genesis;
+
 /// Tells a node which process supervises it.
 const SUPERVISOR: &str = "LABORA_SUPERVISOR";
 
@@ -68,6 +70,8 @@ pub(super) enum Life {
 pub(super) struct Process {
     arguments: Vec<String>,
     log: PathBuf,
+    /// Where compiled code is kept for all members.
+    code: PathBuf,
     child: Option<Child>,
     /// When it was asked to end; nothing if it is to run.
     asked: Option<Instant>,
@@ -76,10 +80,11 @@ pub(super) struct Process {
 
 impl Process {
     /// One that is not started yet.
-    pub(super) fn new(arguments: Vec<String>, log: PathBuf) -> Self {
+    pub(super) fn new(arguments: Vec<String>, log: PathBuf, code: PathBuf) -> Self {
         Process {
             arguments,
             log,
+            code,
             child: None,
             asked: None,
             died: false,
@@ -108,6 +113,7 @@ impl Process {
         command
             .args(&self.arguments)
             .env(SUPERVISOR, std::process::id().to_string())
+            .env(genesis::CACHE_VARIABLE, &self.code)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);

@@ -91,14 +91,17 @@ impl Supervisor {
         if command.blocks.is_some() && folder.manifest.count(Role::Miner) == 0 {
             return Err(TestnetError::NobodyMines);
         }
-        let ports = ports::choose(command.base_port, members.len())?;
+        let ports = ports::choose(command.base_port, members.len(), command.market)?;
+        if command.market {
+            folder.keep_job_keys()?;
+        }
         let processes = members.iter().zip(&ports).map(|(member, own)| {
             let home = Home::new(folder.path(), &member.name);
             let begin_with = launch::bootnodes(member, members, &ports);
             // All share one machine.
             let devices = command.devices.as_deref().unwrap_or("cpu:1");
             let arguments = launch::arguments(&folder, member, *own, begin_with, devices);
-            Process::new(arguments, home.log())
+            Process::new(arguments, home.log(), folder.code())
         });
         Ok(Supervisor {
             processes: processes.collect(),
@@ -209,15 +212,7 @@ impl Supervisor {
             self.folder.path().display()
         ));
         for (member, ports) in self.folder.manifest.members.iter().zip(&self.ports) {
-            let Ports {
-                peers,
-                rpc,
-                metrics,
-            } = ports;
-            self.show.say(&format!(
-                "  {}: RPC ws://127.0.0.1:{rpc}, peers 127.0.0.1:{peers}, metrics http://127.0.0.1:{metrics}/metrics",
-                member.name
-            ));
+            self.show.say(&format!("  {}: {ports}", member.name));
         }
         if self.folder.manifest.count(Role::Miner) == 0 {
             self.show

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from labora._jobs import JobStatus as JobStatus
     from labora._jobs import Key as Key
     from labora._jobs import Market as Market
+    from labora._jobs import MinedBlock as MinedBlock
     from labora._jobs import ProductFacts as ProductFacts
     from labora._jobs import Progress as Progress
     from labora._jobs import Window as Window
@@ -69,6 +70,7 @@ _JOBS = frozenset(
         "JobStatus",
         "Key",
         "Market",
+        "MinedBlock",
         "ProductFacts",
         "Progress",
         "Window",

@@ -130,6 +130,16 @@ class ProductFacts:
 
 
 @dataclass(frozen=True)
+class MinedBlock:
+    """A block that was mined on a product of a job: its seal names the product's matrices."""
+
+    number: int
+    hash: bytes
+    #: Index of the product.
+    product: int
+
+
+@dataclass(frozen=True)
 class Window:
     """The last blocks in which things can be done about a result."""
 
@@ -164,6 +174,8 @@ class JobStatus:
     #: Address of each auditor, and ``nothing``, ``unavailable``, ``sealed`` or ``opened``; empty in lists.
     auditors: tuple[tuple[str, str], ...]
     settled_at: int | None
+    #: Blocks that were mined on its matrices, the oldest first; empty in lists.
+    mined: tuple[MinedBlock, ...] = ()
 
     @classmethod
     def of(cls, answer: Any) -> JobStatus:
@@ -196,6 +208,10 @@ class JobStatus:
                 ),
                 auditors=tuple((str(one["auditor"]), str(one["said"])) for one in answer.get("auditors") or ()),
                 settled_at=answer["settledAt"],
+                mined=tuple(
+                    MinedBlock(int(one["number"]), _root(one["hash"]), int(one["product"]))
+                    for one in answer.get("mined") or ()
+                ),
             )  # fmt: skip
 
         return _read("jobs_get", read)
