@@ -217,12 +217,12 @@ async fn connected(node: Arc<dyn Node>) -> Chain {
 struct Devices(WorkerHandle);
 
 impl Multiply for Devices {
-    fn multiply(
-        &self,
+    fn multiply<'a>(
+        &'a self,
         shape: Shape,
-        a: Vec<i8>,
-        bt: Vec<i8>,
-    ) -> BoxFuture<'_, Result<Vec<i32>, String>> {
+        a: &'a [i8],
+        bt: &'a [i8],
+    ) -> BoxFuture<'a, Result<Vec<i32>, String>> {
         async move {
             let (m, n, k) = (shape.m(), shape.n(), shape.k());
             let dimensions = Dimensions::new(m.into(), n.into(), k.into());
@@ -231,7 +231,7 @@ impl Multiply for Devices {
                 // Users' own products may fill the queue: they come first.
                 let stats = self.0.stats();
                 if stats.queue_length < stats.queue_capacity {
-                    let product = Product::new(dimensions, a.clone(), bt.clone());
+                    let product = Product::new(dimensions, a.to_vec(), bt.to_vec());
                     let product = product.map_err(|error| error.to_string())?;
                     match self.0.multiply(product).await {
                         Ok(answer) => return Ok(answer.product),

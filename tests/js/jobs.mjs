@@ -126,6 +126,14 @@ const failed = async (job, { cheat }, reason) => until(`job ${job} to fail`, asy
   return info.worker !== cheat.address ? info : null;
 }).then((info) => { console.log(`job ${job}: ${reason}; now ${info.stage}`); });
 
+/** The cheat's claim fails for a tenth of its bond, and the job is done by another. */
+async function losesATenth(posted, who, reason) {
+  const before = await all(who.cheat);
+  await failed(posted.job, who, reason);
+  assert.equal(before - await all(who.cheat), 2n * posted.fee / 10n, 'a tenth of the bond');
+  await done(posted, who);
+}
+
 const scenarios = {
   async paid(who) {
     const { poster } = who;
@@ -166,14 +174,10 @@ const scenarios = {
   },
 
   async vanished(who) {
-    const { cheat } = who;
     const posted = await post(who);
     await claimed(posted, who);
     await Promise.all([keep(posted.a), keep(posted.bt)]);
-    const before = await all(cheat);
-    await failed(posted.job, who, 'its worker was late');
-    assert.equal(before - await all(cheat), 2n * posted.fee / 10n, 'a tenth of the bond');
-    await done(posted, who);
+    await losesATenth(posted, who, 'its worker was late');
   },
 
   async withheld(who) {
@@ -182,10 +186,7 @@ const scenarios = {
     await claimed(posted, who);
     await Promise.all([keep(posted.a), keep(posted.bt)]);
     await include(api, api.tx.jobs.submit(posted.job, [`0x${'77'.repeat(32)}`]), cheat);
-    const before = await all(cheat);
-    await failed(posted.job, who, 'its result could not be fetched');
-    assert.equal(before - await all(cheat), 2n * posted.fee / 10n, 'a tenth of the bond');
-    await done(posted, who);
+    await losesATenth(posted, who, 'its result could not be fetched');
   },
 
   async unfetchable(who) {

@@ -26,5 +26,11 @@ use std::time::Duration;
 /// How often the chain is looked at: blocks come every few seconds at most.
 pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How long matrices may take to come.
+pub(crate) const FETCH_LIMIT: Duration = Duration::from_secs(600);
+
+/// Pause after something was in the way.
+pub(crate) const PAUSE: Duration = Duration::from_secs(10);
+
 /// Most pages of a list that are read at a time; with 100 jobs a page, or 2,000 that are looked at in vain.
 pub(crate) const MAX_PAGES: usize = 64;

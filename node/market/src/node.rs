@@ -94,13 +94,18 @@ fn unreadable(method: &str, error: &impl ToString) -> CallError {
     }
 }
 
-/// Words of somebody else's, fit to be shown: bounded, and without anything that a terminal would obey.
+/// Words of somebody else's, fit to be shown.
 pub fn shown(text: &str) -> String {
-    let letters = text.chars().take(MAX_WORDS);
+    shown_up_to(text, MAX_WORDS)
+}
+
+/// Words of somebody else's, fit to be shown: so many characters of them, and nothing that a terminal would obey.
+pub fn shown_up_to(text: &str, most: usize) -> String {
+    let letters = text.chars().take(most);
     let mut words: String = letters
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect();
-    if text.chars().nth(MAX_WORDS).is_some() {
+    if text.chars().nth(most).is_some() {
         words.push('…');
     }
     words

@@ -68,6 +68,9 @@ impl From<api::Market> for MarketInfo {
     }
 }
 
+/// The code of `jobs_get` and `jobs_explain` for a job that is not there.
+pub const UNKNOWN_JOB: i32 = -32060;
+
 /// Where a job stands, by name.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,6 +120,16 @@ pub struct WantedInfo {
     /// Of this worker.
     #[serde(default)]
     pub worker: Option<AccountId>,
+}
+
+impl WantedInfo {
+    /// All that stand there.
+    pub fn at(stage: StageInfo) -> Self {
+        Self {
+            stage: Some(stage),
+            ..Self::default()
+        }
+    }
 }
 
 impl From<WantedInfo> for api::Wanted<AccountId> {

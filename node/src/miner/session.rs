@@ -7,6 +7,7 @@ use jsonrpsee::{
     rpc_params,
     ws_client::{WsClient, WsClientBuilder},
 };
+use labora_market::node::shown_up_to;
 use labora_pouw::{Difficulty, Proof, Seal};
 use parity_scale_codec::Encode;
 use parking_lot::Mutex;
@@ -341,14 +342,7 @@ pub(super) fn difficulty(digits: &str) -> Option<Difficulty> {
 
 /// A node's words, fit to be shown: bounded, and without anything that a terminal would obey.
 pub(super) fn words(text: &str) -> String {
-    let shown = text.chars().take(MAX_WORDS);
-    let mut words: String = shown
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect();
-    if text.chars().nth(MAX_WORDS).is_some() {
-        words.push('…');
-    }
-    words
+    shown_up_to(text, MAX_WORDS)
 }
 
 #[cfg(test)]

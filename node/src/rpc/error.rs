@@ -17,6 +17,7 @@
 //! Parameters of the wrong JSON type get the usual -32602, and methods denied to the outside -32601.
 
 use jsonrpsee::types::ErrorObjectOwned;
+use labora_market::types::UNKNOWN_JOB;
 
 /// Why a `pouw_…` or `jobs_…` call was refused.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +77,7 @@ impl Error {
             Error::Internal(_) => -32057,
             Error::SharesOff => -32058,
             Error::Busy(_) => -32059,
-            Error::UnknownJob(_) => -32060,
+            Error::UnknownJob(_) => UNKNOWN_JOB,
         }
     }
 }

@@ -10,7 +10,7 @@ use labora_market::{
 use labora_runtime::AccountId;
 
 use super::{WalletError, show};
-use crate::http::Token;
+use crate::{cli::values::parse_address, http::Token};
 
 /// Names the node where `--node` is not given.
 const NODE_VARIABLE: &str = "LABORA_NODE";
@@ -107,6 +107,22 @@ pub struct ReadParams {
     /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whose things are shown, and how.
+#[derive(Args, Clone, Debug)]
+pub struct ShowOptions {
+    /// The account; default: the key's.
+    #[arg(value_name = "SS58", value_parser = parse_address)]
+    pub account: Option<AccountId>,
+
+    /// Its key, instead of its address.
+    #[clap(flatten)]
+    pub key: KeyParams,
+
+    /// How.
+    #[clap(flatten)]
+    pub read: ReadParams,
 }
 
 /// How something is done.

@@ -24,7 +24,7 @@ use pallet_jobs::{Attestation, Call, Hashes, JobId};
 use parity_scale_codec::Encode;
 
 use crate::{
-    LOOK_EVERY,
+    FETCH_LIMIT, LOOK_EVERY, PAUSE,
     account::Account,
     chain::{Chain, ChainError},
     matrices::{Matrices, MatrixError},
@@ -38,17 +38,11 @@ use crate::{
 /// Most results that are looked at, the newest first.
 const MAX_RESULTS: usize = 6_400;
 
-/// How long a matrix may take to come.
-const FETCH_LIMIT: Duration = Duration::from_secs(600);
-
 /// Before matrices that could not be fetched are tried again.
 const AGAIN: Duration = Duration::from_secs(15);
 
 /// Blocks over which those who would end an audit are spread.
 const TURNS: u32 = 8;
-
-/// Pause after the chain could not be read or written.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// What an auditor is told.
 #[derive(Clone, Debug)]
@@ -153,10 +147,7 @@ impl Auditor {
         if self.chain.is_behind().await? {
             return Ok(());
         }
-        let submitted = WantedInfo {
-            stage: Some(StageInfo::Submitted),
-            ..WantedInfo::default()
-        };
+        let submitted = WantedInfo::at(StageInfo::Submitted);
         let mut jobs = self.chain.jobs(&submitted, MAX_RESULTS).await?;
         let stands = |job: &JobInfo| Some((job.job, job.window.as_ref()?.since));
         let standing: Vec<ResultId> = jobs.iter().filter_map(stands).collect();
@@ -164,6 +155,7 @@ impl Auditor {
         // What must be said soonest, first.
         jobs.sort_by_key(|job| job.window.as_ref().map(|window| window.attest_until));
         let mut to_check = None;
+        let mut now = self.chain.best().await?.number;
         for job in jobs {
             let Some(window) = job.window.clone() else {
                 continue;
@@ -176,14 +168,17 @@ impl Auditor {
                 _ => self.chain.job(job.job).await?,
             };
             let Some(job) = job else { continue };
-            let now = self.chain.best().await?.number;
             let seat = seat(&job, self.terms.validator.as_ref());
             let turn = self.turn_of(job.job);
             match duty(&window, seat, known, self.terms.watch, (now, turn)) {
                 Duty::Check if to_check.is_none() => to_check = Some((job, window)),
                 Duty::Wait | Duty::Check => {}
                 Duty::Leave => drop(self.found.insert(result, Found::Left)),
-                quick => self.act(quick, &job, result).await?,
+                quick => {
+                    self.act(quick, &job, result).await?;
+                    // That took blocks.
+                    now = self.chain.best().await?.number;
+                }
             }
         }
         match to_check {
@@ -234,11 +229,10 @@ impl Auditor {
 
     async fn act(&mut self, duty: Duty, job: &JobInfo, result: ResultId) -> Result<(), ChainError> {
         let number = job.job;
-        match (duty, self.found.get(&result).cloned()) {
-            (Duty::Attest, Some(Found::Holds { answers })) => {
-                let Some(auditor) = self.terms.validator.clone() else {
-                    return Ok(());
-                };
+        // None is drawn for who only watches, so nothing of that kind is its duty.
+        let auditor = self.terms.validator.clone();
+        match (duty, self.found.get(&result).cloned(), auditor) {
+            (Duty::Attest, Some(Found::Holds { answers }), Some(auditor)) => {
                 let seal = freivalds::sealed(&auditor.encode(), &self.secret(&result), &answers);
                 let attestation = Attestation::Holds(seal);
                 let call = Call::attest {
@@ -251,10 +245,7 @@ impl Auditor {
                     tracing::info!(target: "labora", "attested that the results of job {number} hold");
                 }
             }
-            (Duty::AttestMissing, _) => {
-                let Some(auditor) = self.terms.validator.clone() else {
-                    return Ok(());
-                };
+            (Duty::AttestMissing, _, Some(auditor)) => {
                 let attestation = Attestation::Unavailable;
                 let call = Call::attest {
                     job: number,
@@ -266,10 +257,7 @@ impl Auditor {
                     tracing::warn!(target: "labora", "attested that matrices of job {number} cannot be fetched");
                 }
             }
-            (Duty::Reveal, Some(Found::Holds { answers })) => {
-                let Some(auditor) = self.terms.validator.clone() else {
-                    return Ok(());
-                };
+            (Duty::Reveal, Some(Found::Holds { answers }), Some(auditor)) => {
                 let secret = self.secret(&result);
                 let call = Call::reveal {
                     job: number,
@@ -282,10 +270,10 @@ impl Auditor {
                     tracing::info!(target: "labora", "opened what was attested of job {number}");
                 }
             }
-            (Duty::Prove, Some(Found::Wrong { product, proof })) => {
+            (Duty::Prove, Some(Found::Wrong { product, proof }), _) => {
                 self.prove(job, result, product, proof).await?;
             }
-            (Duty::Poke, _) => {
+            (Duty::Poke, ..) => {
                 let is_ended = self.send(Call::poke { job: number }).await?;
                 if is_ended {
                     tracing::info!(target: "labora", "ended the audit of job {number}, which was over");
@@ -368,16 +356,13 @@ impl Auditor {
     }
 
     async fn check(&self, job: &JobInfo, secret: &Hash) -> Result<Found, MatrixError> {
-        let of_b = bytes(job.n, job.k, 1);
-        let fits = |m: u32| {
-            bytes(m, job.k, 1).saturating_add(of_b) <= self.terms.limits.operands
-                && bytes(m, job.n, 4) <= self.terms.limits.product
-        };
+        let fits = |m: u32| self.terms.limits.fits(m, job.n, job.k);
         if !job.products.iter().all(|product| fits(product.m)) {
             tracing::warn!(target: "labora", "job {} is not audited: a product is larger than fits here", job.job);
             return Ok(Found::Left);
         }
-        let bt: Arc<[i8]> = signed(self.fetch(job.b.0, of_b).await?).into();
+        let bt = self.fetch(job.b.0, bytes(job.n, job.k, 1)).await?;
+        let bt: Arc<[i8]> = signed(bt).into();
         let mut answers = Vec::new();
         for (at, product) in job.products.iter().enumerate() {
             let (Ok(shape), Some(c)) = (Shape::new(product.m, job.n, job.k), product.c) else {

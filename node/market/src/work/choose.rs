@@ -26,6 +26,14 @@ pub struct Limits {
     pub product: u64,
 }
 
+impl Limits {
+    /// Whether a product of m×k by k×n fits.
+    pub fn fits(&self, m: u32, n: u32, k: u32) -> bool {
+        bytes(m, k, 1).saturating_add(bytes(n, k, 1)) <= self.operands
+            && bytes(m, n, 4) <= self.product
+    }
+}
+
 /// What a worker has, and what it wants.
 #[derive(Clone, Debug)]
 pub struct Means {
@@ -141,17 +149,16 @@ pub fn weigh(job: &JobInfo, market: &MarketInfo, means: &Means) -> Result<Offer,
     if means.now >= job.deadline {
         return Err(No::Deadline(job.deadline));
     }
-    let of_b = bytes(job.n, job.k, 1);
-    let mut all_bytes = of_b;
+    let mut all_bytes = bytes(job.n, job.k, 1);
     for product in &job.products {
-        let (of_a, of_c) = (bytes(product.m, job.k, 1), bytes(product.m, job.n, 4));
-        if of_a.saturating_add(of_b) > means.limits.operands || of_c > means.limits.product {
+        if !means.limits.fits(product.m, job.n, job.k) {
             return Err(No::Size {
                 m: product.m,
                 n: job.n,
                 k: job.k,
             });
         }
+        let (of_a, of_c) = (bytes(product.m, job.k, 1), bytes(product.m, job.n, 4));
         all_bytes = all_bytes.saturating_add(of_a).saturating_add(of_c);
     }
     let blocks = macs / number::<u64>(&market.macs_per_block)?.max(1);

@@ -27,7 +27,7 @@ use pallet_jobs::{Call, Hashes, JobId};
 use parking_lot::Mutex;
 
 use crate::{
-    LOOK_EVERY,
+    FETCH_LIMIT, LOOK_EVERY, PAUSE,
     account::Account,
     chain::{Chain, ChainError},
     matrices::{Matrices, MatrixError},
@@ -43,12 +43,6 @@ const MAX_WEIGHED: usize = 2_000;
 /// Products of a job that are under way at a time: while one is stored, the next is multiplied.
 const AT_A_TIME: usize = 2;
 
-/// How long a matrix may take to come before a claim.
-const FETCH_LIMIT: Duration = Duration::from_secs(600);
-
-/// Pause after something here was in the way.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// What multiplies.
 pub trait Multiply: Send + Sync {
     /// C = A·B: m×n, row-major. `a` is m×k and `bt` n×k, row-major, any int8.
@@ -56,12 +50,12 @@ pub trait Multiply: Send + Sync {
     /// # Errors
     ///
     /// Why there is no product, in words.
-    fn multiply(
-        &self,
+    fn multiply<'a>(
+        &'a self,
         shape: Shape,
-        a: Vec<i8>,
-        bt: Vec<i8>,
-    ) -> BoxFuture<'_, Result<Vec<i32>, String>>;
+        a: &'a [i8],
+        bt: &'a [i8],
+    ) -> BoxFuture<'a, Result<Vec<i32>, String>>;
 
     /// Multiply-accumulates per second over the last minute; none where nothing was multiplied.
     fn macs_per_s(&self) -> Option<f64>;
@@ -216,10 +210,7 @@ impl Worker {
 
     /// Opens a job again whose worker is late; whether there was one.
     async fn reopen_late(&self) -> Result<bool, ChainError> {
-        let claimed = WantedInfo {
-            stage: Some(StageInfo::Claimed),
-            ..WantedInfo::default()
-        };
+        let claimed = WantedInfo::at(StageInfo::Claimed);
         let jobs = self.chain.jobs(&claimed, MAX_WEIGHED).await?;
         let now = self.chain.best().await?.number;
         let is_late = |job: &&JobInfo| job.claimed_until.is_some_and(|until| now > until);
@@ -240,10 +231,7 @@ impl Worker {
 
     /// The open job that is most worth taking.
     async fn choose(&self) -> Result<Option<JobInfo>, ChainError> {
-        let open = WantedInfo {
-            stage: Some(StageInfo::Open),
-            ..WantedInfo::default()
-        };
+        let open = WantedInfo::at(StageInfo::Open);
         let account = self.terms.account.id();
         let jobs = self.chain.jobs(&open, MAX_WEIGHED).await?;
         if jobs.is_empty() {
@@ -419,8 +407,8 @@ impl Worker {
 
     /// One result, stored; its root.
     async fn product(&self, shape: Shape, root_a: Hash, bt: Arc<[i8]>) -> Result<Hash, Trouble> {
-        let a = self.matrices.fetch(root_a, shape.a_len()).await?;
-        let c = self.devices.multiply(shape, signed(a), bt.to_vec()).await;
+        let a = signed(self.matrices.fetch(root_a, shape.a_len()).await?);
+        let c = self.devices.multiply(shape, &a, &bt).await;
         let c = c.map_err(Trouble::Product)?;
         let stored = tokio::task::spawn_blocking(move || {
             let tiles = tile_major(shape, &c);

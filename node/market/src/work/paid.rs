@@ -57,9 +57,9 @@ impl Worker {
 
     pub(super) async fn look_after(&self) -> Result<(), ChainError> {
         let awaited: Vec<JobInfo> = self.awaited.lock().values().cloned().collect();
+        let mut best = self.chain.best().await?.number;
         for then in awaited {
             let now = self.chain.job(then.job).await?;
-            let best = self.chain.best().await?.number;
             let (number, fee) = (then.job, then.fee.parse().unwrap_or(0u128));
             match fate(&then, now.as_ref(), best) {
                 Fate::Audited => continue,
@@ -70,6 +70,8 @@ impl Worker {
                         Err(error) if error.is_refusal() => {}
                         done => drop(done?),
                     }
+                    // That took blocks.
+                    best = self.chain.best().await?.number;
                     continue;
                 }
                 Fate::Paid => {

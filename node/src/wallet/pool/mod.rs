@@ -7,14 +7,14 @@ pub use calls::{
     CreateOptions, ExtraOptions, JoinOptions, MemberAmountOptions, MemberOptions,
     PoolNominateOptions,
 };
-pub use show::{PoolListOptions, PoolShowOptions};
+pub use show::PoolListOptions;
 
 use labora_runtime::{AccountId, Balance, Runtime};
 use pallet_nomination_pools::{
     BondedPoolInner, BondedPools, Metadata, PoolId, PoolMember, PoolMembers,
 };
 
-use super::{WalletError, act::Trace, stake::State};
+use super::{WalletError, act::Trace, flags::ShowOptions, stake::State};
 
 /// About pools.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -36,7 +36,7 @@ pub enum PoolCommand {
     /// Say whom a pool of one's own backs.
     Nominate(PoolNominateOptions),
     /// Say in words what an account has in its pool.
-    Show(PoolShowOptions),
+    Show(ShowOptions),
 }
 
 pub(super) async fn run(command: &PoolCommand, trace: &Trace) -> Result<(), WalletError> {

@@ -8,15 +8,12 @@ use serde::Serialize;
 use sp_staking::EraIndex;
 
 use super::{account_of, member, name, pool, rewards, worth};
-use crate::{
-    cli::values::parse_address,
-    wallet::{
-        WalletError,
-        act::{Trace, Wallet},
-        flags::{KeyParams, ReadParams},
-        show::{Out, count, percent, short},
-        stake::{Clock, State},
-    },
+use crate::wallet::{
+    WalletError,
+    act::{Trace, Wallet},
+    flags::{ReadParams, ShowOptions},
+    show::{Out, count, percent, short},
+    stake::{Clock, State},
 };
 
 /// Pools that are shown, the newest of them.
@@ -25,22 +22,6 @@ const MAX_LISTED: u32 = 200;
 /// How pools are listed.
 #[derive(Args, Clone, Debug)]
 pub struct PoolListOptions {
-    /// How.
-    #[clap(flatten)]
-    pub read: ReadParams,
-}
-
-/// Whose part in a pool is shown.
-#[derive(Args, Clone, Debug)]
-pub struct PoolShowOptions {
-    /// The account; default: the key's.
-    #[arg(value_name = "SS58", value_parser = parse_address)]
-    pub account: Option<AccountId>,
-
-    /// Its key, instead of its address.
-    #[clap(flatten)]
-    pub key: KeyParams,
-
     /// How.
     #[clap(flatten)]
     pub read: ReadParams,
@@ -210,7 +191,7 @@ impl View {
 }
 
 /// Shows an account's part in a pool.
-pub(super) async fn show(options: &PoolShowOptions, trace: &Trace) -> Result<(), WalletError> {
+pub(super) async fn show(options: &ShowOptions, trace: &Trace) -> Result<(), WalletError> {
     let account = options.key.who(options.account.as_ref())?;
     let wallet = Wallet::connect(&options.read.node, trace).await?;
     let state = State::best(&wallet.chain).await?;

@@ -8,13 +8,12 @@ mod state;
 
 pub use calls::{AmountOptions, BondOptions, NominateOptions, SimpleOptions, ValidateOptions};
 pub use payout::PayoutOptions;
-pub use show::ShowOptions;
 
 pub(super) use calls::{Amount, all_stand, parse_amount};
 pub(super) use clock::Clock;
 pub(super) use state::State;
 
-use super::{WalletError, act::Trace};
+use super::{WalletError, act::Trace, flags::ShowOptions};
 
 /// About stake.
 #[derive(Clone, Debug, clap::Subcommand)]

@@ -1,6 +1,5 @@
 //! `labora stake show`: stake in words.
 
-use clap::Args;
 use labora_market::words::lab;
 use labora_runtime::{AccountId, Balance};
 use pallet_staking::RewardDestination;
@@ -8,31 +7,12 @@ use serde::Serialize;
 use sp_staking::EraIndex;
 
 use super::{Clock, State};
-use crate::{
-    cli::values::parse_address,
-    wallet::{
-        WalletError,
-        act::{Trace, Wallet},
-        flags::{KeyParams, ReadParams},
-        show::{Out, percent},
-    },
+use crate::wallet::{
+    WalletError,
+    act::{Trace, Wallet},
+    flags::ShowOptions,
+    show::{Out, percent},
 };
-
-/// Whose stake is shown.
-#[derive(Args, Clone, Debug)]
-pub struct ShowOptions {
-    /// The account; default: the key's.
-    #[arg(value_name = "SS58", value_parser = parse_address)]
-    pub account: Option<AccountId>,
-
-    /// Its key, instead of its address.
-    #[clap(flatten)]
-    pub key: KeyParams,
-
-    /// How.
-    #[clap(flatten)]
-    pub read: ReadParams,
-}
 
 /// Stake that was asked back.
 #[derive(Clone, Debug, Serialize)]

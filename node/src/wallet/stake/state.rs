@@ -4,12 +4,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use labora_market::chain::{Chain, ChainError};
 use labora_runtime::{AccountId, Balance, Hash, Runtime};
 use pallet_staking::{
-    ActiveEra, ActiveEraInfo, ErasStakersOverview, ErasStakersPaged, ErasStartSessionIndex, Ledger,
+    ActiveEra, ActiveEraInfo, ClaimedRewards, ErasStakersOverview, ErasStakersPaged, ErasStartSessionIndex, Ledger,
     Nominations, Nominators, Payee, RewardDestination, SlashingSpans, StakingLedger,
     ValidatorPrefs, Validators,
 };
 use parity_scale_codec::{Decode, Encode};
-use sp_staking::{EraIndex, ExposurePage, PagedExposureMetadata, SessionIndex};
+use sp_staking::{EraIndex, ExposurePage, Page, PagedExposureMetadata, SessionIndex};
 
 use super::clock::Clock;
 
@@ -41,7 +41,15 @@ pub(crate) struct Elected {
     pub own: Balance,
     /// How many back it.
     pub nominators: u32,
-    pages: u32,
+    pages: Page,
+}
+
+impl Elected {
+    /// How many payments its era's reward takes: one for each page of nominators, and one if it has its own stake alone.
+    fn payments(&self) -> usize {
+        let alone = self.pages == 0 && self.own > 0;
+        (self.pages as usize).max(usize::from(alone))
+    }
 }
 
 impl<'a> State<'a> {
@@ -193,12 +201,15 @@ impl<'a> State<'a> {
         validator: &AccountId,
     ) -> Result<Vec<EraIndex>> {
         let eras = era.saturating_sub(HISTORY)..era;
+        // `StakingApi_pending_rewards` overlooks a validator without nominators: it counts the pages of those alone.
         let asked = stream::iter(eras).map(|era| async move {
-            let arguments = (era, validator.clone());
-            let pending: bool = self
-                .runtime("StakingApi_pending_rewards", &arguments)
-                .await?;
-            Ok::<_, ChainError>(pending.then_some(era))
+            let Some(elected) = self.elected(era, validator).await? else {
+                return Ok::<_, ChainError>(None);
+            };
+            let key = ClaimedRewards::<Runtime>::hashed_key_for(era, validator);
+            let claimed: Option<Vec<Page>> = self.read(&key, "claimed rewards").await?;
+            let claimed = claimed.map_or(0, |pages| pages.len());
+            Ok((claimed < elected.payments()).then_some(era))
         });
         let pending: Vec<Option<EraIndex>> = asked.buffered(AT_A_TIME).try_collect().await?;
         Ok(pending.into_iter().flatten().collect())

@@ -31,6 +31,18 @@ fn vote_of(vote: &SignedPrecommit) -> SignedVote {
     }
 }
 
+/// What becomes of a vote that a peer brings.
+enum Admitted {
+    /// Nothing: there is no room for it, it is no right one, or another signature stands for it.
+    Not,
+    /// The voter has it.
+    Has,
+    /// It was brought before.
+    Again,
+    /// It is news.
+    New,
+}
+
 impl Memory {
     /// Hands over a prevote, keeps it until the voter can take it, or drops it.
     pub(super) fn prevoted(
@@ -51,27 +63,49 @@ impl Memory {
         }
         let name = (round, vote.id.clone(), Cast::prevote(target.0, target.1));
         let has = ballots.has_prevoted(round, &vote.id, target);
-        if !has && self.room(peer, &name).is_none() {
-            return;
-        }
-        if (self.signatures).is_other(round, &vote.id, &vote.message, &vote.signature) {
-            return;
-        }
-        if !self.is_signed(round, set, &vote.message, &vote.id, &vote.signature) {
-            return self.around.blame(peer);
-        }
-        if has {
-            return self.ready.push_back((peer, bytes));
-        }
-        self.look_whose(round, &vote.id);
-        match self.brings(peer, &name) {
-            // It waits, or was looked at before.
-            Some(Room::Known) | None => {}
-            Some(_) => {
-                (self.signatures).note(round, &vote.id, &vote.message, &vote.signature);
+        match self.admitted(peer, set, &name, (&vote.message, &vote.signature), has) {
+            Admitted::Has => self.ready.push_back((peer, bytes)),
+            Admitted::New => {
                 self.fit(name, vote, Some((peer, bytes)));
                 self.tell_of_what_waits(None);
             }
+            // It waits, or was looked at before.
+            Admitted::Again | Admitted::Not => {}
+        }
+    }
+
+    /// Looks at a vote of a round that is looked at; `has` is whether the voter has it. What can be told without checking a signature
+    /// is told first: anybody can say again what somebody has signed, as often as the line carries it.
+    fn admitted(
+        &mut self,
+        peer: PeerId,
+        set: u64,
+        name: &Name,
+        (message, signature): (&Message<H256, u32>, &AuthoritySignature),
+        has: bool,
+    ) -> Admitted {
+        let (round, id, _) = name;
+        if !has && self.room(peer, name).is_none() {
+            return Admitted::Not;
+        }
+        if (self.signatures).is_other(*round, id, message, signature) {
+            return Admitted::Not;
+        }
+        if !self.is_signed(*round, set, message, id, signature) {
+            self.around.blame(peer);
+            return Admitted::Not;
+        }
+        if has {
+            return Admitted::Has;
+        }
+        self.look_whose(*round, id);
+        let Some(room) = self.brings(peer, name) else {
+            return Admitted::Not;
+        };
+        (self.signatures).note(*round, id, message, signature);
+        match room {
+            Room::Known => Admitted::Again,
+            Room::Free | Room::Instead(_) => Admitted::New,
         }
     }
 
@@ -99,8 +133,7 @@ impl Memory {
         Some(room)
     }
 
-    /// Notes a precommit, and lets go what can; whether the message itself goes on as it is. What can be told without checking a
-    /// signature is told first: anybody can say again what somebody has signed, as often as the line carries it.
+    /// Notes a precommit, and lets go what can; whether the message itself goes on as it is.
     pub(super) fn precommitted(
         &mut self,
         peer: PeerId,
@@ -120,27 +153,16 @@ impl Memory {
             return (self.stand).is_none_or(|(_, stand)| stand.abs_diff(round) > 1);
         }
         let name = name_of(round, vote);
-        let (has_passed, is_known) = (ballots.has_passed(round, vote), ballots.knows(round, vote));
-        if !has_passed && self.room(peer, &name).is_none() {
-            return false;
-        }
+        let (has, is_known) = (ballots.has_passed(round, vote), ballots.knows(round, vote));
         let message = Message::Precommit(vote.precommit.clone());
-        if (self.signatures).is_other(round, &vote.id, &message, &vote.signature) {
-            return false;
-        }
-        if !self.is_signed(round, set, &message, &vote.id, &vote.signature) {
-            self.around.blame(peer);
-            return false;
-        }
-        if has_passed {
-            return true;
-        }
-        self.look_whose(round, &vote.id);
-        if self.brings(peer, &name).is_some() && !is_known {
-            (self.signatures).note(round, &vote.id, &message, &vote.signature);
-            self.note(round, set, vote);
-            self.release(round);
-            self.tell_of_what_waits(None);
+        match self.admitted(peer, set, &name, (&message, &vote.signature), has) {
+            Admitted::Has => return true,
+            Admitted::New | Admitted::Again if !is_known => {
+                self.note(round, set, vote);
+                self.release(round);
+                self.tell_of_what_waits(None);
+            }
+            Admitted::New | Admitted::Again | Admitted::Not => {}
         }
         false
     }
