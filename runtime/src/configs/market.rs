@@ -127,6 +127,7 @@ impl pallet_jobs::Config for Runtime {
     type Validators = Validators;
     type Session = CurrentSession;
     type FalseAttestations = Slashed;
+    type Sponsor = ();
     type ChallengeWindow = ChallengeWindow;
     type DepositBase = JobDeposit;
     type DepositPerProduct = ProductDeposit;
