@@ -93,6 +93,8 @@ class Cost:
     transaction: Decimal
     #: Multiply-accumulates, padding included.
     macs: int
+    #: Whether the research fund pays fee and deposit.
+    sponsored: bool = False
 
     @property
     def rate(self) -> Decimal:
@@ -102,7 +104,7 @@ class Cost:
     @property
     def total(self) -> Decimal:
         """What the account must have free."""
-        return self.fee + self.deposit + self.transaction
+        return self.transaction if self.sponsored else self.fee + self.deposit + self.transaction
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ class JobStatus:
     #: Address of each auditor, and ``nothing``, ``unavailable``, ``sealed`` or ``opened``; empty in lists.
     auditors: tuple[tuple[str, str], ...]
     settled_at: int | None
+    #: Address of the account that pays in the poster's stead, such as an institution's of the research fund.
+    payer: str | None = None
 
     @classmethod
     def of(cls, answer: Any) -> JobStatus:
@@ -196,6 +200,7 @@ class JobStatus:
                 ),
                 auditors=tuple((str(one["auditor"]), str(one["said"])) for one in answer.get("auditors") or ()),
                 settled_at=answer["settledAt"],
+                payer=answer.get("payer"),
             )  # fmt: skip
 
         return _read("jobs_get", read)
