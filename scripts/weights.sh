@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR=$LABORA_TARGET/benchmarks
 # A runtime of the SDK's that only its storage benchmarks need, and that does not build outside the SDK's own workspace.
 export SKIP_FRAME_STORAGE_ACCESS_TEST_RUNTIME_WASM_BUILD=1
 cargo build --release --workspace --features labora/runtime-benchmarks
-for pallet in work rewards jobs; do
+for pallet in work rewards jobs grants; do
     weights=runtime/src/weights/pallet_$pallet.rs
     "$CARGO_TARGET_DIR/release/labora" benchmark pallet --chain dev --pallet "pallet_$pallet" --extrinsic '*' \
         --steps 50 --repeat 20 --wasm-execution compiled --output "$weights"

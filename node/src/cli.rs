@@ -20,7 +20,9 @@ use crate::{
     pouw::PouwCommand,
     testnet::TestnetCommand,
     trust::Trust,
-    wallet::{BalanceCommand, JobCommand, PoolCommand, StakeCommand, TransferCommand},
+    wallet::{
+        BalanceCommand, GrantCommand, JobCommand, PoolCommand, StakeCommand, TransferCommand,
+    },
 };
 use devices::parse_devices;
 pub use jobs::{JobKeyParams, JobParams, MatricesParams};
@@ -219,6 +221,10 @@ pub enum Subcommand {
     /// Post products as jobs, follow them, and fetch what others computed.
     #[command(subcommand)]
     Job(JobCommand),
+
+    /// Have the research fund pay for jobs: institutions, their members, rigs and ledgers.
+    #[command(subcommand)]
+    Grant(GrantCommand),
 
     /// Show what an account has: free, and held for what.
     Balance(BalanceCommand),

@@ -67,6 +67,7 @@ pub fn run() -> sc_cli::Result<ExitCode> {
         Some(Subcommand::Bench(options)) => return bench::run(options),
         Some(Subcommand::Miner(command)) => return miner::run(command),
         Some(Subcommand::Job(command)) => return wallet::run(wallet::Command::Job(command)),
+        Some(Subcommand::Grant(command)) => return wallet::run(wallet::Command::Grant(command)),
         Some(Subcommand::Balance(command)) => {
             return wallet::run(wallet::Command::Balance(command));
         }

@@ -9,6 +9,7 @@ use frame_support::{
     weights::Weight,
 };
 use labora_consensus_api::SealRecord;
+use pallet_grants::{Institution, InstitutionId};
 use pallet_jobs::{
     Committee, Job, JobId, Record,
     api::{Page, Wanted},
@@ -33,9 +34,9 @@ use sp_staking::EraIndex;
 use sp_version::RuntimeVersion;
 
 use crate::{
-    AccountId, Balance, Block, BlockNumber, Executive, Grandpa, Historical, InherentDataExt, Jobs,
-    NominationPools, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, Staking, System,
-    TransactionPayment, UncheckedExtrinsic, VERSION, Work, genesis_config_presets,
+    AccountId, Balance, Block, BlockNumber, Executive, Grandpa, Grants, Historical,
+    InherentDataExt, Jobs, NominationPools, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig,
+    Staking, System, TransactionPayment, UncheckedExtrinsic, VERSION, Work, genesis_config_presets,
     opaque::SessionKeys,
 };
 
@@ -255,6 +256,35 @@ impl_runtime_apis! {
 
         fn agent(auditor: AccountId) -> Option<AccountId> {
             Jobs::api_agent(&auditor)
+        }
+    }
+
+    impl pallet_grants::api::GrantsApi<Block, AccountId> for Runtime {
+        fn fund() -> pallet_grants::api::Fund<AccountId> {
+            Grants::api_fund()
+        }
+
+        fn institution(id: InstitutionId) -> Option<Institution<AccountId>> {
+            Grants::api_institution(id)
+        }
+
+        fn people(id: InstitutionId) -> pallet_grants::api::People<AccountId> {
+            Grants::api_people(id)
+        }
+
+        fn institutions(
+            below: Option<InstitutionId>,
+            most: u32,
+        ) -> pallet_grants::api::Page<AccountId> {
+            Grants::api_institutions(below, most)
+        }
+
+        fn standing(account: AccountId) -> pallet_grants::api::Standing {
+            Grants::api_standing(&account)
+        }
+
+        fn most_for(macs: u64) -> u128 {
+            Grants::most_for(macs)
         }
     }
 

@@ -25,6 +25,7 @@ define_benchmarks!(
     [pallet_transaction_payment, TransactionPayment]
     [pallet_rewards, Rewards]
     [pallet_jobs, Jobs]
+    [pallet_grants, Grants]
     [pallet_utility, Utility]
     [pallet_sudo, Sudo]
 );

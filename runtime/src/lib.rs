@@ -223,4 +223,7 @@ mod runtime {
 
     #[runtime::pallet_index(18)]
     pub type Jobs = pallet_jobs;
+
+    #[runtime::pallet_index(19)]
+    pub type Grants = pallet_grants;
 }

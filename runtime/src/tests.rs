@@ -2,6 +2,7 @@
 
 mod blocks;
 mod chain;
+mod grants;
 mod market;
 mod presets;
 mod slashes;

@@ -1,6 +1,7 @@
-//! Weights of our own pallets, measured on this runtime by `make weights` (but for those of jobs, which are bounds so far). Those of the
+//! Weights of our own pallets, measured on this runtime by `make weights` (but for those of jobs and grants, which are bounds so far). Those of the
 //! SDK's pallets come with them.
 
+pub mod pallet_grants;
 pub mod pallet_jobs;
 pub mod pallet_rewards;
 pub mod pallet_work;

@@ -22,6 +22,7 @@ pub mod rig;
 pub mod rpc;
 pub mod seed;
 pub mod spec;
+pub mod terminal;
 pub mod testnet;
 pub mod validators;
 pub mod wait;

@@ -72,6 +72,9 @@ class FakeChain:
         self.runs = True
         self.balance = 1_000 * LAB
         self.going_rate: int | None = None
+        #: What the fund has, what it pays at most for 10¹² multiply-accumulates, and what is left to each member.
+        self.fund, self.max_rate = 100 * LAB, 3 * LAB
+        self.grants: dict[str, int] = {}
 
     # ---- blocks
 
@@ -141,13 +144,14 @@ class FakeChain:
 
     def apply(self, block: Block, index: int, sender: bytes, call: Choice) -> None:
         name, fields = call.value
-        if name == "post":
+        if name in ("post", "sponsor"):
             if fields["fee"] < LAB // 50:
                 raise KeyError("FeeTooLow")
             number, block.posted = block.posted, block.posted + 1
             batch = fields["batch"]
             block.jobs[number] = {
-                "job": number, "poster": ss58.address(sender), "stage": "open", "fee": str(fields["fee"]),
+                "job": number, "poster": ss58.address(sender), "stage": "open",
+                "payer": ss58.address(b"fund" * 8) if name == "sponsor" else None, "fee": str(fields["fee"]),
                 "deposit": str(LAB // 100),
                 "deadline": block.number + fields["open_blocks"], "macs": str(sum(one["m"] for one in batch["left"])),
                 "b": "0x" + batch["root_b"].hex(), "n": batch["n"], "k": batch["k"], "worker": None, "bond": None,
@@ -292,6 +296,13 @@ class FakeChain:
             "depositBase": str(LAB // 100), "depositPerProduct": str(LAB // 500), "goingRate": rate,
             "posted": self.chain[-1].posted,
         }  # fmt: skip
+
+    def rpc_grants_fund(self) -> dict[str, Any]:
+        return {"free": str(self.fund), "maxRate": str(self.max_rate), "eraEnds": 240}
+
+    def rpc_grants_of(self, address: str) -> dict[str, Any]:
+        left = self.grants.get(address)
+        return {"memberOf": None if left is None else 2, "left": str(left or 0)}
 
     def rpc_jobs_get(self, number: int) -> dict[str, Any]:
         job = self.chain[-1].jobs.get(number)

@@ -36,6 +36,27 @@ class RealMarket:
 
         asyncio.run(run())
 
+    def grant(self, member: labora.Key) -> None:
+        """Makes an account a member of an institution of //Alice's, unless it is one."""
+
+        async def run() -> None:
+            async with labora.AsyncClient(self.url, "//Alice", self.matrices, records=None) as client:
+                assert client.key is not None
+                if (await client.rpc.call("grants_of", member.address))["memberOf"] is not None:
+                    return
+                admit = {"admin": client.key.account, "name": b"Institute", "quota": 10 * 10**12}
+                # The fund has a tenth of each subsidy: of a few blocks it is enough.
+                while int((await client.rpc.call("grants_fund"))["free"]) < 10**12:
+                    await asyncio.sleep(0.2)
+                sudo = {"call": ("Grants", ("admit", admit))}
+                included = await client.chain.send(client.key, "Sudo", "sudo", sudo, 120)
+                admitted = included.event("Grants", "Admitted")
+                assert admitted is not None
+                add = {"institution": admitted["institution"], "who": member.account}
+                await client.chain.send(client.key, "Grants", "add_member", add, 120)
+
+        asyncio.run(run())
+
 
 @contextmanager
 def running(binary: str, folder: Path, limit_s: float) -> Iterator[RealMarket]:

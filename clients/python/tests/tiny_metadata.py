@@ -78,7 +78,8 @@ def build() -> bytes:
             *((name, index, job, "") for name, index in zip(JOB_CALLS, (2, 3, 5, 6, 10), strict=True)),
         ]
     )
-    call = types.enum([("Jobs", 40, [(None, jobs_call)], "")])
+    grants_call = types.enum([("sponsor", 11, [("batch", batch), ("open_blocks", u32), ("fee", u128)], "")])
+    call = types.enum([("Jobs", 40, [(None, jobs_call)], ""), ("Grants", 41, [(None, grants_call)], "")])
     dispatch_error = types.enum([("BadOrigin", 2, [], ""), ("Module", 3, [("index", u8), ("error", error_bytes)], "")])
     system_event = types.enum(
         [("ExtrinsicSuccess", 0, [], ""), ("ExtrinsicFailed", 1, [("dispatch_error", dispatch_error)], "")]
@@ -117,6 +118,7 @@ def build() -> bytes:
         pallet("System", 0, [entry("Account", info, account), entry("Events", events, None)], [], None),
         pallet("Balances", 10, [], [existential + vector([])], None),
         pallet("Jobs", 40, [], [], jobs_error),
+        pallet("Grants", 41, [], [], None),
     ]
     extensions = [
         ("CheckNonZeroSender", nothing, nothing),

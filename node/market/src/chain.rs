@@ -7,6 +7,7 @@ pub use transactions::{Included, Sent};
 use std::sync::Arc;
 
 use labora_runtime::{AccountId, Balance, Hash, Nonce, Runtime, RuntimeEvent};
+use pallet_grants::InstitutionId;
 use pallet_jobs::JobId;
 use parity_scale_codec::Decode;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -15,6 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     MAX_PAGES,
+    grants::{FundInfo, InstitutionInfo, InstitutionList, StandingInfo, UNKNOWN_INSTITUTION},
     node::{CallError, Node, ask},
     types::{JobInfo, JobList, MarketInfo, StageInfo, UNKNOWN_JOB, WantedInfo, WorkerInfo},
 };
@@ -271,6 +273,35 @@ impl Chain {
     /// What is known of a worker.
     pub async fn worker(&self, account: &AccountId) -> Result<WorkerInfo> {
         self.ask("jobs_worker", vec![json!(account)]).await
+    }
+
+    /// The research fund.
+    pub async fn fund(&self) -> Result<FundInfo> {
+        self.ask("grants_fund", vec![]).await
+    }
+
+    /// An institution with who belongs to it; none if it was never admitted.
+    pub async fn institution(&self, id: InstitutionId) -> Result<Option<InstitutionInfo>> {
+        match self.ask("grants_get", vec![json!(id)]).await {
+            Ok(institution) => Ok(Some(institution)),
+            Err(ChainError::Call(error)) if error.code() == Some(UNKNOWN_INSTITUTION) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A page of institutions, the newest first.
+    pub async fn institutions(
+        &self,
+        below: Option<InstitutionId>,
+        most: u32,
+    ) -> Result<InstitutionList> {
+        self.ask("grants_list", vec![json!(below), json!(most)])
+            .await
+    }
+
+    /// What an account has to do with grants.
+    pub async fn standing(&self, account: &AccountId) -> Result<StandingInfo> {
+        self.ask("grants_of", vec![json!(account)]).await
     }
 
     async fn storage(&self, key: &[u8], at: Option<Hash>) -> Result<Option<Vec<u8>>> {

@@ -15,6 +15,7 @@
 pub mod account;
 pub mod audit;
 pub mod chain;
+pub mod grants;
 pub mod matrices;
 pub mod node;
 pub mod types;

@@ -198,11 +198,13 @@ pub struct JobInfo {
     pub job: JobId,
     /// Who wants the products.
     pub poster: AccountId,
+    /// The account that pays in the poster's stead, such as an institution's of the research fund; null where the poster pays.
+    pub payer: Option<AccountId>,
     /// Where it stands.
     pub stage: StageInfo,
     /// What is paid.
     pub fee: String,
-    /// What is held of the poster until the job is forgotten.
+    /// What is held of who pays until the job is forgotten.
     pub deposit: String,
     /// The last block in which it can be claimed.
     pub deadline: u32,
@@ -255,6 +257,7 @@ impl JobInfo {
         Self {
             job: number,
             poster: job.poster.clone(),
+            payer: job.payer.clone(),
             stage: StageName::from(&job.stage).into(),
             fee: job.fee.to_string(),
             deposit: job.deposit.to_string(),

@@ -73,6 +73,7 @@ pub fn why(error: DispatchError) -> String {
     let named = RuntimeError::from_dispatch_error(error);
     let documented = match &named {
         Some(RuntimeError::Jobs(error)) => docs::<pallet_jobs::Error<Runtime>>(&name(error)),
+        Some(RuntimeError::Grants(error)) => docs::<pallet_grants::Error<Runtime>>(&name(error)),
         Some(RuntimeError::Balances(error)) => {
             docs::<pallet_balances::Error<Runtime>>(&name(error))
         }
@@ -159,6 +160,8 @@ mod tests {
             why(jobs),
             "The account has as many open claims as its settled jobs allow"
         );
+        let grants = pallet_grants::Error::<Runtime>::OverQuota.into();
+        assert!(why(grants).contains("quota in this era"));
         let staking = pallet_staking::Error::<Runtime>::NotStash.into();
         assert!(why(staking).contains(' '));
         let pools = pallet_nomination_pools::Error::<Runtime>::PoolNotFound.into();

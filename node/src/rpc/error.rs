@@ -1,4 +1,4 @@
-//! Error codes of the `pouw_…` and `jobs_…` methods: the one place where they stand.
+//! Error codes of the `pouw_…`, `jobs_…` and `grants_…` methods: the one place where they stand.
 //!
 //! | code | name | meaning | what to do |
 //! | --- | --- | --- | --- |
@@ -13,13 +13,14 @@
 //! | -32058 | shares off | the node counts no shares | start it with `--share-macs`, or submit blocks by pouw_submitSeal |
 //! | -32059 | busy | too many shares wait, or too many of this connection were refused; or too many subscriptions | wait a moment; mine what pouw_info asks for |
 //! | -32060 | unknown job | no job of this number was posted, or it was refunded or forgotten | list jobs with jobs_list |
+//! | -32061 | unknown institution | no institution of this number was admitted | list institutions with grants_list |
 //!
 //! Parameters of the wrong JSON type get the usual -32602, and methods denied to the outside -32601.
 
 use jsonrpsee::types::ErrorObjectOwned;
-use labora_market::types::UNKNOWN_JOB;
+use labora_market::{grants::UNKNOWN_INSTITUTION, types::UNKNOWN_JOB};
 
-/// Why a `pouw_…` or `jobs_…` call was refused.
+/// Why a `pouw_…`, `jobs_…` or `grants_…` call was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The parameters are no seal and no proof, or the proof breaks a rule.
@@ -61,6 +62,9 @@ pub enum Error {
         "unknown job: {0} was never posted, or it was refunded or forgotten; list jobs with jobs_list"
     )]
     UnknownJob(u64),
+    /// No such institution in the state.
+    #[error("unknown institution: {0} was never admitted; list institutions with grants_list")]
+    UnknownInstitution(u32),
 }
 
 impl Error {
@@ -78,6 +82,7 @@ impl Error {
             Error::SharesOff => -32058,
             Error::Busy(_) => -32059,
             Error::UnknownJob(_) => UNKNOWN_JOB,
+            Error::UnknownInstitution(_) => UNKNOWN_INSTITUTION,
         }
     }
 }
@@ -106,6 +111,7 @@ mod tests {
             Error::SharesOff,
             Error::Busy(String::new()),
             Error::UnknownJob(0),
+            Error::UnknownInstitution(0),
         ];
         let codes: std::collections::BTreeSet<i32> = all.iter().map(Error::code).collect();
         assert_eq!(codes.len(), all.len());
@@ -128,6 +134,7 @@ mod tests {
             Error::SharesOff,
             Error::Busy("x".into()),
             Error::UnknownJob(0),
+            Error::UnknownInstitution(0),
         ] {
             let object = ErrorObjectOwned::from(error);
             let name = object

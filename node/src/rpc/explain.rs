@@ -71,8 +71,13 @@ pub fn explain(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Explan
         Stage::Open => open(number, job, known),
         Stage::Claimed(claimed) => claimed_by(number, job, claimed, known),
         Stage::Submitted(submitted) => audited(number, submitted, known),
-        Stage::Settled { worker, at, .. } => settled(number, worker, *at, known),
+        Stage::Settled { worker, at, .. } => settled(number, job, (worker, *at), known),
     };
+    if let Some(payer) = &job.payer {
+        because.push(format!(
+            "The research fund pays for it, from {payer}, the account of its poster's institution."
+        ));
+    }
     if known.accused > 0 {
         let count = known.accused;
         because.push(format!(
@@ -107,13 +112,27 @@ fn open(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Told {
         let summary = "Nobody claimed it before its deadline.".to_owned();
         because.push(format!("Its last block was {}.", job.deadline));
         next.push(format!(
-            "Anyone can have the poster's money given back, for no fee: jobs.poke({number})."
+            "Anyone can have {} money given back, for no fee: jobs.poke({number}).",
+            match job.payer {
+                Some(_) => "the fund's",
+                None => "the poster's",
+            }
         ));
         return (summary, because, next);
     }
     let going = known.market.going_rate;
     match going {
         0 => because.push("No job was settled yet, so there is no going rate.".into()),
+        going if offered < going && job.payer.is_some() => {
+            because.push(format!(
+                "That is less than the going rate of {}.",
+                lab(going)
+            ));
+            next.push(
+                "What was granted cannot be raised; the poster can cancel it and post it anew for more."
+                    .into(),
+            );
+        }
         going if offered < going => {
             because.push(format!(
                 "That is less than the going rate of {}.",
@@ -156,8 +175,11 @@ fn claimed_by(
     )];
     if known.now > claimed.until {
         let then = match known.now > job.deadline {
-            true => "the poster gets its money back, since the deadline has passed too",
-            false => "it is open again",
+            true => format!(
+                "{} gets its money back, since the deadline has passed too",
+                payer(job)
+            ),
+            false => "it is open again".into(),
         };
         let next =
             format!("Anyone can end the claim, for no fee: jobs.poke({number}). Then {then}.");
@@ -246,14 +268,28 @@ fn what_they_said(committee: &Committee<AccountId>) -> String {
     )
 }
 
-fn settled(number: JobId, worker: &AccountId, at: u32, known: &Known<'_>) -> Told {
+/// Who has money back, in words.
+fn payer(job: &Job<AccountId>) -> &'static str {
+    match job.payer {
+        Some(_) => "the research fund",
+        None => "the poster",
+    }
+}
+
+fn settled(
+    number: JobId,
+    job: &Job<AccountId>,
+    (worker, at): (&AccountId, u32),
+    known: &Known<'_>,
+) -> Told {
     let because = vec![format!("{worker} was paid in block {at}.")];
     let until = at.saturating_add(known.market.terms.kept_blocks);
     let next = match known.now > until {
         true => format!("Anyone can have it forgotten, for no fee: jobs.poke({number})."),
         false => format!(
-            "It stays in the state for {} more; the poster has its deposit back when it is forgotten: jobs.forget({number}).",
-            known.until(until)
+            "It stays in the state for {} more; {} has its deposit back when it is forgotten: jobs.forget({number}).",
+            known.until(until),
+            payer(job)
         ),
     };
     ("It is done and paid.".into(), because, vec![next])

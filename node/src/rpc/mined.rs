@@ -79,6 +79,7 @@ mod tests {
         };
         let job = Job {
             poster: [7; 32].into(),
+            payer: None,
             batch,
             fee: 1,
             deposit: 1,

@@ -1,7 +1,8 @@
-//! JSON-RPC beyond what every SDK node has: account nonces, fees, finality, [`pouw`] and [`jobs`].
+//! JSON-RPC beyond what every SDK node has: account nonces, fees, finality, [`pouw`], [`jobs`] and [`grants`].
 
 pub mod error;
 mod explain;
+mod grants;
 mod jobs;
 mod mined;
 pub mod pouw;
@@ -25,6 +26,7 @@ use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::finality::GrandpaRpc;
 pub(crate) use explain::{Explanation, in_words};
+use grants::{GrantsRpc, GrantsServer};
 use jobs::{JobsRpc, JobsServer};
 use pouw::{PouwRpc, PouwServer};
 
@@ -55,6 +57,7 @@ where
     C::Api: BlockBuilder<Block>,
     C::Api: labora_consensus_api::PouwApi<Block>,
     C::Api: pallet_jobs::api::JobsApi<Block, AccountId>,
+    C::Api: pallet_grants::api::GrantsApi<Block, AccountId>,
     P: TransactionPool + 'static,
 {
     let FullDeps {
@@ -66,7 +69,8 @@ where
     let mut module = RpcModule::new(());
     module.merge(System::new(client.clone(), pool).into_rpc())?;
     module.merge(TransactionPayment::new(client.clone()).into_rpc())?;
-    module.merge(JobsRpc::new(client).into_rpc())?;
+    module.merge(JobsRpc::new(client.clone()).into_rpc())?;
+    module.merge(GrantsRpc::new(client).into_rpc())?;
     module.merge(pouw.into_rpc())?;
     module.merge(grandpa.into_rpc())?;
     Ok(module)

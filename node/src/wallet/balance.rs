@@ -86,6 +86,7 @@ fn reason(reason: &RuntimeHoldReason) -> String {
         RuntimeHoldReason::Jobs(Jobs::Escrow) => "fees of jobs".into(),
         RuntimeHoldReason::Jobs(Jobs::Deposit) => "deposits of jobs".into(),
         RuntimeHoldReason::Jobs(Jobs::Bond) => "bonds of claims".into(),
+        RuntimeHoldReason::Grants(_) => "rig of an institution".into(),
         RuntimeHoldReason::Staking(_) => "stake".into(),
         RuntimeHoldReason::DelegatedStaking(_) => "stake in a pool".into(),
         RuntimeHoldReason::Session(_) => "session keys".into(),

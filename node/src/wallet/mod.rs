@@ -1,4 +1,4 @@
-//! `labora job`, `balance`, `transfer`, `stake` and `pool`: what an account does on a chain, from a terminal or a script.
+//! `labora job`, `grant`, `balance`, `transfer`, `stake` and `pool`: what an account does on a chain, from a terminal or a script.
 //!
 //! ```text
 //!   flags ──▶ a command ──▶ act::Plan ──▶ act::Quote ──▶ shown, asked, signed, sent ──▶ chain (labora_market)
@@ -13,6 +13,7 @@ mod act;
 mod balance;
 mod error;
 mod flags;
+mod grant;
 mod job;
 mod matrix;
 mod pool;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use balance::{BalanceCommand, TransferCommand};
 pub use error::WalletError;
+pub use grant::GrantCommand;
 pub use job::JobCommand;
 pub use pool::PoolCommand;
 pub use stake::StakeCommand;
@@ -43,6 +45,8 @@ const INTERRUPTED: u8 = 130;
 pub enum Command<'a> {
     /// About jobs.
     Job(&'a JobCommand),
+    /// About the research fund.
+    Grant(&'a GrantCommand),
     /// What an account has.
     Balance(&'a BalanceCommand),
     /// Money for somebody.
@@ -91,6 +95,7 @@ pub fn run(command: Command<'_>) -> sc_cli::Result<ExitCode> {
 async fn perform(command: Command<'_>, trace: &Trace) -> Result<(), WalletError> {
     match command {
         Command::Job(command) => job::run(command, trace).await,
+        Command::Grant(command) => grant::run(command, trace).await,
         Command::Balance(command) => balance::show(command, trace).await,
         Command::Transfer(command) => balance::transfer(command, trace).await,
         Command::Stake(command) => stake::run(command, trace).await,

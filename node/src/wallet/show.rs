@@ -112,13 +112,20 @@ pub(super) fn percent(parts: u32) -> String {
 }
 
 /// A large number with a unit of a thousand's power.
-pub(super) fn macs(macs: u64) -> String {
-    let units = [(1e15, "PMAC"), (1e12, "TMAC"), (1e9, "GMAC"), (1e6, "MMAC")];
+pub(super) fn macs(macs: u128) -> String {
+    let units = [
+        (1e18, "EMAC"),
+        (1e15, "PMAC"),
+        (1e12, "TMAC"),
+        (1e9, "GMAC"),
+        (1e6, "MMAC"),
+    ];
     // Rounded for people.
     let number = macs as f64;
     match units.into_iter().find(|(unit, _)| number >= *unit) {
         Some((unit, name)) => format!("{:.3} {name}", number / unit),
-        None => count(macs, "MAC"),
+        // Below the least unit.
+        None => count(u64::try_from(macs).unwrap_or(u64::MAX), "MAC"),
     }
 }
 
@@ -136,6 +143,7 @@ mod tests {
         assert_eq!(macs(999_999), "999999 MACs");
         assert_eq!(macs(1_610_612_736), "1.611 GMAC");
         assert_eq!(macs(1 << 54), "18.014 PMAC");
+        assert_eq!(macs(1 << 64), "18.447 EMAC");
         assert_eq!(time_of(5, 12_000), "60 s");
         assert_eq!(
             time_of(u32::MAX, u64::MAX),

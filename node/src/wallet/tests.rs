@@ -16,7 +16,7 @@ fn parse(arguments: &[&str]) -> Result<Subcommand, String> {
 #[test]
 fn every_command_is_there_and_takes_a_node_and_a_key() {
     let bob = Bob.to_account_id().to_string();
-    let acts: [&[&str]; 24] = [
+    let acts: [&[&str]; 38] = [
         &["job", "post", "--a", "A", "--b", "B", "--fee", "1"],
         &["job", "cancel", "7"],
         &["job", "raise", "7", "0.5"],
@@ -41,6 +41,20 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
         &["pool", "claim"],
         &["pool", "create", "10", "--name", "shelf"],
         &["pool", "nominate", "1", &bob],
+        &["grant", "post", "--a", "A", "--bt", "B", "--price", "1"],
+        &["grant", "add", "1", &bob],
+        &["grant", "remove", &bob],
+        &["grant", "leave"],
+        &["grant", "offer-rig", "1"],
+        &["grant", "accept-rig", &bob],
+        &["grant", "end-rig"],
+        &["grant", "end-rig", &bob],
+        &["grant", "sweep", "1"],
+        &["grant", "admit", &bob, "--name", "N", "--quota", "10"],
+        &["grant", "quota", "1", "2.5"],
+        &["grant", "admin", "1", &bob],
+        &["grant", "close", "1"],
+        &["grant", "rate", "3"],
     ];
     let how = [
         "--node",
@@ -56,7 +70,7 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
         let two = [act, &["--key", "f", "--dev", "//Alice"][..]].concat();
         assert!(parse(&two).is_err(), "{act:?}: two keys");
     }
-    let reads: [&[&str]; 8] = [
+    let reads: [&[&str]; 11] = [
         &["job", "get", "7"],
         &["job", "explain", "7"],
         &["job", "result", "7", "--out", "x"],
@@ -66,6 +80,9 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
         &["balance", &bob],
         &["stake", "show", &bob],
         &["pool", "list"],
+        &["grant", "list"],
+        &["grant", "show", "1"],
+        &["grant", "of", &bob],
         &["pool", "show", &bob],
     ];
     for read in reads {
@@ -77,7 +94,7 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
 
 #[test]
 fn what_is_no_command_is_refused() {
-    let refused: [&[&str]; 12] = [
+    let refused: [&[&str]; 15] = [
         &["job"],
         &["job", "post", "--a", "A", "--fee", "1"],
         &["job", "post", "--a", "A", "--b", "B"],
@@ -97,6 +114,9 @@ fn what_is_no_command_is_refused() {
             "1e3",
         ],
         &["stake", "nominate"],
+        &["grant", "show"],
+        &["grant", "admit", "--name", "N", "--quota", "1"],
+        &["grant", "post", "--a", "A", "--b", "B"],
         &["stake", "validate", "--commission", "101"],
     ];
     for wrong in refused {

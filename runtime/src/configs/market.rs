@@ -13,8 +13,8 @@ use sp_staking::{
 
 use super::staking::{MAX_ELECTING_VOTERS, MAX_VALIDATORS};
 use crate::{
-    AccountId, Balance, Balances, Hash, MILLI_LAB, Offences, Runtime, RuntimeHoldReason, Session,
-    Work,
+    AccountId, Balance, Balances, Grants, Hash, MILLI_LAB, Offences, Runtime, RuntimeHoldReason,
+    Session, Work,
 };
 
 /// What an auditor loses of its stake, and of its nominators', that vouched for a wrong result.
@@ -127,6 +127,7 @@ impl pallet_jobs::Config for Runtime {
     type Validators = Validators;
     type Session = CurrentSession;
     type FalseAttestations = Slashed;
+    type Sponsor = Grants;
     type ChallengeWindow = ChallengeWindow;
     type DepositBase = JobDeposit;
     type DepositPerProduct = ProductDeposit;

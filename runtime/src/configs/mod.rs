@@ -1,6 +1,7 @@
 //! Each pallet's configuration, in the order of their indices; those of stake and finality in [`staking`], that of jobs in
-//! [`market`].
+//! [`market`], that of the research fund in [`grants`].
 
+pub mod grants;
 pub mod market;
 pub mod staking;
 

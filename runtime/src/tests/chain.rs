@@ -156,6 +156,7 @@ impl Chain {
             Work::do_try_state().expect("the accounts of work add up");
             Rewards::do_try_state().expect("the accounts of rewards add up");
             Jobs::do_try_state().expect("what is held for jobs adds up");
+            Grants::do_try_state().expect("what the fund pays adds up");
         });
         self.executor
             .commit_all()

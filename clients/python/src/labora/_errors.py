@@ -91,6 +91,10 @@ class NotEnough(LaboraError):
     """The account cannot pay for this."""
 
 
+class NotGranted(LaboraError):
+    """The research fund does not pay for this."""
+
+
 class FeeTooLow(LaboraError, ValueError):
     """The market takes no job for so little."""
 

@@ -143,6 +143,7 @@ mod tests {
         };
         let job = Job {
             poster: Alice.to_account_id(),
+            payer: None,
             batch,
             fee: 1,
             deposit: 1,

@@ -220,6 +220,7 @@ mod tests {
         };
         let job = Job {
             poster: Alice.to_account_id(),
+            payer: None,
             batch,
             fee,
             deposit: 0,

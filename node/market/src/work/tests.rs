@@ -25,6 +25,7 @@ fn at(stage: Stage<labora_runtime::AccountId>) -> JobInfo {
     };
     let job = Job {
         poster: Alice.to_account_id(),
+        payer: None,
         batch,
         fee: 7,
         deposit: 1,

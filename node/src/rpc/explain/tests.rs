@@ -24,6 +24,7 @@ fn job(stage: Stage<AccountId>) -> Job<AccountId> {
     };
     Job {
         poster: AccountId::new([1; 32]),
+        payer: None,
         batch: Batch {
             root_b: [2; 32],
             n: 8_192,
@@ -114,6 +115,31 @@ fn an_open_job_at_the_going_rate_or_without_one_is_not_told_to_pay_more() {
         &told(Stage::Open, 40, 0, &[]).because,
         "no going rate"
     ));
+}
+
+#[test]
+fn that_the_fund_pays_is_said_and_nobody_is_told_to_raise_what_was_granted() {
+    let mut job = job(Stage::Open);
+    job.payer = Some(AccountId::new([5; 32]));
+    let market = market(3 * LAB);
+    let known = |now| Known {
+        market: &market,
+        committee: None,
+        accused: 0,
+        now,
+        block_ms: BLOCK_MS,
+    };
+    let explained = explain(7, &job, &known(40));
+    assert!(
+        says(&explained.because, "The research fund pays for it"),
+        "{explained:?}"
+    );
+    assert!(
+        !says(&explained.next, "jobs.raise") && says(&explained.next, "post it anew"),
+        "{explained:?}"
+    );
+    let over = explain(7, &job, &known(101));
+    assert!(says(&over.next, "the fund's money"), "{over:?}");
 }
 
 #[test]

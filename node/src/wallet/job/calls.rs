@@ -154,6 +154,14 @@ async fn unpin(options: &ReleaseOptions, it: &JobInfo) -> Result<(), WalletError
     Ok(())
 }
 
+/// Whose money comes back, in words.
+fn payer(it: &JobInfo) -> &'static str {
+    match it.payer {
+        Some(_) => "the research fund",
+        None => "you",
+    }
+}
+
 /// Takes back an open job.
 pub(super) async fn cancel(options: &ReleaseOptions, trace: &Trace) -> Result<(), WalletError> {
     let account = options.act.key.signer()?;
@@ -163,9 +171,10 @@ pub(super) async fn cancel(options: &ReleaseOptions, trace: &Trace) -> Result<()
     let (fee, deposit) = (amount(&it.fee, it.job)?, amount(&it.deposit, it.job)?);
     let call = RuntimeCall::Jobs(Call::<Runtime>::cancel { job: options.job });
     let plan = Plan::new(format!("Cancel job {}", options.job), call).note(format!(
-        "The fee of {} and the deposit of {} come back whole.",
+        "The fee of {} and the deposit of {} go back whole to {}.",
         lab(fee),
-        lab(deposit)
+        lab(deposit),
+        payer(&it)
     ));
     let done = about(&wallet, &account, &options.act, options.job, plan).await?;
     match done.is_some() && options.unpin {
@@ -180,6 +189,12 @@ pub(super) async fn raise(options: &RaiseOptions, trace: &Trace) -> Result<(), W
     let wallet = Wallet::connect(&options.act.node, trace).await?;
     let remedy = "only the fee of an open job can be raised";
     let it = own(&wallet, &account, options.job, StageInfo::Open, remedy).await?;
+    if it.payer.is_some() {
+        return Err(WalletError::sentence(format!(
+            "the research fund pays for job {}, and its fee cannot be raised; cancel it, and post it anew with another",
+            options.job
+        )));
+    }
     let fee = amount(&it.fee, it.job)?.saturating_add(options.by);
     let macs = it.macs.parse().map_err(|_| WalletError::NoSense(it.job))?;
     let call = RuntimeCall::Jobs(Call::<Runtime>::raise {
@@ -239,8 +254,9 @@ pub(super) async fn forget(options: &ReleaseOptions, trace: &Trace) -> Result<()
     let call = RuntimeCall::Jobs(Call::<Runtime>::forget { job: options.job });
     let plan = Plan::new(format!("Forget job {}", options.job), call)
         .note(format!(
-            "The deposit of {} comes back.",
-            lab(amount(&it.deposit, it.job)?)
+            "The deposit of {} goes back to {}.",
+            lab(amount(&it.deposit, it.job)?),
+            payer(&it)
         ))
         .note("The chain no longer says where its results are: fetch them before.");
     let done = about(&wallet, &account, &options.act, options.job, plan).await?;

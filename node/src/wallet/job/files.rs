@@ -207,7 +207,7 @@ impl Files {
         let mut notes = vec![format!(
             "{} to keep, {} to do.",
             progress::bytes(self.bytes()),
-            macs(self.macs)
+            macs(self.macs.into())
         )];
         if self.useful < self.macs {
             let times = self.macs as f64 / self.useful.max(1) as f64;

@@ -192,7 +192,7 @@ fn row(job: &JobInfo) -> Result<[String; 9], WalletError> {
         lab(fee),
         lab(rate(fee, work)),
         shapes(job),
-        macs(work),
+        macs(work.into()),
         until(job),
         short(&job.poster),
         job.worker.as_ref().map(short).unwrap_or_default(),
@@ -252,11 +252,18 @@ pub(super) async fn get(options: &GetOptions, trace: &Trace) -> Result<(), Walle
         ("stage", stage_name(it.stage).into()),
         ("poster", it.poster.to_string()),
         (
+            "paid by",
+            it.payer
+                .as_ref()
+                .map(|payer| format!("the research fund, from {payer}"))
+                .unwrap_or_default(),
+        ),
+        (
             "fee",
             format!("{}, {} per TMAC", lab(fee), lab(rate(fee, work))),
         ),
         ("deposit", lab(amount(&it.deposit, it.job)?)),
-        ("work", format!("{}, {}", macs(work), shapes(&it))),
+        ("work", format!("{}, {}", macs(work.into()), shapes(&it))),
         ("can be claimed until", time(it.deadline)),
         (
             "worker",

@@ -12,6 +12,7 @@ mod watch;
 pub use calls::{AgentOptions, CallOptions, RaiseOptions, ReleaseOptions};
 pub use list::{GetOptions, ListOptions};
 pub use post::PostOptions;
+pub(super) use post::{Draft, Posting};
 pub use result::ResultOptions;
 pub use watch::WatchOptions;
 

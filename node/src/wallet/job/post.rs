@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use clap::Args;
 use labora_market::{
     account::Account,
+    chain::Chain,
     matrices::{self, Matrices},
     types::MarketInfo,
     words::{fee_at, lab, parse_lab, rate},
 };
 use labora_runtime::{Runtime, RuntimeCall, RuntimeEvent};
-use pallet_jobs::{Call, Event, JobId};
+use pallet_jobs::{Batch, Call, Event, JobId};
 use serde_json::json;
 use sp_core::H256;
 
@@ -121,66 +122,164 @@ fn offer(
     }
 }
 
-/// The plan of posting a job.
-fn plan(
-    files: &Files,
-    market: &MarketInfo,
-    (fee, open_blocks): (u128, u32),
+/// A job that can be posted: what its files hold, and what is offered for it.
+pub(in crate::wallet) struct Draft {
+    files: Files,
+    market: MarketInfo,
+    /// What is paid for it, in the token's smallest unit.
+    pub fee: u128,
+    /// Blocks in which it can be claimed.
+    pub open_blocks: u32,
     block_ms: u64,
-) -> Result<Plan, WalletError> {
-    let products = files.sides.len();
-    let each = term(&market.deposit_per_product)?.saturating_mul(products as u128);
-    let deposit = term(&market.deposit_base)?.saturating_add(each);
-    let share = |ppb: u32| {
-        let part = fee / 1_000_000_000 * u128::from(ppb)
-            + fee % 1_000_000_000 * u128::from(ppb) / 1_000_000_000;
-        lab(part)
-    };
-    let (worker, auditors) = (market.worker_share_ppb, market.auditor_share_ppb);
-    let burned = 1_000_000_000_u32.saturating_sub(worker.saturating_add(auditors));
-    let who = format!(
-        "held; then {} to the worker ({}), {} to auditors ({}), {} burned ({})",
-        share(worker),
-        percent(worker),
-        share(auditors),
-        percent(auditors),
-        share(burned),
-        percent(burned)
-    );
-    let call = RuntimeCall::Jobs(Call::<Runtime>::post {
-        batch: files.batch.clone(),
-        fee,
-        open_blocks,
-    });
-    let title = format!("Post a job of {}", count(products as u64, "product"));
-    let mut plan = Plan::new(title, call)
-        .costs("fee of the job", fee, who)
-        .costs(
-            "deposit",
-            deposit,
-            "held; it comes back when the job is forgotten or refunded",
-        );
-    for note in files.notes() {
-        plan = plan.note(note);
+}
+
+impl Draft {
+    /// Reads the files, and asks what the chain takes.
+    async fn read(options: &PostOptions, chain: &Chain) -> Result<Self, WalletError> {
+        let files = Files::read(options).await?;
+        let market = chain.market().await?;
+        let block_ms = chain.block_ms();
+        let (fee, open_blocks) = offer(options, files.macs, &market, block_ms)?;
+        Ok(Self {
+            files,
+            market,
+            fee,
+            open_blocks,
+            block_ms,
+        })
     }
-    let offered = rate(fee, files.macs);
-    let going = market.going_rate.as_deref().map(term).transpose()?;
-    plan = plan.note(match going {
-        None => format!(
-            "It pays {} per 10¹² multiply-accumulates; nothing was settled yet to compare it with.",
-            lab(offered)
-        ),
-        Some(going) => format!(
-            "It pays {} per 10¹² multiply-accumulates; the going rate is {}.",
-            lab(offered),
-            lab(going)
-        ),
-    });
-    Ok(plan.note(format!(
-        "It can be claimed for {}, about {}; until then you can take it back.",
-        count(open_blocks.into(), "block"),
-        time_of(open_blocks, block_ms)
-    )))
+
+    /// Its products.
+    pub(in crate::wallet) fn batch(&self) -> Batch {
+        self.files.batch.clone()
+    }
+
+    /// Their multiply-accumulates.
+    pub(in crate::wallet) fn macs(&self) -> u64 {
+        self.files.macs
+    }
+
+    /// How many they are, in words.
+    pub(in crate::wallet) fn products(&self) -> String {
+        count(self.files.sides.len() as u64, "product")
+    }
+
+    /// What is held for its place in the state.
+    pub(in crate::wallet) fn deposit(&self) -> Result<u128, WalletError> {
+        let products = self.files.sides.len() as u128;
+        let each = term(&self.market.deposit_per_product)?.saturating_mul(products);
+        Ok(term(&self.market.deposit_base)?.saturating_add(each))
+    }
+
+    /// The least fee that the market takes.
+    pub(in crate::wallet) fn least_fee(&self) -> Result<u128, WalletError> {
+        term(&self.market.least_fee)
+    }
+
+    /// Who gets what of the fee, in words.
+    pub(in crate::wallet) fn shares(&self) -> String {
+        let share = |ppb: u32| {
+            let part = self.fee / 1_000_000_000 * u128::from(ppb)
+                + self.fee % 1_000_000_000 * u128::from(ppb) / 1_000_000_000;
+            lab(part)
+        };
+        let (worker, auditors) = (self.market.worker_share_ppb, self.market.auditor_share_ppb);
+        let burned = 1_000_000_000_u32.saturating_sub(worker.saturating_add(auditors));
+        format!(
+            "held; then {} to the worker ({}), {} to auditors ({}), {} burned ({})",
+            share(worker),
+            percent(worker),
+            share(auditors),
+            percent(auditors),
+            share(burned),
+            percent(burned)
+        )
+    }
+
+    /// A plan with what is to be known of the job, whoever pays for it.
+    pub(in crate::wallet) fn told(&self, mut plan: Plan) -> Result<Plan, WalletError> {
+        for note in self.files.notes() {
+            plan = plan.note(note);
+        }
+        let offered = rate(self.fee, self.files.macs);
+        let going = self.market.going_rate.as_deref().map(term).transpose()?;
+        plan = plan.note(match going {
+            None => format!(
+                "It pays {} per 10¹² multiply-accumulates; nothing was settled yet to compare it with.",
+                lab(offered)
+            ),
+            Some(going) => format!(
+                "It pays {} per 10¹² multiply-accumulates; the going rate is {}.",
+                lab(offered),
+                lab(going)
+            ),
+        });
+        Ok(plan.note(format!(
+            "It can be claimed for {}, about {}; until then you can take it back.",
+            count(self.open_blocks.into(), "block"),
+            time_of(self.open_blocks, self.block_ms)
+        )))
+    }
+
+    /// The plan of posting it at one's own cost.
+    fn own(&self) -> Result<Plan, WalletError> {
+        let call = RuntimeCall::Jobs(Call::<Runtime>::post {
+            batch: self.batch(),
+            fee: self.fee,
+            open_blocks: self.open_blocks,
+        });
+        let plan = Plan::new(format!("Post a job of {}", self.products()), call)
+            .costs("fee of the job", self.fee, self.shares())
+            .costs(
+                "deposit",
+                self.deposit()?,
+                "held; it comes back when the job is forgotten or refunded",
+            );
+        self.told(plan)
+    }
+}
+
+/// Somebody who posts a draft, whoever pays.
+pub(in crate::wallet) struct Posting<'a> {
+    options: &'a PostOptions,
+    /// Who signs.
+    pub account: Account,
+    endpoint: matrices::Remote,
+    /// The chain.
+    pub wallet: Wallet<'a>,
+    /// What is posted.
+    pub draft: Draft,
+}
+
+impl<'a> Posting<'a> {
+    /// Reads all that was given; nothing is sent.
+    pub(in crate::wallet) async fn begin(
+        options: &'a PostOptions,
+        trace: &'a Trace,
+    ) -> Result<Self, WalletError> {
+        let account = options.act.key.signer()?;
+        let endpoint = options.matrices.endpoint()?;
+        let wallet = Wallet::connect(&options.act.node, trace).await?;
+        let draft = Draft::read(options, &wallet.chain).await?;
+        Ok(Self {
+            options,
+            account,
+            endpoint,
+            wallet,
+            draft,
+        })
+    }
+
+    /// Shows the plan, asks, keeps the matrices, posts the job, and says what to do next.
+    pub(in crate::wallet) async fn carry_out(self, plan: Plan) -> Result<(), WalletError> {
+        let quote = Quote::of(plan, &self.wallet, &self.account).await?;
+        if !quote.agreed(&self.account, &self.options.act).await? {
+            return Ok(());
+        }
+        upload(&self.draft.files, &self.endpoint).await?;
+        let (options, files) = (self.options, &self.draft.files);
+        posted(options, &self.wallet, &self.account, files, &quote).await
+    }
 }
 
 /// Puts all matrices where workers get them, and has them kept.
@@ -216,22 +315,11 @@ fn record_path(options: &PostOptions, job: JobId) -> PathBuf {
     given.unwrap_or_else(|| record::name(job).into())
 }
 
-/// Posts a job.
+/// Posts a job at one's own cost.
 pub(super) async fn run(options: &PostOptions, trace: &Trace) -> Result<(), WalletError> {
-    let account = options.act.key.signer()?;
-    let endpoint = options.matrices.endpoint()?;
-    let wallet = Wallet::connect(&options.act.node, trace).await?;
-    let files = Files::read(options).await?;
-    let market = wallet.chain.market().await?;
-    let block_ms = wallet.chain.block_ms();
-    let offer = offer(options, files.macs, &market, block_ms)?;
-    let plan = plan(&files, &market, offer, block_ms)?;
-    let quote = Quote::of(plan, &wallet, &account).await?;
-    if !quote.agreed(&account, &options.act).await? {
-        return Ok(());
-    }
-    upload(&files, &endpoint).await?;
-    posted(options, &wallet, &account, &files, &quote).await
+    let posting = Posting::begin(options, trace).await?;
+    let plan = posting.draft.own()?;
+    posting.carry_out(plan).await
 }
 
 /// Sends it, and says what to do next.

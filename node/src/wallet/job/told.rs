@@ -206,6 +206,7 @@ mod tests {
         JobInfo {
             job: 7,
             poster: Sr25519Keyring::Alice.to_account_id(),
+            payer: None,
             stage,
             fee: "2000000000000".into(),
             deposit: "12000000000".into(),

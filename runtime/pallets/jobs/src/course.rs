@@ -29,12 +29,30 @@ impl<T: Config> Pallet<T> {
         Ok(it)
     }
 
+    /// Posts a job of `poster`'s that `payer` pays for: its fee and a deposit are held of it. For pallets, which answer for
+    /// whether it may be taken from there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Call::post`].
+    pub fn post_for(
+        poster: T::AccountId,
+        payer: T::AccountId,
+        order: Order,
+    ) -> Result<JobId, DispatchError> {
+        Self::do_post(poster, Some(payer), order)
+    }
+
     pub(crate) fn do_post(
         poster: T::AccountId,
-        batch: Batch,
-        fee: u128,
-        open_blocks: u32,
-    ) -> DispatchResult {
+        payer: Option<T::AccountId>,
+        order: Order,
+    ) -> Result<JobId, DispatchError> {
+        let Order {
+            batch,
+            fee,
+            open_blocks,
+        } = order;
         let terms = CurrentTerms::<T>::get();
         let macs = batch.macs().ok_or(Error::<T>::NoShape)?;
         ensure!(fee >= terms.least_fee, Error::<T>::FeeTooLow);
@@ -45,22 +63,20 @@ impl<T: Config> Pallet<T> {
         let deadline = Self::now()
             .checked_add(open_blocks)
             .ok_or(Error::<T>::OpenBlocks)?;
-        let deposit = Self::deposit_for(batch.left.len())?;
-        Self::hold(HoldReason::Escrow, &poster, fee)?;
-        Self::hold(HoldReason::Deposit, &poster, deposit)?;
+        let it = Job {
+            poster: poster.clone(),
+            payer,
+            deposit: Self::deposit_for(batch.left.len())?,
+            batch,
+            fee,
+            deadline,
+            stage: Stage::Open,
+        };
+        Self::hold(HoldReason::Escrow, it.held_of(), it.fee)?;
+        Self::hold(HoldReason::Deposit, it.held_of(), it.deposit)?;
         let job = NextJob::<T>::get();
         NextJob::<T>::put(job.checked_add(1).ok_or(Error::<T>::TooMuch)?);
-        Jobs::<T>::insert(
-            job,
-            Job {
-                poster: poster.clone(),
-                batch,
-                fee,
-                deposit,
-                deadline,
-                stage: Stage::Open,
-            },
-        );
+        Jobs::<T>::insert(job, it);
         Self::deposit_event(Event::Posted {
             job,
             poster,
@@ -68,7 +84,7 @@ impl<T: Config> Pallet<T> {
             macs,
             deadline,
         });
-        Ok(())
+        Ok(job)
     }
 
     pub(crate) fn do_claim(job: JobId, worker: T::AccountId) -> DispatchResult {
@@ -114,7 +130,9 @@ impl<T: Config> Pallet<T> {
     /// Validators that are no party to a job.
     fn candidates(it: &JobOf<T>, worker: &T::AccountId) -> Vec<T::AccountId> {
         let mut all = T::Validators::get();
-        all.retain(|validator| *validator != it.poster && validator != worker);
+        all.retain(|validator| {
+            *validator != it.poster && validator != it.held_of() && validator != worker
+        });
         all
     }
 
@@ -341,8 +359,13 @@ impl<T: Config> Pallet<T> {
         let paid = Self::pay_fee(&it, &worker, auditors);
         Self::release(HoldReason::Bond, &worker, bond)?;
         Self::claim_ends(&worker, |settled| settled.saturating_add(1));
-        if let Some(macs) = it.batch.macs() {
+        // Has a shape, or could not have been posted.
+        let macs = it.batch.macs().unwrap_or_default();
+        if macs > 0 {
             GoingRate::<T>::mutate(|rate| *rate = moved(*rate, rate_of(it.fee, macs)));
+        }
+        if let Some(payer) = &it.payer {
+            T::Sponsor::settled(payer, job, macs, it.fee);
         }
         it.stage = Stage::Settled {
             worker: worker.clone(),
@@ -391,19 +414,25 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The poster has its money back.
+    /// Whoever pays has its money back.
     pub(crate) fn refund(job: JobId, it: JobOf<T>, refund: Refund) -> DispatchResult {
-        Self::release(HoldReason::Escrow, &it.poster, it.fee)?;
-        Self::release(HoldReason::Deposit, &it.poster, it.deposit)?;
+        Self::release(HoldReason::Escrow, it.held_of(), it.fee)?;
+        Self::release(HoldReason::Deposit, it.held_of(), it.deposit)?;
         Jobs::<T>::remove(job);
         Self::deposit_event(Event::Refunded { job, refund });
+        if let Some(payer) = &it.payer {
+            T::Sponsor::refunded(payer, job, it.fee);
+        }
         Ok(())
     }
 
     pub(crate) fn do_forget(job: JobId, it: &JobOf<T>) -> DispatchResult {
-        Self::release(HoldReason::Deposit, &it.poster, it.deposit)?;
+        Self::release(HoldReason::Deposit, it.held_of(), it.deposit)?;
         Jobs::<T>::remove(job);
         Self::deposit_event(Event::Forgotten { job });
+        if let Some(payer) = &it.payer {
+            T::Sponsor::forgotten(payer, job);
+        }
         Ok(())
     }
 }

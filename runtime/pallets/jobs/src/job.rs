@@ -67,6 +67,17 @@ impl Batch {
     }
 }
 
+/// What is posted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Order {
+    /// The products.
+    pub batch: Batch,
+    /// What is paid for all of them, in the token's smallest unit.
+    pub fee: u128,
+    /// Blocks in which somebody can claim it.
+    pub open_blocks: u32,
+}
+
 /// Who works on a job, and with what at stake.
 #[derive(
     Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo,
@@ -180,11 +191,13 @@ pub enum Stage<AccountId> {
 pub struct Job<AccountId> {
     /// Who wants the products.
     pub poster: AccountId,
+    /// Who pays for them in the poster's stead: none where the poster does.
+    pub payer: Option<AccountId>,
     /// The products.
     pub batch: Batch,
-    /// What is paid for all of them, in the token's smallest unit. Held of the poster until the job is settled.
+    /// What is paid for all of them, in the token's smallest unit. Held of who pays until the job is settled.
     pub fee: u128,
-    /// Held of the poster until the job is forgotten.
+    /// Held of who pays until the job is forgotten.
     pub deposit: u128,
     /// The last block in which somebody can claim it.
     pub deadline: u32,
@@ -193,6 +206,11 @@ pub struct Job<AccountId> {
 }
 
 impl<AccountId> Job<AccountId> {
+    /// Of whom fee and deposit are held.
+    pub fn held_of(&self) -> &AccountId {
+        self.payer.as_ref().unwrap_or(&self.poster)
+    }
+
     /// Who works on it, or was paid for it.
     pub fn worker(&self) -> Option<&AccountId> {
         match &self.stage {
@@ -247,7 +265,7 @@ pub enum Failure {
     Wrong,
 }
 
-/// Why a poster has its money back.
+/// Why whoever pays for a job has its money back.
 #[derive(
     Clone,
     Copy,
@@ -261,7 +279,7 @@ pub enum Failure {
     TypeInfo,
 )]
 pub enum Refund {
-    /// It cancelled the job.
+    /// The poster cancelled the job.
     Cancelled,
     /// The deadline passed and nobody works on it.
     Deadline,

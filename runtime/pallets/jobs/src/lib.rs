@@ -10,7 +10,8 @@
 //! ```
 //!
 //! * **Money** is held, never in a pot: the fee and a deposit of the poster, the bond of the worker. What a job ends with adds
-//!   up to what was held for it ([`Pallet::do_try_state`] compares all holds with all jobs).
+//!   up to what was held for it ([`Pallet::do_try_state`] compares all holds with all jobs). Another pallet may post for
+//!   somebody and name who pays ([`Pallet::post_for`]); it is told how that ends ([`Sponsor`]).
 //! * **Auditors** are validators, drawn by the seal of a later block; see [`audit`]. Beside them anyone can prove a wrong
 //!   entry, which the runtime recomputes ([`labora_pouw::fraud`]).
 //! * **Time** moves nothing by itself, so that ten thousand open jobs cost a block nothing: what is due is done when anyone
@@ -39,7 +40,7 @@ pub mod weights;
 
 pub use audit::{Accusation, Attestation, Committee, MAX_COMMITTEE, Said, Seat};
 pub use job::{
-    Batch, Claimed, Failure, Hashes, Job, JobId, Left, MAX_PRODUCTS, Record, Refund, Stage,
+    Batch, Claimed, Failure, Hashes, Job, JobId, Left, MAX_PRODUCTS, Order, Record, Refund, Stage,
     Submitted, Window,
 };
 pub use money::Paid;
@@ -86,6 +87,35 @@ pub trait FalseAttestations<AccountId> {
     fn report(reporter: AccountId, job: JobId, accusation: Accusation, auditor: AccountId);
 }
 
+/// Whoever has jobs paid for others: told once of each that it was settled or refunded, and of a settled one that it is
+/// forgotten. By then all that is due of the job has been released to its payer.
+pub trait Sponsor<AccountId> {
+    /// What it costs at most to be told.
+    fn weight() -> Weight;
+
+    /// The result was paid: the fee is spent, the deposit is still held.
+    fn settled(payer: &AccountId, job: JobId, macs: u64, fee: u128);
+
+    /// Fee and deposit came back whole, and the job is gone.
+    fn refunded(payer: &AccountId, job: JobId, fee: u128);
+
+    /// A settled job is gone, and its deposit came back.
+    fn forgotten(payer: &AccountId, job: JobId);
+}
+
+/// Where nobody pays for others.
+impl<AccountId> Sponsor<AccountId> for () {
+    fn weight() -> Weight {
+        Weight::zero()
+    }
+
+    fn settled(_: &AccountId, _: JobId, _: u64, _: u128) {}
+
+    fn refunded(_: &AccountId, _: JobId, _: u128) {}
+
+    fn forgotten(_: &AccountId, _: JobId) {}
+}
+
 /// Brings about what the calls are measured on.
 #[cfg(feature = "runtime-benchmarks")]
 pub trait BenchmarkHelper<AccountId> {
@@ -122,6 +152,8 @@ pub mod pallet {
         type Session: Get<SessionIndex>;
         /// Slashes auditors.
         type FalseAttestations: FalseAttestations<Self::AccountId>;
+        /// Has jobs paid for others.
+        type Sponsor: Sponsor<Self::AccountId>;
         /// Blocks for which a result can be challenged.
         type ChallengeWindow: Get<u32>;
         /// Held for a job's place in the state.
@@ -341,7 +373,7 @@ pub mod pallet {
             /// Who got what.
             paid: Paid,
         },
-        /// A poster has its money back, and the job is gone.
+        /// Whoever pays for a job has its money back, and the job is gone.
         Refunded {
             /// The job.
             job: JobId,
@@ -417,6 +449,8 @@ pub mod pallet {
         SharesExceedWhole,
         /// A figure of the terms is zero that must not be, or too high.
         TermsOutOfBounds,
+        /// Somebody else pays for the job: its fee is what was granted, and its poster cannot raise it.
+        Sponsored,
     }
 
     #[pallet::hooks]
@@ -439,15 +473,21 @@ pub mod pallet {
             open_blocks: u32,
         ) -> DispatchResult {
             let poster = ensure_signed(origin)?;
-            Self::do_post(poster, batch, fee, open_blocks)
+            let order = Order {
+                batch,
+                fee,
+                open_blocks,
+            };
+            Self::do_post(poster, None, order).map(drop)
         }
 
-        /// Adds to the fee of an open job of one's own.
+        /// Adds to the fee of an open job that one pays for oneself.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::raise())]
         pub fn raise(origin: OriginFor<T>, job: JobId, by: u128) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let mut it = Self::own(job, &who)?;
+            ensure!(it.payer.is_none(), Error::<T>::Sponsored);
             ensure!(it.stage == Stage::Open, Error::<T>::WrongStage);
             it.fee = it.fee.checked_add(by).ok_or(Error::<T>::TooMuch)?;
             Self::hold(HoldReason::Escrow, &who, by)?;
@@ -459,7 +499,7 @@ pub mod pallet {
 
         /// Takes back an open job of one's own: fee and deposit come back whole.
         #[pallet::call_index(2)]
-        #[pallet::weight(T::WeightInfo::cancel())]
+        #[pallet::weight(T::WeightInfo::cancel().saturating_add(T::Sponsor::weight()))]
         pub fn cancel(origin: OriginFor<T>, job: JobId) -> DispatchResult {
             let it = Self::own(job, &ensure_signed(origin)?)?;
             ensure!(it.stage == Stage::Open, Error::<T>::WrongStage);
@@ -504,7 +544,7 @@ pub mod pallet {
 
         /// Takes a result as it is, before it was audited: it is paid at once.
         #[pallet::call_index(5)]
-        #[pallet::weight(T::WeightInfo::accept())]
+        #[pallet::weight(T::WeightInfo::accept().saturating_add(T::Sponsor::weight()))]
         pub fn accept(origin: OriginFor<T>, job: JobId) -> DispatchResult {
             let it = Self::own(job, &ensure_signed(origin)?)?;
             let Stage::Submitted(submitted) = it.stage.clone() else {
@@ -517,7 +557,7 @@ pub mod pallet {
 
         /// Drops a settled job of one's own from the state: the deposit comes back.
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::forget())]
+        #[pallet::weight(T::WeightInfo::forget().saturating_add(T::Sponsor::weight()))]
         pub fn forget(origin: OriginFor<T>, job: JobId) -> DispatchResult {
             let it = Self::own(job, &ensure_signed(origin)?)?;
             ensure!(
@@ -531,7 +571,7 @@ pub mod pallet {
         ///
         /// Who could not fetch the data can still say later, in time, that the result holds.
         #[pallet::call_index(7)]
-        #[pallet::weight(T::WeightInfo::attest_first().max(T::WeightInfo::attest_last()))]
+        #[pallet::weight(T::WeightInfo::attest_first().max(T::WeightInfo::attest_last()).saturating_add(T::Sponsor::weight()))]
         pub fn attest(
             origin: OriginFor<T>,
             job: JobId,
@@ -561,7 +601,7 @@ pub mod pallet {
         /// Proves that an entry of a submitted result is wrong. The worker loses its bond, half of it to the sender, and the
         /// job is open again. A proof that shows nothing costs its fee.
         #[pallet::call_index(9)]
-        #[pallet::weight(T::WeightInfo::prove_fraud(proof.a.entries().len() as u32))]
+        #[pallet::weight(T::WeightInfo::prove_fraud(proof.a.entries().len() as u32).saturating_add(T::Sponsor::weight()))]
         pub fn prove_fraud(
             origin: OriginFor<T>,
             job: JobId,
@@ -575,7 +615,7 @@ pub mod pallet {
         /// Does what is due: a claim that ran out, a window that is over, a deadline that passed, a job settled long ago.
         /// Anyone may ask for it, and pays no fee if there was something to do.
         #[pallet::call_index(10)]
-        #[pallet::weight(T::WeightInfo::poke())]
+        #[pallet::weight(T::WeightInfo::poke().saturating_add(T::Sponsor::weight()))]
         pub fn poke(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             ensure_signed(origin)?;
             Self::do_poke(job)?;

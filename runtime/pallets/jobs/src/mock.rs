@@ -53,6 +53,8 @@ pub const WINDOW: u32 = 20;
 pub const RICH: u128 = 1_000_000;
 
 pub const POSTER: AccountId32 = account(1);
+/// Pays for jobs of others.
+pub const PAYER: AccountId32 = account(5);
 pub const WORKER: AccountId32 = account(2);
 pub const OTHER_WORKER: AccountId32 = account(3);
 pub const CHALLENGER: AccountId32 = account(4);
@@ -88,6 +90,7 @@ impl pallet_balances::Config for Test {
 parameter_types! {
     pub static Elected: Vec<AccountId32> = VALIDATORS.to_vec();
     pub static Burned: u128 = 0;
+    pub static Told: Vec<(JobId, &'static str, u128)> = Vec::new();
     pub static Reported: Vec<(AccountId32, JobId, Accusation, AccountId32)> = Vec::new();
     pub const Session: SessionIndex = 7;
     pub const ChallengeWindow: u32 = WINDOW;
@@ -123,6 +126,30 @@ impl FalseAttestations<AccountId32> for Court {
     }
 }
 
+/// Notes what it is told, after the payer has its money back.
+pub struct Purse;
+
+impl Sponsor<AccountId32> for Purse {
+    fn weight() -> Weight {
+        Weight::from_parts(3, 0)
+    }
+
+    fn settled(payer: &AccountId32, job: JobId, macs: u64, fee: u128) {
+        assert_eq!((payer, macs), (&PAYER, 2 * 32 * 48 * 256));
+        Told::mutate(|told| told.push((job, "settled", fee)));
+    }
+
+    fn refunded(payer: &AccountId32, job: JobId, fee: u128) {
+        assert_eq!(payer, &PAYER);
+        Told::mutate(|told| told.push((job, "refunded", fee)));
+    }
+
+    fn forgotten(payer: &AccountId32, job: JobId) {
+        assert_eq!(payer, &PAYER);
+        Told::mutate(|told| told.push((job, "forgotten", 0)));
+    }
+}
+
 impl pallet_jobs::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -131,6 +158,7 @@ impl pallet_jobs::Config for Test {
     type Validators = Elected;
     type Session = Session;
     type FalseAttestations = Court;
+    type Sponsor = Purse;
     type ChallengeWindow = ChallengeWindow;
     type DepositBase = ConstU128<DEPOSIT_BASE>;
     type DepositPerProduct = ConstU128<DEPOSIT_PER_PRODUCT>;
@@ -166,7 +194,7 @@ pub fn terms() -> Terms {
 }
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
-    let all = [POSTER, WORKER, OTHER_WORKER, CHALLENGER];
+    let all = [POSTER, PAYER, WORKER, OTHER_WORKER, CHALLENGER];
     let all = all.into_iter().chain(VALIDATORS);
     let genesis = RuntimeGenesisConfig {
         balances: BalancesConfig {
@@ -182,6 +210,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     Elected::set(VALIDATORS.to_vec());
     Burned::set(0);
     Reported::set(Vec::new());
+    Told::set(Vec::new());
     let mut storage: sp_io::TestExternalities =
         genesis.build_storage().expect("a valid genesis").into();
     storage.execute_with(|| System::set_block_number(1));
@@ -291,9 +320,24 @@ pub fn post(fee: u128) -> JobId {
     job
 }
 
+/// The same, for which somebody else pays.
+pub fn sponsored(fee: u128) -> JobId {
+    let order = Order {
+        batch: Products::new().batch,
+        fee,
+        open_blocks: 100,
+    };
+    Market::post_for(POSTER, PAYER, order).expect("the payer is rich")
+}
+
 /// A job that was claimed, and these results submitted.
 pub fn submitted(fee: u128, results: &Products) -> JobId {
     let job = post(fee);
+    with_results(job, results)
+}
+
+/// The job, claimed, with these results.
+pub fn with_results(job: JobId, results: &Products) -> JobId {
     Market::claim(by(&WORKER), job).expect("the job is open");
     Market::submit(by(&WORKER), job, results.roots()).expect("the worker has claimed it");
     job

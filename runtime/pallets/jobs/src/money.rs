@@ -80,7 +80,7 @@ impl<T: Config> Pallet<T> {
         auditors: &[T::AccountId],
     ) -> Paid {
         let terms = CurrentTerms::<T>::get();
-        let whole = Self::take(HoldReason::Escrow, &job.poster, job.fee);
+        let whole = Self::take(HoldReason::Escrow, job.held_of(), job.fee);
         let fee = whole.peek();
         let (for_worker, mut rest) = whole.split(terms.worker_share.mul_floor(fee));
         let (first, left) = Self::pay(for_worker, worker);
@@ -137,7 +137,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Deposit for a job of so many products.
-    pub(crate) fn deposit_for(products: usize) -> Result<u128, DispatchError> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooMuch`] if no amount is so high.
+    pub fn deposit_for(products: usize) -> Result<u128, DispatchError> {
         let products = u128::try_from(products).unwrap_or(u128::MAX);
         let of_products = T::DepositPerProduct::get().checked_mul(products);
         let all = of_products.and_then(|amount| amount.checked_add(T::DepositBase::get()));

@@ -28,10 +28,10 @@ impl<T: Config> Pallet<T> {
         for (job, it) in Jobs::<T>::iter() {
             ensure!(job < next, "a job has the number of one to come");
             ensure!(it.batch.macs().is_some(), "a job without a provable shape");
-            let of_poster = held.entry(it.poster).or_default();
-            of_poster.deposit += it.deposit;
+            let of_payer = held.entry(it.held_of().clone()).or_default();
+            of_payer.deposit += it.deposit;
             if !matches!(it.stage, Stage::Settled { .. }) {
-                of_poster.escrow += it.fee;
+                of_payer.escrow += it.fee;
             }
             let claimed = match it.stage {
                 Stage::Claimed(claimed) => claimed,

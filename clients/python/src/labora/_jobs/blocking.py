@@ -178,11 +178,13 @@ class Client:
     def submit(
         self, a: Left, b: npt.ArrayLike, price: Amount | None = None, *,
         fee: Amount | None = None, open_blocks: int | None = None, dry_run: Literal[False] = False,
+        sponsored: bool = False,
     ) -> Job: ...  # fmt: skip
     @overload
     def submit(
         self, a: Left, b: npt.ArrayLike, price: Amount | None = None, *,
         fee: Amount | None = None, open_blocks: int | None = None, dry_run: Literal[True],
+        sponsored: bool = False,
     ) -> Cost: ...  # fmt: skip
     def submit(
         self,
@@ -193,11 +195,14 @@ class Client:
         fee: Amount | None = None,
         open_blocks: int | None = None,
         dry_run: bool = False,
+        sponsored: bool = False,
     ) -> Job | Cost:
         """Posts a job for A·B, or for each of a list of A; see :meth:`labora.AsyncClient.submit`."""
         if dry_run:
-            return self._loop.run(self.aio.submit(a, b, price, fee=fee, open_blocks=open_blocks, dry_run=True))
-        return Job(self._loop.run(self.aio.submit(a, b, price, fee=fee, open_blocks=open_blocks)), self._loop)
+            told = self.aio.submit(a, b, price, fee=fee, open_blocks=open_blocks, dry_run=True, sponsored=sponsored)
+            return self._loop.run(told)
+        posted = self.aio.submit(a, b, price, fee=fee, open_blocks=open_blocks, sponsored=sponsored)
+        return Job(self._loop.run(posted), self._loop)
 
     def job(self, number: int, shapes: tuple[int, int] | Sequence[tuple[int, int]] | None = None) -> Job:
         """A job by its number; see :meth:`labora.AsyncClient.job`."""

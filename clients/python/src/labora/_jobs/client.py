@@ -18,6 +18,7 @@ from labora._errors import FeeTooLow, LaboraError, NotEnough, NotIncluded, Proto
 from labora._jobs import ss58
 from labora._jobs.chain import Chain, Included, own
 from labora._jobs.facts import Balance, Cost, JobStatus, Market, Stage
+from labora._jobs.grants import Fund, check
 from labora._jobs.job import AsyncJob, Crop, crop_of, posted_number, remembered_of
 from labora._jobs.keys import Key
 from labora._jobs.matrices import Matrices, root_of
@@ -32,6 +33,9 @@ DEFAULT_URL = "ws://127.0.0.1:9944"
 
 #: How long a job can be claimed unless told otherwise: a day of 12 s blocks.
 DEFAULT_OPEN_BLOCKS = 7_200
+
+#: What posts a job: at one's own cost, or at that of the research fund.
+POST, SPONSOR = ("Jobs", "post"), ("Grants", "sponsor")
 
 #: Jobs of earlier runs that are looked after when a client submits its first.
 _MOST_TIDIED = 64
@@ -99,11 +103,13 @@ class AsyncClient:
     async def submit(
         self, a: Left, b: npt.ArrayLike, price: Amount | None = None, *,
         fee: Amount | None = None, open_blocks: int | None = None, dry_run: Literal[False] = False,
+        sponsored: bool = False,
     ) -> AsyncJob: ...  # fmt: skip
     @overload
     async def submit(
         self, a: Left, b: npt.ArrayLike, price: Amount | None = None, *,
         fee: Amount | None = None, open_blocks: int | None = None, dry_run: Literal[True],
+        sponsored: bool = False,
     ) -> Cost: ...  # fmt: skip
     async def submit(
         self,
@@ -114,33 +120,45 @@ class AsyncClient:
         fee: Amount | None = None,
         open_blocks: int | None = None,
         dry_run: bool = False,
+        sponsored: bool = False,
     ) -> AsyncJob | Cost:
         """Posts a job for A·B, or for each of 1 to 64 A that share B, and returns it once a block has it.
 
         ``a``: int8, m×k, or a list of such. ``b``: int8, k×n. k is at most 16,384; all else is padded with zeros, and
         the results are cropped. ``price``: LAB for 10¹² multiply-accumulates, padding included; or ``fee``: LAB for
         all of it; without either the going rate, or the least fee where that is more. ``open_blocks``: for how long
-        it can be claimed. ``dry_run``: tells what it would cost; nothing is signed, sent or stored.
+        it can be claimed. ``dry_run``: tells what it would cost; nothing is signed, sent or stored. ``sponsored``: the
+        research fund pays fee and deposit, for members of an institution, within its quota of the era and at most the
+        fund's highest rate; such a fee cannot be raised.
 
         The matrices are stored in the node and pinned there until the job is over. Raises :class:`TypeError` and
-        :class:`ValueError` for what no job can be, :class:`labora.FeeTooLow`, :class:`labora.NotEnough`, and what
-        storing and sending can raise.
+        :class:`ValueError` for what no job can be, :class:`labora.FeeTooLow`, :class:`labora.NotEnough`,
+        :class:`labora.NotGranted` for what the fund does not pay, and what storing and sending can raise.
         """
         work = await self.in_thread(operands, a, b)
         market = await self.market()
         units = _fee(work, market, price, fee)
         blocks = _open_blocks(open_blocks, market)
+        fund = await Fund.of(self.rpc) if sponsored else None
+        if fund is not None:
+            # Nobody said how much: as much as the fund pays.
+            units = min(units, fund.most(work.macs, market)) if price is None and fee is None else units
+            fund.check(units, work.macs, market)
+        call = SPONSOR if sponsored else POST
         if dry_run:
             roots = [bytes(32)] * (1 + len(work.left))
-            return await self._cost(work, market, _arguments(work, roots, units, blocks))
-        own(self.key)
+            return await self._cost(work, market, call, _arguments(work, roots, units, blocks))
+        key = own(self.key)
         roots = await self.in_thread(lambda: [root_of(_octets(one)) for one in (work.bt, *work.left)])
         arguments = _arguments(work, roots, units, blocks)
-        await self._can_pay(await self._cost(work, market, arguments))
+        cost = await self._cost(work, market, call, arguments)
+        if fund is not None:
+            await check(self.rpc, key.address, fund, units, cost.deposit)
+        await self._can_pay(cost)
         if not self._is_tidy:
             self._is_tidy = True
             await self.tidy()
-        return await self._post(work, remembered_of(roots, work.shapes, work.is_single), arguments)
+        return await self._post(work, remembered_of(roots, work.shapes, work.is_single), call, arguments)
 
     def job(self, number: int, shapes: tuple[int, int] | Sequence[tuple[int, int]] | None = None) -> AsyncJob:
         """A job by its number, whoever posted it.
@@ -204,7 +222,10 @@ class AsyncClient:
 
     async def send(self, name: str, arguments: dict[str, Any]) -> Included:
         """Signs a call of the market's, and waits until a block has it."""
-        return await self.chain.send(own(self.key), "Jobs", name, arguments, self.transaction_timeout_s)
+        return await self._send(("Jobs", name), arguments)
+
+    async def _send(self, call: tuple[str, str], arguments: dict[str, Any]) -> Included:
+        return await self.chain.send(own(self.key), *call, arguments, self.transaction_timeout_s)
 
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Runs what blocks or computes on a thread."""
@@ -249,14 +270,16 @@ class AsyncClient:
     async def _records(self) -> Records:
         return Records(self._folder, (await self.chain.runtime()).genesis)
 
-    async def _post(self, work: Operands, job: Remembered, arguments: dict[str, Any]) -> AsyncJob:
+    async def _post(
+        self, work: Operands, job: Remembered, call: tuple[str, str], arguments: dict[str, Any]
+    ) -> AsyncJob:
         unnumbered, records = object(), await self._records()
         self._live[unnumbered] = job
         try:
             for root, matrix in zip(job.roots, (work.bt, *work.left), strict=True):
                 await self.in_thread(self.matrices.keep, root, _octets(matrix))
             records.sending(job)
-            included = await self.send("post", arguments)
+            included = await self._send(call, arguments)
         except NotIncluded:
             # It can still be posted, and then it needs its matrices.
             raise
@@ -283,13 +306,13 @@ class AsyncClient:
             except LaboraError as error:
                 _log.warning("matrix %s stays pinned: %s", root.hex(), error)
 
-    async def _cost(self, work: Operands, market: Market, arguments: dict[str, Any]) -> Cost:
+    async def _cost(self, work: Operands, market: Market, call: tuple[str, str], arguments: dict[str, Any]) -> Cost:
         runtime = await self.chain.runtime()
-        call = runtime.metadata.encode_call("Jobs", "post", arguments)
+        encoded = runtime.metadata.encode_call(*call, arguments)
         account = self.key.account if self.key else bytes(32)
-        transaction = await self.chain.transaction_fee(account, call)
+        transaction = await self.chain.transaction_fee(account, encoded)
         deposit = market.deposit_base + len(work.left) * market.deposit_per_product
-        return Cost(to_lab(arguments["fee"]), deposit, to_lab(transaction), work.macs)
+        return Cost(to_lab(arguments["fee"]), deposit, to_lab(transaction), work.macs, call == SPONSOR)
 
     async def _spendable(self, account: bytes) -> tuple[dict[str, Any], int]:
         runtime, data = await asyncio.gather(self.chain.runtime(), self.chain.account(account))
@@ -302,10 +325,10 @@ class AsyncClient:
         _, spendable = await self._spendable(key.account)
         needed = int(cost.total.scaleb(12))
         if spendable < needed:
+            parts = "" if cost.sponsored else f"fee {cost.fee:f}, deposit {cost.deposit:f}, "
             raise NotEnough(
-                f"the job takes {show(needed)} (fee {cost.fee:f}, deposit {cost.deposit:f}, transaction "
-                f"{cost.transaction:f}), and {key.address} can spend {show(spendable)}; "
-                f"send it {show(needed - spendable)}, or offer less"
+                f"the job takes {show(needed)} ({parts}transaction {cost.transaction:f}), and {key.address} can spend "
+                f"{show(spendable)}; send it {show(needed - spendable)}, or offer less"
             )
 
 

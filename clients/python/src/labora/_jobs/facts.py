@@ -93,6 +93,8 @@ class Cost:
     transaction: Decimal
     #: Multiply-accumulates, padding included.
     macs: int
+    #: Whether the research fund pays fee and deposit.
+    sponsored: bool = False
 
     @property
     def rate(self) -> Decimal:
@@ -102,7 +104,7 @@ class Cost:
     @property
     def total(self) -> Decimal:
         """What the account must have free."""
-        return self.fee + self.deposit + self.transaction
+        return self.transaction if self.sponsored else self.fee + self.deposit + self.transaction
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ class JobStatus:
     settled_at: int | None
     #: Blocks that were mined on its matrices, the oldest first; empty in lists.
     mined: tuple[MinedBlock, ...] = ()
+    #: Address of the account that pays in the poster's stead, such as an institution's of the research fund.
+    payer: str | None = None
 
     @classmethod
     def of(cls, answer: Any) -> JobStatus:
@@ -212,6 +216,7 @@ class JobStatus:
                     MinedBlock(int(one["number"]), _root(one["hash"]), int(one["product"]))
                     for one in answer.get("mined") or ()
                 ),
+                payer=answer.get("payer"),
             )  # fmt: skip
 
         return _read("jobs_get", read)

@@ -72,21 +72,42 @@ fn npy(folder: &std::path::Path, name: &str, rows: u32, columns: u32) -> String 
     path.to_string_lossy().into_owned()
 }
 
+/// Two products of small files.
+async fn drafted(folder: &std::path::Path, fee: u128) -> (Draft, PostOptions) {
+    let (a, c) = (
+        npy(folder, "a.npy", 100, 300),
+        npy(folder, "c.npy", 10, 300),
+    );
+    let b = npy(folder, "b.npy", 300, 50);
+    let options = options(&["--a", &a, &c, "--b", &b, "--fee", "2"]);
+    let draft = Draft {
+        files: Files::read(&options).await.expect("they fit"),
+        market: market(),
+        fee,
+        open_blocks: 1_000,
+        block_ms: 12_000,
+    };
+    (draft, options)
+}
+
+impl Draft {
+    /// One for the tests of whoever else posts.
+    pub(in crate::wallet) async fn example(fee: u128) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        drafted(folder.path(), fee).await.0
+    }
+}
+
 #[tokio::test]
 async fn what_a_job_costs_is_said_with_who_gets_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (a, c) = (
-        npy(folder.path(), "a.npy", 100, 300),
-        npy(folder.path(), "c.npy", 10, 300),
-    );
-    let b = npy(folder.path(), "b.npy", 300, 50);
-    let options = options(&["--a", &a, &c, "--b", &b, "--fee", "2"]);
-    let files = Files::read(&options).await.expect("they fit");
+    let (draft, options) = drafted(folder.path(), 2 * LAB).await;
+    let files = &draft.files;
     assert_eq!((files.batch.n, files.batch.k), (64, 320));
     let rows: Vec<u32> = files.batch.left.iter().map(|left| left.m).collect();
     assert_eq!(rows, [112, 32]);
-    assert_eq!(files.macs, (112 + 32) * 64 * 320);
-    let plan = plan(&files, &market(), (2 * LAB, 1_000), 12_000).expect("terms");
+    assert_eq!(draft.macs(), (112 + 32) * 64 * 320);
+    let plan = draft.own().expect("terms");
     let costs: Vec<u128> = plan.costs.iter().map(|cost| cost.amount).collect();
     assert_eq!(costs, [2 * LAB, 14 * LAB / 1_000]);
     let note = &plan.costs[0].note;

@@ -25,6 +25,7 @@ fn job(products: usize, stage: StageInfo) -> JobInfo {
     JobInfo {
         job: 7,
         poster: Sr25519Keyring::Alice.to_account_id(),
+        payer: None,
         stage,
         fee: "1".into(),
         deposit: "1".into(),

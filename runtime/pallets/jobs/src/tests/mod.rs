@@ -4,4 +4,5 @@ mod api;
 mod audits;
 mod frauds;
 mod sequences;
+mod sponsored;
 mod stages;

@@ -13,6 +13,9 @@ use crate::{mock::*, *};
 
 const ACCOUNTS: [AccountId32; 4] = [POSTER, WORKER, OTHER_WORKER, CHALLENGER];
 
+/// Of its jobs somebody else pays each.
+const SPONSORED: usize = 3;
+
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u32),
@@ -115,6 +118,14 @@ fn call(step: Step, right: &Products, wrong: &Products) -> DispatchResult {
             pass(blocks);
             return Ok(());
         }
+        Step::Post(SPONSORED, fee, open_blocks) => {
+            let order = Order {
+                batch: right.batch.clone(),
+                fee,
+                open_blocks,
+            };
+            return Market::post_for(ACCOUNTS[SPONSORED].clone(), PAYER, order).map(drop);
+        }
         Step::Post(who, fee, blocks) => {
             return Market::post(of(who), right.batch.clone(), fee, blocks);
         }
@@ -177,7 +188,7 @@ fn all_money() -> u128 {
 }
 
 fn sum_of_accounts() -> u128 {
-    let all = ACCOUNTS.iter().chain(&VALIDATORS);
+    let all = ACCOUNTS.iter().chain(&VALIDATORS).chain([&PAYER]);
     all.map(total).sum()
 }
 
@@ -233,9 +244,21 @@ fn check(
             }
         }
         prop_assert_eq!(Jobs::<Test>::iter_keys().count(), 0, "a job is stuck");
-        for account in ACCOUNTS {
+        for account in ACCOUNTS.into_iter().chain([PAYER]) {
             prop_assert_eq!(Balances::free_balance(&account), total(&account));
         }
+        // Each of the payer's jobs was settled or refunded, once; what was settled was forgotten.
+        let told = Told::get();
+        let count = |end| told.iter().filter(|(_, what, _)| *what == end).count();
+        prop_assert_eq!(count("settled"), count("forgotten"));
+        let ended = told.iter().filter(|(_, what, _)| *what != "forgotten");
+        let jobs: BTreeSet<JobId> = ended.clone().map(|(job, ..)| *job).collect();
+        prop_assert_eq!(jobs.len(), ended.count());
+        let spent = told
+            .iter()
+            .filter(|(_, what, _)| *what == "settled")
+            .map(|(.., fee)| fee);
+        prop_assert_eq!(total(&PAYER) + spent.sum::<u128>(), RICH);
         prop_assert_eq!(sum_of_accounts() + Burned::get(), money);
         Ok(ends())
     })
