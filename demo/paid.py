@@ -71,7 +71,7 @@ class Poster:
     def product(self, a: Int8, b: Int8, layer: int) -> Int32:
         """A·B as a job that is paid as soon as its result is checked here."""
         before, started = self._total(), time.monotonic()
-        job = self._client.submit(a, b, self._price)
+        job = self._client.submit(a, b, fee=self._fee(a, b))
         report.step(f"job {job.number}: layer {layer}, {a.shape[0]}×{b.shape[1]}×{a.shape[1]}")
         c = job.result(self._limit_s, accept=True)
         if not isinstance(c, np.ndarray):
@@ -86,13 +86,18 @@ class Poster:
         left = [random.integers(-128, 128, (size, size), dtype=np.int8) for _ in range(count)]
         b = random.integers(-128, 128, (size, size), dtype=np.int8)
         before, started = self._total(), time.monotonic()
-        job = self._client.submit(left, b, self._price)
+        job = self._client.submit(left, b, fee=self._fee(left, b))
         report.step(f"job {job.number}: {count} products of {size}×{size}×{size}")
         results = job.result(self._limit_s, accept=self._accepts)
         self._compare(job.number, left, b, list(results))
         report.step(f"job {job.number} has its result, equal to NumPy's{'' if self._accepts else '; its audit goes on'}")
         job.wait("settled", self._limit_s)
         return self._over(job, f"{count} of {size}³", before, started, self._accepts)
+
+    def _fee(self, a: Int8 | list[Int8], b: Int8) -> Decimal:
+        """By the price, or the least that a job may pay."""
+        macs = self._client.submit(a, b, dry_run=True).macs
+        return max(self._price * macs / 10**12, self._client.market().least_fee)
 
     def _total(self) -> Decimal:
         balance = self._client.balance()
@@ -135,7 +140,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--url", default="ws://127.0.0.1:9944", help="RPC of a node (default: %(default)s)")
     parser.add_argument("--matrices", help="where a node keeps matrices (default: LABORA_GEMM, http://127.0.0.1:9955)")
     parser.add_argument("--key", default="//Dave", help="who pays: a URI, or a keystore file (default: //Dave)")
-    parser.add_argument("--price", type=Decimal, default=Decimal(2), help="LAB for 10¹² products (default: 2)")
+    parser.add_argument("--price", type=Decimal, default=Decimal(2), help="LAB for 10¹² multiply-accumulates, if that is more than a job's least fee (default: 2)")
     parser.add_argument("--products", type=int, default=64, help="products of the large job (default: 64)")
     parser.add_argument("--size", type=int, default=1024, help="their m, n and k (default: 1024)")
     parser.add_argument(

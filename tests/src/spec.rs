@@ -120,23 +120,28 @@ pub fn write_with_validators(folder: &Path, work: Work, sessions: Sessions) -> O
     let stakers = VALIDATORS.map(|one| json!([one.account, one.account, stake, "Validator"]));
     patch["session"]["keys"] = json!(keys);
     patch["staking"]["stakers"] = json!(stakers);
+    write_spec(spec, folder, work, sessions)
+}
+
+/// Writes the dev chain's spec with other figures of work into `folder`, and gives its path.
+pub fn write(folder: &Path, work: Work) -> Outcome<PathBuf> {
+    write_spec(dev()?, folder, work, Sessions::Short)
+}
+
+/// The same with sessions and eras as long as on a public chain.
+pub fn write_with_public_sessions(folder: &Path, work: Work) -> Outcome<PathBuf> {
+    write_spec(dev()?, folder, work, Sessions::Public)
+}
+
+fn write_spec(mut spec: Value, folder: &Path, work: Work, sessions: Sessions) -> Outcome<PathBuf> {
     if let Sessions::Public = sessions {
-        let terms = &mut patch["eras"]["terms"];
+        let terms = &mut spec["genesis"]["runtimeGenesis"]["patch"]["eras"]["terms"];
         if !terms["sessionBlocks"].is_u64() || !terms["sessionsPerEra"].is_u64() {
             return Err(format!("the dev spec's genesis patch has other terms: {terms}").into());
         }
         terms["sessionBlocks"] = json!(600);
         terms["sessionsPerEra"] = json!(6);
     }
-    write_spec(spec, folder, work)
-}
-
-/// Writes the dev chain's spec with other figures of work into `folder`, and gives its path.
-pub fn write(folder: &Path, work: Work) -> Outcome<PathBuf> {
-    write_spec(dev()?, folder, work)
-}
-
-fn write_spec(mut spec: Value, folder: &Path, work: Work) -> Outcome<PathBuf> {
     let genesis = work_of(&mut spec)?;
     genesis["initialDifficulty"] = json!(format!("{:#x}", work.initial_difficulty));
     genesis["targetBlockTimeMs"] = json!(work.target_block_time_ms);

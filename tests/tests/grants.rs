@@ -48,8 +48,7 @@ fn on_account(at: &Terminal) -> Outcome<u128> {
 /// A chain whose eras last longer than the test, with a node that works on what is dear enough.
 async fn start(machine: &Machine, folder: &std::path::Path) -> Outcome<Terminal> {
     let worker = key(folder, "charlie", "//Charlie", 0o600)?;
-    let spec = spec::write(folder, QUICK)?;
-    spec::with_public_sessions(&spec)?;
+    let spec = spec::write_with_public_sessions(folder, QUICK)?;
     let worker = worker.to_string_lossy();
     let more = ["--work", "--min-price", "1000", "--job-key", &worker];
     let at = Terminal::of_spec(machine, folder, &spec, &more).await?;

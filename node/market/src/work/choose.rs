@@ -11,8 +11,9 @@ use crate::{
 /// Time beside the multiplication: for a transaction to be included, twice, and for what is slow.
 const SPARE_S: f64 = 20.0;
 
-/// Bytes that come or go in a second, reckoned with for fetching and storing.
-const BYTES_PER_S: f64 = 8e6;
+/// Bytes that come or go in a second. What is multiplied is held before the claim, so this is for reading it again and for storing
+/// results: on a disk, or over a network of one's own where the matrices are another machine's.
+const BYTES_PER_S: f64 = 2e7;
 
 /// How much longer a product may take than the rate of the last minute says.
 const SLACK: f64 = 2.0;

@@ -112,7 +112,7 @@ pub struct Worker {
     /// Results that are not paid yet.
     awaited: Mutex<BTreeMap<JobId, JobInfo>>,
     shunned: Mutex<Shunned>,
-    /// What was last said of having nothing to do.
+    /// The reason that was last given for having nothing to do.
     idle: Mutex<String>,
 }
 
@@ -189,7 +189,7 @@ impl Worker {
     /// Does the next thing there is to do; whether there was one.
     async fn turn(&self) -> Result<bool, Trouble> {
         if self.chain.is_behind().await? {
-            self.say_idle("this node is behind its peers".into());
+            self.say_idle("behind", "this node is behind its peers");
             return Ok(false);
         }
         let soonest = {
@@ -235,7 +235,7 @@ impl Worker {
         let account = self.terms.account.id();
         let jobs = self.chain.jobs(&open, MAX_WEIGHED).await?;
         if jobs.is_empty() {
-            self.say_idle("there is no open job".into());
+            self.say_idle("none", "there is no open job");
             return Ok(None);
         }
         let market = self.chain.market().await?;
@@ -260,29 +260,33 @@ impl Worker {
         };
         let offers = weighed.iter().filter_map(|(_, offer)| offer.clone().ok());
         let Some(offer) = best(offers, account) else {
-            let why = weighed.iter().find_map(|(job, no)| {
-                let no = no.as_ref().err()?;
-                Some(format!(
-                    "of {} open jobs none is taken; job {}: {no}",
-                    jobs.len(),
-                    job.job
-                ))
-            });
-            let unavailable =
-                || format!("the matrices of {} open jobs cannot be fetched", jobs.len());
-            self.say_idle(why.unwrap_or_else(unavailable));
+            let open = jobs.len();
+            match weighed
+                .iter()
+                .find_map(|(job, no)| Some((job.job, no.as_ref().err()?)))
+            {
+                Some((job, no)) => {
+                    let reason = format!("{job} {:?}", std::mem::discriminant(no));
+                    let why = format!("of {open} open jobs none is taken; job {job}: {no}");
+                    self.say_idle(&reason, &why);
+                }
+                None => {
+                    let why = format!("the matrices of {open} open jobs cannot be fetched");
+                    self.say_idle("matrices", &why);
+                }
+            }
             return Ok(None);
         };
         self.idle.lock().clear();
         Ok(jobs.into_iter().find(|job| job.job == offer.job))
     }
 
-    /// Says why there is nothing to do, once for each reason.
-    fn say_idle(&self, why: String) {
+    /// Says why there is nothing to do, once for each reason, however its figures change.
+    fn say_idle(&self, reason: &str, why: &str) {
         let mut last = self.idle.lock();
-        if *last != why {
+        if *last != reason {
             tracing::info!(target: "labora", "waits for jobs: {why}");
-            *last = why;
+            *last = reason.into();
         }
     }
 
