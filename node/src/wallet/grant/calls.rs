@@ -238,13 +238,12 @@ pub(super) async fn end_rig(options: &EndOptions, trace: &Trace) -> Result<(), W
     if who != *account.id() {
         administers(&it, &account)?;
     }
-    let what = match is_accepted {
-        true => "Count the blocks of",
-        false => "Turn down the offer of",
-    };
     let title = match is_accepted {
-        true => format!("{what} {who} as those of {} no more", named(&it)),
-        false => format!("{what} {who} to mine for {}", named(&it)),
+        true => format!(
+            "Count the blocks of {who} as those of {} no more",
+            named(&it)
+        ),
+        false => format!("End the offer of {who} to mine for {}", named(&it)),
     };
     let call = RuntimeCall::Grants(Call::<Runtime>::end_rig { who });
     let plan = Plan::new(title, call).note("The deposit goes back to the rig.");
