@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 import report
 from chain import Chain, ChainError
-from network import SEED, IntegerNetwork, load, train
+from network import LIMIT, SEED, IntegerNetwork, load, train
 
 if TYPE_CHECKING:
     from network import Int8, Int32
@@ -83,8 +83,9 @@ class Poster:
     def many(self, count: int, size: int, seed: int) -> int:
         """``count`` products of size³ as one job; how many blocks were mined on its matrices."""
         random = np.random.default_rng(seed)
-        left = [random.integers(-128, 128, (size, size), dtype=np.int8) for _ in range(count)]
-        b = random.integers(-128, 128, (size, size), dtype=np.int8)
+        # In 7 bits, as a quantised network's: such matrices are mined on as they are, wider ones in two parts each.
+        left = [random.integers(-LIMIT, LIMIT + 1, (size, size), dtype=np.int8) for _ in range(count)]
+        b = random.integers(-LIMIT, LIMIT + 1, (size, size), dtype=np.int8)
         before, started = self._total(), time.monotonic()
         job = self._client.submit(left, b, fee=self._fee(left, b))
         report.step(f"job {job.number}: {count} products of {size}×{size}×{size}")

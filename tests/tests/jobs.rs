@@ -119,7 +119,16 @@ async fn a_networks_layers_and_many_large_products_are_done_as_paid_jobs() -> Ou
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("network");
     let at = base.to_string_lossy().into_owned();
-    let flags = ["--preset", "dev", "--market", "--base-path", &at];
+    // One miner: a job's products are then more than a block takes, so that one is soon mined on them.
+    let flags = [
+        "--miners",
+        "1",
+        "--preset",
+        "dev",
+        "--market",
+        "--base-path",
+        &at,
+    ];
     let network = Testnet::start(&machine, &folder.path().join("said"), &flags)?;
     // It answers; its miners have yet to earn what they put up as bonds.
     network.rpc("validator-1").await?;
@@ -131,7 +140,7 @@ async fn a_networks_layers_and_many_large_products_are_done_as_paid_jobs() -> Ou
     paid.args(["paid.py", "--url", url, "--matrices", matrices]);
     paid.arg("--key").arg(base.join("validator-1/job-key"));
     // The audit takes minutes of blocks; other tests wait for theirs.
-    paid.args(["--accept", "--limit", "600"]);
+    paid.args(["--accept", "--limit", "600", "--tries", "10"]);
     println!("{}", binary::run(paid, LIMIT_OF_PAID).await?);
     Ok(())
 }
