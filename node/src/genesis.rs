@@ -13,7 +13,7 @@ use sp_runtime::traits::Block as _;
 /// Runs a chain's code.
 pub type Executor = WasmExecutor<sp_io::SubstrateHostFunctions>;
 
-/// Names a folder for compiled code that nodes share. Whoever can write there can have them run what they like.
+/// Names a folder in which nodes share compiled code. Whoever can write there can have them run what they like.
 pub const CACHE_VARIABLE: &str = "LABORA_WASM_CACHE";
 
 /// What runs a chain's code in a node: as the SDK's own, but that what the code is compiled to is kept, with the chain's database
@@ -27,17 +27,14 @@ pub fn executor(config: &Configuration) -> Executor {
                 extra_pages: u32::try_from(pages).unwrap_or(u32::MAX),
             }
         });
-    let own = || {
-        let chain = config.base_path.config_dir(config.chain_spec.id());
-        chain.join("wasm")
-    };
+    let own = || config.base_path.config_dir(config.chain_spec.id());
     Executor::builder()
         .with_execution_method(options.wasm_method)
         .with_onchain_heap_alloc_strategy(heap)
         .with_offchain_heap_alloc_strategy(heap)
         .with_max_runtime_instances(options.max_runtime_instances)
         .with_runtime_cache_size(options.runtime_cache_size)
-        .with_cache_path(absolute(named_cache().unwrap_or_else(own)))
+        .with_cache_path(kept_in(named_cache().unwrap_or_else(own)))
         .build()
 }
 
@@ -45,7 +42,7 @@ pub fn executor(config: &Configuration) -> Executor {
 pub fn passing_executor(cache: Option<PathBuf>) -> Executor {
     let builder = Executor::builder();
     match named_cache().or(cache) {
-        Some(folder) => builder.with_cache_path(absolute(folder)).build(),
+        Some(folder) => builder.with_cache_path(kept_in(folder)).build(),
         None => builder.build(),
     }
 }
@@ -56,9 +53,11 @@ pub fn named_cache() -> Option<PathBuf> {
     (!named.is_empty()).then(|| named.into())
 }
 
-/// The cache takes no other paths.
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
+/// Where compiled code is kept within a folder. A place of its own: the cache removes what it finds there and did not write.
+fn kept_in(folder: PathBuf) -> PathBuf {
+    let place = folder.join("compiled-runtimes");
+    // The cache takes no other paths.
+    std::path::absolute(&place).unwrap_or(place)
 }
 
 /// The state with which a chain begins. Where the spec is no raw one its own code runs for it, for a second or two.

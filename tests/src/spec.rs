@@ -180,9 +180,10 @@ pub fn make_raw(path: &Path) -> Outcome {
 /// each spec.
 fn printed(chain: &str, more: &[&str]) -> Outcome<Vec<u8>> {
     let labora = binary::labora()?;
-    let made = labora.metadata()?.modified()?;
+    let binary = labora.metadata()?;
     let mut hasher = DefaultHasher::new();
-    (made, std::fs::read(chain).ok(), more).hash(&mut hasher);
+    let which = (&labora, binary.len(), binary.modified()?);
+    (which, std::fs::read(chain).ok(), more).hash(&mut hasher);
     let kept = labora.with_file_name("test-specs");
     let path = kept.join(format!("{:016x}.json", hasher.finish()));
     if let Ok(text) = std::fs::read(&path) {

@@ -70,6 +70,8 @@ class FakeChain:
         self.cuts = 0
         #: Blocks are made.
         self.runs = True
+        #: Blocks of a claim: at 0.03 s each, longer than a busy machine takes for a job.
+        self.claim_blocks = 2_000
         self.balance = 1_000 * LAB
         self.going_rate: int | None = None
         #: What the fund has, what it pays at most for 10¹² multiply-accumulates, and what is left to each member.
@@ -187,7 +189,7 @@ class FakeChain:
     def _claim(self, block: Block, index: int, job: dict, who: str, fields: dict) -> None:
         if job["stage"] != "open":
             raise KeyError("WrongStage")
-        job.update(stage="claimed", worker=who, bond=str(2 * int(job["fee"])), claimedUntil=block.number + 20)
+        job.update(stage="claimed", worker=who, bond=str(2 * int(job["fee"])), claimedUntil=block.number + self.claim_blocks)
 
     def _submit(self, block: Block, index: int, job: dict, who: str, fields: dict) -> None:
         if job["stage"] != "claimed":
@@ -291,7 +293,7 @@ class FakeChain:
         rate = None if self.going_rate is None else str(self.going_rate)
         return {
             "workerSharePpb": 850_000_000, "auditorSharePpb": 50_000_000, "failureSharePpb": 100_000_000,
-            "leastFee": str(LAB // 50), "bondFactor": 2, "macsPerBlock": "600000000000", "leastClaimBlocks": 20,
+            "leastFee": str(LAB // 50), "bondFactor": 2, "macsPerBlock": "600000000000", "leastClaimBlocks": self.claim_blocks,
             "committee": 5, "longestOpenBlocks": 216_000, "keptBlocks": 1_200, "challengeWindow": WINDOW_BLOCKS,
             "depositBase": str(LAB // 100), "depositPerProduct": str(LAB // 500), "goingRate": rate,
             "posted": self.chain[-1].posted,

@@ -145,11 +145,13 @@ def test_a_job_whose_block_is_given_up_for_good_says_so(world: World) -> None:
 
 
 def test_a_late_worker_is_poked_away_by_the_posters_client(world: World) -> None:
+    world.chain.claim_blocks = 20
     with world.client() as client, world.client("//Charlie") as late:
         job = client.submit(ONE, ONE.T, fee=1)
         late._loop.run(late.aio.send("claim", {"job": job.number}))
         waiting = job.future(LIMIT_S)
         until(lambda: world.chain.chain[-1].jobs[0]["stage"] == "open")
+        world.chain.claim_blocks = 2_000
         world.work(job.number)
         assert np.array_equal(waiting.result(LIMIT_S), ONE.astype(np.int32) @ ONE.T)
 

@@ -4,7 +4,7 @@
 //! network.json    its members, by their public keys
 //! chain.json      its chain spec, raw
 //! lock            held by the supervisor that runs it
-//! wasm            what the chain's code is compiled to
+//! compiled-runtimes  what the chain's code is compiled to
 //! NAME/           of each member: keys.json, job-key in a market, data (the node's base path), log
 //! ```
 //!
@@ -31,7 +31,6 @@ use super::{
 const MANIFEST: &str = "network.json";
 const CHAIN: &str = "chain.json";
 const LOCK: &str = "lock";
-const CODE: &str = "wasm";
 
 /// Longest `network.json` that is read: 64 members take some 20 KB.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -107,9 +106,9 @@ impl Folder {
         &self.path
     }
 
-    /// Where what the chain's code is compiled to is kept, for all members.
+    /// In which folder what the chain's code is compiled to is kept, for all members.
     pub(super) fn code(&self) -> PathBuf {
-        code(&self.path)
+        genesis::named_cache().unwrap_or_else(|| self.path.clone())
     }
 
     /// Its chain spec.
@@ -139,18 +138,17 @@ impl Folder {
     }
 }
 
-fn code(network: &Path) -> PathBuf {
-    genesis::named_cache().unwrap_or_else(|| network.join(CODE))
-}
-
-/// Compiles the chain's code, once: all members begin with that, and would each do it on its own.
-fn compile(network: &Path, spec: &Path) -> Result<(), TestnetError> {
-    let spec = ChainSpec::from_json_file(spec.to_owned()).map_err(TestnetError::Genesis)?;
-    let executor = genesis::passing_executor(Some(code(network)));
-    genesis::storage_of(&spec)
-        .and_then(|storage| genesis::hash_of(storage, executor))
-        .map(|_| ())
-        .map_err(|error| TestnetError::Genesis(error.to_string()))
+/// Compiles the chain's code, once: all members begin with that, and would each do it on its own, as they do if this fails.
+fn compile(network: &Path, spec: &Path) {
+    let executor = genesis::passing_executor(Some(network.to_owned()));
+    let compiled = ChainSpec::from_json_file(spec.to_owned()).and_then(|spec| {
+        genesis::storage_of(&spec)
+            .and_then(|storage| genesis::hash_of(storage, executor))
+            .map_err(|error| error.to_string())
+    });
+    if let Err(error) = compiled {
+        eprintln!("the runtime could not be compiled beforehand: {error}");
+    }
 }
 
 fn holds_anything(path: &Path) -> Result<bool, TestnetError> {
@@ -196,7 +194,6 @@ fn make(path: &Path, command: &TestnetCommand) -> Result<Manifest, TestnetError>
     let spec = members::raw_spec(&founding)?;
     let place = path.join(CHAIN);
     fs::write(&place, spec).map_err(TestnetError::file(&place, "written"))?;
-    compile(path, &place)?;
     let manifest = Manifest {
         version: VERSION,
         preset,
@@ -210,6 +207,7 @@ fn make(path: &Path, command: &TestnetCommand) -> Result<Manifest, TestnetError>
     fs::write(&draft, json)
         .and_then(|()| fs::rename(&draft, &place))
         .map_err(TestnetError::file(place, "written"))?;
+    compile(path, &path.join(CHAIN));
     Ok(manifest)
 }
 

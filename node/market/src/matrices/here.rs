@@ -74,6 +74,11 @@ fn read(store: &Store, root: Hash, bytes: u64) -> Result<Vec<u8>, StoreError> {
 }
 
 impl Matrices for Here {
+    /// A slow disk's.
+    fn bytes_per_s(&self) -> f64 {
+        2e7
+    }
+
     fn fetch(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<Vec<u8>, MatrixError>> {
         async move {
             self.bring(root, bytes).await?;

@@ -49,6 +49,9 @@ pub trait Matrices: Send + Sync {
     /// [`MatrixError::Here`].
     fn keep(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Hash, MatrixError>>;
 
+    /// Bytes that can be reckoned on to be read or kept in a second.
+    fn bytes_per_s(&self) -> f64;
+
     /// Lets a matrix go: it may be evicted. One that is not there is no error.
     fn let_go(&self, root: Hash) -> BoxFuture<'_, ()>;
 }

@@ -246,6 +246,11 @@ fn allowance(bytes: u64) -> Duration {
 }
 
 impl Matrices for Remote {
+    /// A line of a hundred megabits a second, less what else is on it.
+    fn bytes_per_s(&self) -> f64 {
+        8e6
+    }
+
     fn fetch(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<Vec<u8>, MatrixError>> {
         async move {
             self.bring(root, bytes).await?;

@@ -11,10 +11,6 @@ use crate::{
 /// Time beside the multiplication: for a transaction to be included, twice, and for what is slow.
 const SPARE_S: f64 = 20.0;
 
-/// Bytes that come or go in a second. What is multiplied is held before the claim, so this is for reading it again and for storing
-/// results: on a disk, or over a network of one's own where the matrices are another machine's.
-const BYTES_PER_S: f64 = 2e7;
-
 /// How much longer a product may take than the rate of the last minute says.
 const SLACK: f64 = 2.0;
 
@@ -44,6 +40,8 @@ pub struct Means {
     pub least_price: u128,
     /// Multiply-accumulates per second; none where nothing was measured yet.
     pub macs_per_s: Option<f64>,
+    /// Bytes per second that are read and stored. What is multiplied is held before the claim: it is read again then.
+    pub bytes_per_s: f64,
     /// What it can have held.
     pub free: u128,
     /// Claims that it may have beside those that it has.
@@ -166,8 +164,9 @@ pub fn weigh(job: &JobInfo, market: &MarketInfo, means: &Means) -> Result<Offer,
     let blocks = blocks.saturating_add(market.least_claim_blocks.into());
     let has = blocks as f64 * means.block_ms as f64 / 1e3;
     if let Some(speed) = means.macs_per_s.filter(|speed| *speed > 0.0) {
-        let needs =
-            SPARE_S.min(has / 4.0) + all_bytes as f64 / BYTES_PER_S + SLACK * macs as f64 / speed;
+        let needs = SPARE_S.min(has / 4.0)
+            + all_bytes as f64 / means.bytes_per_s
+            + SLACK * macs as f64 / speed;
         if needs > has {
             let (needs, has) = (needs as u64, has as u64);
             return Err(No::Time { needs, has });
@@ -248,6 +247,7 @@ mod tests {
             account: Bob.to_account_id(),
             least_price: LAB,
             macs_per_s: Some(1e10),
+            bytes_per_s: 8e6,
             free: 100 * LAB,
             claims_left: 1,
             limits: Limits {

@@ -244,6 +244,7 @@ impl Worker {
             account: account.clone(),
             least_price: self.terms.least_price,
             macs_per_s: self.devices.macs_per_s(),
+            bytes_per_s: self.matrices.bytes_per_s(),
             free: self.chain.money(account).await?.free,
             claims_left: record.may_have.saturating_sub(record.open),
             limits: self.terms.limits,
