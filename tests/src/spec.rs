@@ -171,7 +171,7 @@ pub fn dev() -> Outcome<Value> {
 }
 
 /// Makes a spec a raw one: nodes then start without executing the chain's code for its genesis, which takes seconds each time.
-pub fn make_raw(path: &Path) -> Outcome {
+fn make_raw(path: &Path) -> Outcome {
     let raw = printed(&path.to_string_lossy(), &["--raw"])?;
     Ok(std::fs::write(path, raw)?)
 }

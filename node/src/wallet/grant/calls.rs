@@ -6,7 +6,7 @@ use labora_runtime::{AccountId, Runtime, RuntimeCall, RuntimeEvent};
 use pallet_grants::{Call, Event, InstitutionId};
 use serde_json::json;
 
-use super::{figure, institution, open};
+use super::{figure, institution, must_be_open, open};
 use crate::{
     cli::values::parse_address,
     wallet::{
@@ -213,7 +213,7 @@ pub(super) async fn accept_rig(options: &WhoOptions, trace: &Trace) -> Result<()
     let account = options.act.key.signer()?;
     let wallet = Wallet::connect(&options.act.node, trace).await?;
     let (it, is_accepted) = of_rig(&wallet, &options.who).await?;
-    let it = open(&wallet.chain, it.institution).await?;
+    must_be_open(&it)?;
     administers(&it, &account)?;
     let who = options.who.clone();
     if is_accepted {

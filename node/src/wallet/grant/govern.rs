@@ -10,7 +10,7 @@ use labora_runtime::{AccountId, Runtime, RuntimeCall, RuntimeEvent};
 use pallet_grants::{Call, Event, InstitutionId, Name, Terms, is_name};
 use serde_json::{Value, json};
 
-use super::open;
+use super::{InstitutionOptions, open};
 use crate::{
     cli::values::parse_address,
     wallet::{
@@ -67,18 +67,6 @@ pub struct AdminOptions {
     /// The account that says who its members and rigs are.
     #[arg(value_name = "SS58", value_parser = parse_address)]
     pub admin: AccountId,
-
-    /// How.
-    #[clap(flatten)]
-    pub act: ActParams,
-}
-
-/// An institution that ends.
-#[derive(Args, Clone, Debug)]
-pub struct CloseOptions {
-    /// Number of the institution.
-    #[arg(value_name = "INSTITUTION")]
-    pub institution: InstitutionId,
 
     /// How.
     #[clap(flatten)]
@@ -235,7 +223,7 @@ pub(super) async fn admin(options: &AdminOptions, trace: &Trace) -> Result<(), W
 }
 
 /// Closes an institution.
-pub(super) async fn close(options: &CloseOptions, trace: &Trace) -> Result<(), WalletError> {
+pub(super) async fn close(options: &InstitutionOptions, trace: &Trace) -> Result<(), WalletError> {
     let governor = Governor::new(&options.act, trace).await?;
     let number = options.institution;
     open(&governor.wallet.chain, number).await?;

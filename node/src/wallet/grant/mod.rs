@@ -6,7 +6,7 @@ mod post;
 mod show;
 
 pub use calls::{AddOptions, EndOptions, InstitutionOptions, LeaveOptions, WhoOptions};
-pub use govern::{AdminOptions, AdmitOptions, CloseOptions, QuotaOptions, RateOptions};
+pub use govern::{AdminOptions, AdmitOptions, QuotaOptions, RateOptions};
 pub use show::{GrantListOptions, GrantShowOptions};
 
 use labora_market::{chain::Chain, grants::InstitutionInfo};
@@ -46,7 +46,7 @@ pub enum GrantCommand {
     /// Have somebody else administer an institution. Of who governs the chain.
     Admin(AdminOptions),
     /// End an institution. Of who governs the chain.
-    Close(CloseOptions),
+    Close(InstitutionOptions),
     /// Set the most that the fund pays for work. Of who governs the chain.
     Rate(RateOptions),
 }
@@ -84,10 +84,16 @@ async fn institution(chain: &Chain, id: InstitutionId) -> Result<InstitutionInfo
 /// An institution that is there and not closed.
 async fn open(chain: &Chain, id: InstitutionId) -> Result<InstitutionInfo, WalletError> {
     let it = institution(chain, id).await?;
+    must_be_open(&it)?;
+    Ok(it)
+}
+
+fn must_be_open(it: &InstitutionInfo) -> Result<(), WalletError> {
     match it.closed {
-        false => Ok(it),
+        false => Ok(()),
         true => Err(WalletError::sentence(format!(
-            "institution {id} is closed; `labora grant list` shows those that are open"
+            "institution {} is closed; `labora grant list` shows those that are open",
+            it.institution
         ))),
     }
 }
