@@ -177,25 +177,25 @@ impl<B: BlockT<Hash = H256>> Engine<B> {
         Ok(())
     }
 
-    /// Refuses a block that the final state came before, as in a warp sync, and that does not lead to it. Of history each
-    /// block is its successor's parent, so the last one that is missing shows whether all of it is true.
+    /// Refuses a block that is not final though its number is, and one that the final state came before, as in a warp sync, and
+    /// that does not lead to it. Of history each block is its successor's parent, so the last one that is missing shows whether
+    /// all of it is true.
     pub(crate) fn check_history(
         &self,
         sealed: &SealedHeader<B::Header>,
     ) -> Result<(), EngineError> {
         self.check_checkpoint(sealed)?;
+        let got = sealed.hash;
         let above = match self.chain.hash_at(sealed.number)? {
-            Some(_) => None,
+            Some(finalised) if finalised == got => return Ok(()),
+            Some(finalised) => return Err(EngineError::CutOff { got, finalised }),
             None => self.chain.hash_at(sealed.number.saturating_add(1))?,
         };
         let Some(above) = above else { return Ok(()) };
         let header = self.chain.sealed_header(above)?;
-        match header.is_none_or(|header| *header.parent_hash() == sealed.hash) {
+        match header.is_none_or(|header| *header.parent_hash() == got) {
             true => Ok(()),
-            false => Err(EngineError::FalseHistory {
-                got: sealed.hash,
-                above,
-            }),
+            false => Err(EngineError::FalseHistory { got, above }),
         }
     }
 

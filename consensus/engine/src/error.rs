@@ -116,6 +116,16 @@ pub enum EngineError {
         /// The final one.
         finalised: H256,
     },
+    /// The block lies beside the final chain. Whoever was cut off from the others may have built on it, and learns of that.
+    #[error(
+        "block {got:?} has the number of {finalised:?}, which is final: finality has cut its fork off"
+    )]
+    CutOff {
+        /// The block.
+        got: H256,
+        /// The final one.
+        finalised: H256,
+    },
     /// The history below a final block that came with its state leads elsewhere.
     #[error(
         "block {got:?} ends the history that peers gave, and is not the parent of {above:?}, which is final: if this comes again and again from all peers, end the node, remove its database (purge-chain) and sync again"
@@ -197,6 +207,7 @@ impl EngineError {
                 ..
             } => Fault::Sender,
             Self::TooLate { .. }
+            | Self::CutOff { .. }
             | Self::ProofOfAnother { .. }
             | Self::ProofMissing {
                 sender: Conduct::Unclear | Conduct::Silent | Conduct::Blameless,

@@ -160,6 +160,13 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
         time_of(header).map_or(true, |time| !is_ahead(time, self.engine.now_ms()))
     }
 
+    /// Whether another block of this number is final: for such a one the verifier pauses too.
+    fn is_cut_off(&self, number: u32, block: H256) -> bool {
+        let chain = self.engine.chain();
+        number <= chain.tips().finalised
+            && matches!(chain.hash_at(number), Ok(Some(here)) if here != block)
+    }
+
     /// The queue in which the block itself waits, or its parent, unless that is imported already, as it may be while the rest
     /// of its batch is not.
     fn behind(&self, waiting: &Waiting, block: &IncomingBlock<B>) -> Option<usize> {
@@ -168,7 +175,8 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
         lane_of(block.hash).or_else(|| lane_of(parent).filter(|_| !self.is_imported(parent)))
     }
 
-    /// Whether none of these blocks needs a proof that is not here and verified.
+    /// Whether none of these blocks needs a proof that is not here and verified. Of what is imported none is kept here, and none
+    /// is needed: sync brings a block again whose import it had not heard of when it asked.
     fn need_nothing(&self, run: &[IncomingBlock<B>]) -> bool {
         let mut final_up_to = self.engine.chain().tips().finalised;
         if self.verify == VerifyBlocks::Unfinalised {
@@ -179,10 +187,14 @@ impl<B: BlockT<Hash = H256>> Lanes<B> {
             // Refused at once.
             None => true,
             Some(header) => {
-                let is_final = number_of(header) <= final_up_to && self.is_due(header);
+                let number = number_of(header);
+                let is_final = number <= final_up_to
+                    && self.is_due(header)
+                    && !self.is_cut_off(number, block.hash);
                 block.state.is_some()
                     || is_final
                     || self.engine.proofs.verified(block.hash).is_some()
+                    || (!block.import_existing && self.is_imported(block.hash))
             }
         })
     }

@@ -78,7 +78,8 @@ async fn what_builds_on_a_block_that_waits_goes_behind_it_until_that_is_imported
     assert_eq!(lanes.enter(&batch(&[&third])), lane);
     // Its batch may have more blocks, but the parent is there.
     let lanes = lanes_of(&node);
-    assert_ne!(lanes.enter(&batch(&[first])), AT_ONCE);
+    let unproved = node.child(&first.header);
+    assert_ne!(lanes.enter(&batch(&[first, &unproved])), AT_ONCE);
     assert_eq!(lanes.enter(&batch(&[&second])), AT_ONCE);
 }
 
@@ -108,7 +109,14 @@ async fn blocks_that_need_no_proof_of_peers_have_the_first_queue_to_themselves()
     verify(&node, &second).await;
     let lanes = lanes_of(&node);
     assert_ne!(lanes.enter(&batch(&[&second, &third])), AT_ONCE);
+    // What is imported is not, unless it is to be imported again.
+    let lanes = lanes_of(&node);
+    let mut again = batch(&[first, &second]);
+    assert_eq!(lanes.enter(&again), AT_ONCE);
+    again[0].import_existing = true;
+    assert_ne!(lanes_of(&node).enter(&again), AT_ONCE);
 
+    let lanes = lanes_of(&node);
     assert_ne!(lanes.enter(&batch(&[other])), AT_ONCE);
     node.engine.trust(TrustedTarget::of::<Block>(&third.header));
     let lanes = lanes_of(&node);
@@ -206,4 +214,16 @@ async fn a_block_ahead_of_the_clock_is_not_among_those_that_wait_for_nobody() {
     let lanes = lanes_of(&node);
     assert_eq!(lanes.enter(&batch(&[&due])), AT_ONCE);
     assert_ne!(lanes.enter(&batch(&[&early])), AT_ONCE);
+}
+
+#[tokio::test]
+async fn a_fork_that_finality_cut_off_is_not_among_those_that_wait_for_nobody() {
+    let node = Node::new();
+    let genesis = node.chain.best();
+    let first = node.grow(&genesis).await;
+    let fork = node.child(&genesis);
+    node.chain.set_finalised(1);
+    let lanes = lanes_of(&node);
+    assert_ne!(lanes.enter(&batch(&[&fork])), AT_ONCE);
+    assert_eq!(lanes.enter(&batch(&[&first])), AT_ONCE);
 }
