@@ -21,6 +21,9 @@ const WIDE: usize = 16;
 /// Registers of a row whose sums stay in an int32: a pair of products is at most 2^23, and each register adds one.
 const STEPS: usize = 128;
 
+/// Rows that are summed together: the digits of a vector fill the cache next to the CPU, and are read for all of them at once.
+const TOGETHER: usize = 2;
+
 /// Rows that columns are read by: four pairs, of at most 2^23 each.
 const ROWS: usize = 8;
 
@@ -62,29 +65,34 @@ fn wide_lanes(sums: __m256i) -> i64 {
 /// For each row of `matrix`, as long as `v`, the sum of its entries times `v`'s elements.
 ///
 /// # Safety
-/// The CPU must have AVX2; `v`'s length must be a multiple of 16.
+/// The CPU must have AVX2; `v`'s length must be a multiple of 16, and the number of rows one of [`TOGETHER`].
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn of_rows(matrix: &[i8], v: &[Element]) -> Vec<Element> {
     let steps: Vec<[__m256i; DIGITS]> = v.as_chunks().0.iter().map(|of| step(of)).collect();
     let mut out = Vec::with_capacity(matrix.len() / v.len().max(1));
-    for row in matrix.chunks_exact(v.len()) {
-        let mut sums = [0_i64; DIGITS];
-        let entries = row.as_chunks::<WIDE>().0;
-        for (entries, steps) in entries.chunks(STEPS).zip(steps.chunks(STEPS)) {
-            let mut parts = [_mm256_setzero_si256(); DIGITS];
-            for (entries, step) in entries.iter().zip(steps) {
-                // SAFETY: sixteen bytes.
-                let bytes = unsafe { _mm_loadu_si128(entries.as_ptr().cast()) };
-                let entries = _mm256_cvtepi8_epi16(bytes);
-                for (part, digits) in parts.iter_mut().zip(step) {
-                    *part = _mm256_add_epi32(*part, _mm256_madd_epi16(entries, *digits));
+    for rows in matrix.chunks_exact(TOGETHER * v.len()) {
+        let mut sums = [[0_i64; DIGITS]; TOGETHER];
+        for (at, steps) in steps.chunks(STEPS).enumerate() {
+            let mut parts = [[_mm256_setzero_si256(); DIGITS]; TOGETHER];
+            for (step_at, step) in steps.iter().enumerate() {
+                let from = (at * STEPS + step_at) * WIDE;
+                for (row, parts) in parts.iter_mut().enumerate() {
+                    // SAFETY: sixteen bytes of this row, which is as long as there are steps.
+                    let bytes =
+                        unsafe { _mm_loadu_si128(rows.as_ptr().add(row * v.len() + from).cast()) };
+                    let entries = _mm256_cvtepi8_epi16(bytes);
+                    for (part, digits) in parts.iter_mut().zip(step) {
+                        *part = _mm256_add_epi32(*part, _mm256_madd_epi16(entries, *digits));
+                    }
                 }
             }
-            for (sum, part) in sums.iter_mut().zip(parts) {
-                *sum += sum_of_lanes(part);
+            for (sums, parts) in sums.iter_mut().zip(parts) {
+                for (sum, part) in sums.iter_mut().zip(parts) {
+                    *sum += sum_of_lanes(part);
+                }
             }
         }
-        out.push(joined(sums, 16));
+        out.extend(sums.map(|sums| joined(sums, 16)));
     }
     out
 }
@@ -194,6 +202,7 @@ pub(super) unsafe fn of_result(c: &[i32], r: &[Element], n: usize) -> Vec<Elemen
         for (tiles, limbs) in tiles.chunks(TILES).zip(limbs.chunks(TILES)) {
             let mut parts = [[_mm256_setzero_si256(); LIMBS]; TILE];
             for (tile, limbs) in tiles.iter().zip(limbs) {
+                ahead(tile.as_ptr().cast(), size_of_val(tile));
                 add_tile(&mut parts, tile, limbs);
             }
             for (sums, parts) in sums.iter_mut().zip(parts) {
@@ -207,6 +216,17 @@ pub(super) unsafe fn of_result(c: &[i32], r: &[Element], n: usize) -> Vec<Elemen
         }));
     }
     out
+}
+
+/// Bytes that are asked of memory before their turn: caches that look ahead by themselves stop at the end of each page.
+const AHEAD: usize = 4096;
+
+/// Asks memory for what comes `AHEAD` after so many bytes, which may be beyond the end.
+fn ahead(from: *const i8, bytes: usize) {
+    for line in (0..bytes).step_by(64) {
+        // SAFETY: a hint, which touches nothing.
+        unsafe { _mm_prefetch(from.wrapping_add(AHEAD + line), _MM_HINT_T0) };
+    }
 }
 
 #[target_feature(enable = "avx2")]
