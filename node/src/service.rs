@@ -216,6 +216,7 @@ pub async fn new_full(
     let artifacts =
         artifacts.map(|served| served.start(network.clone(), sync_service.clone(), &spawner));
     let matrices = artifacts.clone();
+    let kept = artifacts.as_ref().map(|artifacts| artifacts.store.clone());
     let (engine, tokio) = (engine_handle.clone(), config.tokio_handle.clone());
     let workshop = mining::Workshop::start(&options, engine, artifacts, tokio)
         .await
@@ -252,6 +253,7 @@ pub async fn new_full(
                 pool: pool.clone(),
                 pouw,
                 grandpa: grandpa_rpc(executor),
+                artifacts: kept.clone(),
             })
             .map_err(ServiceError::Application)
         })

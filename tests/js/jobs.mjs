@@ -5,12 +5,13 @@
 // The second address is the endpoint for matrices of the node where posters keep their own. Cases, which go on side by side, each with a poster
 // and a cheat of its own:
 //   paid        a job is claimed, multiplied, audited, opened by auditors and paid without its poster; money to the unit
-//   wrong       a result with one wrong entry: the bond is lost, the job is done by another
+//   wrong       a result with one wrong entry among 2^20: the bond is lost, the job is done by another
 //   vanished    whoever claims it does nothing: it is late, and the job is done by another
 //   withheld    a result that nobody can fetch: auditors say so, and the job is done by another
 //   unfetchable a poster keeps its matrices to itself: nobody claims, and it takes its money back
 //   copied      an auditor (//Dave, whose node does not audit) copies another's seal, and cannot open it
 //   made-up     a fraud proof that proves nothing costs its fee, and changes nothing
+// At the end it tells what each call cost in transaction fees, and who got what of each job, as the chain's events say.
 // Exit status 1, with the reason on stderr, if anything is not as it must be.
 
 import assert from 'node:assert/strict';
@@ -20,7 +21,9 @@ import { include } from './include.mjs';
 
 const LIMIT_MS = 400_000;
 const LAB = 10n ** 12n;
-const [M, N, K] = [64, 48, 256];
+const K = 256;
+/** Of most jobs: rows of A, columns of B. */
+const SMALL = [64, 48];
 const TILE = 16;
 
 const [, , url, endpoint, ...cases] = process.argv;
@@ -61,12 +64,13 @@ function matrix(rows, seed) {
 
 /** C = A·B, int32 in tiles of 16×16. */
 function product(a, bt) {
-  const c = new Int32Array(M * N);
-  for (let row = 0; row < M; row += 1) {
-    for (let column = 0; column < N; column += 1) {
+  const [m, n] = [a.length / K, bt.length / K];
+  const c = new Int32Array(m * n);
+  for (let row = 0; row < m; row += 1) {
+    for (let column = 0; column < n; column += 1) {
       let sum = 0;
       for (let at = 0; at < K; at += 1) sum += a[row * K + at] * bt[column * K + at];
-      const tile = Math.floor(row / TILE) * (N / TILE) + Math.floor(column / TILE);
+      const tile = Math.floor(row / TILE) * (n / TILE) + Math.floor(column / TILE);
       c[tile * TILE * TILE + (row % TILE) * TILE + (column % TILE)] = sum;
     }
   }
@@ -89,11 +93,11 @@ async function fetched(root, bytes) {
 }
 
 /** A job of one product, posted; its matrices are kept by nobody yet. */
-async function post({ poster, at }, fee = 2n * LAB, open = 1_000) {
+async function post({ poster, at }, { fee = 2n * LAB, open = 1_000, shape: [m, n] = SMALL } = {}) {
   // Others than those of any job of this chain: they are nowhere yet.
   const { posted } = await ask('jobs_market');
-  const [a, bt] = [matrix(M, 16 * posted + at), matrix(N, 16 * posted + at + 1_000_000)];
-  const batch = { root_b: rootOf(bt), n: N, k: K, left: [{ root: rootOf(a), m: M }] };
+  const [a, bt] = [matrix(m, 16 * posted + at), matrix(n, 16 * posted + at + 1_000_000)];
+  const batch = { root_b: rootOf(bt), n, k: K, left: [{ root: rootOf(a), m }] };
   const { events } = await include(api, api.tx.jobs.post(batch, fee, open), poster);
   const job = events.find(({ event }) => event.method === 'Posted').event.data.job.toNumber();
   return { job, a, bt, fee };
@@ -109,8 +113,9 @@ const at = (job, stage) => until(`job ${job} to be ${stage}`, async () => {
 async function done({ job, a, bt }, { cheat } = {}) {
   const info = await at(job, 'settled');
   assert.notEqual(info.worker, cheat?.address);
-  const c = await fetched(info.products[0].c, 4 * M * N);
-  assert.deepEqual(c, product(a, bt), 'the product');
+  const exact = product(a, bt);
+  const c = await fetched(info.products[0].c, exact.byteLength);
+  assert(c.every((entry, at) => entry === exact[at]) && c.length === exact.length, 'the product');
   return info;
 }
 
@@ -138,7 +143,7 @@ const scenarios = {
   async paid(who) {
     const { poster } = who;
     const before = await all(poster);
-    const posted = await post(who, 4n * LAB);
+    const posted = await post(who, { fee: 4n * LAB });
     await Promise.all([keep(posted.a), keep(posted.bt)]);
     const submitted = await at(posted.job, 'submitted');
     await until('all auditors to open', async () => (await get(posted.job)).auditors?.filter(({ said }) => said === 'opened').length >= 3);
@@ -159,11 +164,12 @@ const scenarios = {
 
   async wrong(who) {
     const { cheat } = who;
-    const posted = await post(who);
+    const posted = await post(who, { shape: [1_024, 1_024] });
     const bond = 2n * posted.fee;
     await claimed(posted, who);
     const c = product(posted.a, posted.bt);
-    c[1_234] += 1;
+    assert.equal(c.length, 2 ** 20);
+    c[1_000_003] += 1;
     await Promise.all([keep(posted.a), keep(posted.bt), keep(c)]);
     const before = await all(cheat);
     await include(api, api.tx.jobs.submit(posted.job, [rootOf(c)]), cheat);
@@ -192,7 +198,7 @@ const scenarios = {
   async unfetchable(who) {
     const { poster } = who;
     const before = await all(poster);
-    const posted = await post(who, 2n * LAB, 30);
+    const posted = await post(who, { open: 30 });
     const best = async () => (await api.rpc.chain.getHeader()).number.toNumber();
     const { deadline } = await get(posted.job);
     await until('its deadline', async () => await best() > deadline);
@@ -244,6 +250,39 @@ const scenarios = {
   },
 };
 
+const lab = (amount) => (Number(amount) / Number(LAB)).toFixed(6);
+
+/** What the events of a job's end say, in LAB. */
+const ends = {
+  Settled: ({ paid: { first, auditors, burned } }) => `worker ${lab(first)}, auditors ${lab(auditors)}, burned ${lab(burned)}`,
+  FraudProved: ({ reward, burned }) => `a wrong entry: who proved it ${lab(reward)}, burned ${lab(burned)}`,
+  Failed: ({ failure, lost }) => `${failure}: the worker lost ${lab(lost)}`,
+  Refunded: ({ refund }) => `${refund}: the poster has all of it back`,
+};
+
+const fees = {};
+const outcomes = [];
+
+/** Notes what the market's calls cost in a block, and what became of jobs. */
+async function note({ hash }) {
+  const [{ block }, events] = await Promise.all([api.rpc.chain.getBlock(hash), (await api.at(hash)).query.system.events()]);
+  for (const { phase, event: { section, method, data } } of events) {
+    if (section === 'jobs' && ends[method]) outcomes.push(`job ${data.job}: ${ends[method](data)}`);
+    if (method === 'TransactionFeePaid') {
+      const call = block.extrinsics[phase.asApplyExtrinsic.toNumber()].method;
+      if (call.section === 'jobs') (fees[call.method] ??= []).push(data.actualFee.toBigInt());
+    }
+  }
+}
+
+function tellCosts() {
+  outcomes.forEach((outcome) => console.log(outcome));
+  for (const [call, paid] of Object.entries(fees).sort()) {
+    paid.sort((one, other) => (one < other ? -1 : 1));
+    console.log(`jobs.${call}: ${paid.length} times, ${lab(paid[0])} to ${lab(paid.at(-1))} LAB`);
+  }
+}
+
 // All have money of their own, and no node that works for them.
 const people = cases.map((name, at) => ({
   name, at, poster: keyring.addFromUri(`//Eve//${name}`), cheat: keyring.addFromUri(`//Charlie//${name}`),
@@ -252,9 +291,15 @@ const gift = (to) => api.tx.balances.transferKeepAlive(to.address, 100n * LAB);
 const gifts = [second, ...people.flatMap(({ poster, cheat }) => [poster, cheat])].map(gift);
 await include(api, api.tx.utility.batchAll(gifts), giver);
 const began = Date.now();
+// As they become final: the state of old blocks is not kept.
+let noted = Promise.resolve();
+const stop = await api.derive.chain.subscribeFinalizedHeads((head) => { noted = noted.then(() => note(head)); });
 await Promise.all(people.map(async (who) => {
   await scenarios[who.name](who);
   console.log(`${who.name}: as it must be, after ${((Date.now() - began) / 1_000).toFixed(0)} s`);
 }));
+stop();
+await noted;
+tellCosts();
 await api.disconnect();
 process.exit(0);

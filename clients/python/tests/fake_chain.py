@@ -77,6 +77,8 @@ class FakeChain:
         #: What the fund has, what it pays at most for 10¹² multiply-accumulates, and what is left to each member.
         self.fund, self.max_rate = 100 * LAB, 3 * LAB
         self.grants: dict[str, int] = {}
+        #: For how long such a job can be open, and what can be held for an institution's.
+        self.open_blocks, self.room = 14_400, 40 * LAB
 
     # ---- blocks
 
@@ -202,6 +204,9 @@ class FakeChain:
 
     def _accept(self, block: Block, index: int, job: dict, who: str, fields: dict) -> None:
         self._own(job, who, "submitted")
+        # Its auditors never speak.
+        if job["payer"] is not None:
+            raise KeyError("NotAudited")
         job.update(stage="settled", window=None, bond=None, settledAt=block.number)
 
     def _forget(self, block: Block, index: int, job: dict, who: str, fields: dict) -> None:
@@ -300,11 +305,18 @@ class FakeChain:
         }  # fmt: skip
 
     def rpc_grants_fund(self) -> dict[str, Any]:
-        return {"free": str(self.fund), "maxRate": str(self.max_rate), "eraEnds": 240}
+        return {
+            "free": str(self.fund),
+            "maxRate": str(self.max_rate),
+            "openBlocks": self.open_blocks,
+            "heldQuotas": 4,
+            "eraEnds": 240,
+        }
 
     def rpc_grants_of(self, address: str) -> dict[str, Any]:
         left = self.grants.get(address)
-        return {"memberOf": None if left is None else 2, "left": str(left or 0)}
+        room = 0 if left is None else self.room
+        return {"memberOf": None if left is None else 2, "left": str(left or 0), "room": str(room)}
 
     def rpc_jobs_get(self, number: int) -> dict[str, Any]:
         job = self.chain[-1].jobs.get(number)

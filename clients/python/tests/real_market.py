@@ -52,8 +52,10 @@ class RealMarket:
                 included = await client.chain.send(client.key, "Sudo", "sudo", sudo, 120)
                 admitted = included.event("Grants", "Admitted")
                 assert admitted is not None
-                add = {"institution": admitted["institution"], "who": member.account}
-                await client.chain.send(client.key, "Grants", "add_member", add, 120)
+                invite = {"institution": admitted["institution"], "who": member.account}
+                await client.chain.send(client.key, "Grants", "invite", invite, 120)
+                join = {"institution": admitted["institution"]}
+                await client.chain.send(member, "Grants", "join", join, 120)
 
         asyncio.run(run())
 

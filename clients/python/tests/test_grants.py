@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 import fake_chain
 import fake_store
 import labora
+import worker
 from fake_chain import LAB
 from real_market import RealMarket
 
@@ -87,6 +89,9 @@ def test_more_than_the_fund_pays_is_refused_before_anything_is_sent(fund: Fund) 
         fund.chain.fund = LAB // 50
         with pytest.raises(labora.NotGranted, match=r"has 0\.02 LAB, and this takes 0\.032"):
             client.submit(a, b, sponsored=True)
+        fund.chain.fund, fund.chain.room = LAB, LAB // 50
+        with pytest.raises(labora.NotGranted, match=r"only 0\.02 more can be held for jobs of institution 2"):
+            client.submit(a, b, sponsored=True)
         assert not fund.chain.called["author_submitExtrinsic"]
 
 
@@ -98,3 +103,39 @@ def test_the_going_rate_is_offered_as_far_as_the_fund_pays_it(fund: Fund) -> Non
     with fund.client(None) as client:
         cost = client.submit(int8(3, 4), int8(4, 5), sponsored=True, dry_run=True)
         assert cost.fee == Decimal(-(-(10**5 * LAB * macs) // 10**12)).scaleb(-12)
+
+
+def test_a_sponsored_job_is_open_for_no_longer_than_the_fund_allows(fund: Fund) -> None:
+    a, b = int8(3, 4), int8(4, 5)
+    with fund.client() as client, pytest.raises(labora.NotGranted, match="stays open for at most 14400"):
+        client.submit(a, b, sponsored=True, open_blocks=14_401)
+    if fund.chain is None:
+        return
+    # Nobody says how long: a day, or what the fund allows.
+    fund.chain.open_blocks = 100
+    with fund.client() as client:
+        job = client.submit(a, b, sponsored=True)
+        status = job.status()
+        assert status.deadline <= fund.chain.chain[-1].number + 100
+        job.cancel()
+
+
+def test_a_result_that_the_fund_pays_for_is_there_at_once_and_paid_by_its_audit(fund: Fund) -> None:
+    if fund.chain is None:
+        pytest.skip("nobody audits on the real chain of the tests")
+    a, b = int8(3, 4), int8(4, 5)
+    with fund.client() as client:
+        job = client.submit(a, b, sponsored=True)
+        asyncio.run(work(fund, job.number))
+        # Nothing is accepted, whatever is asked for.
+        c = job.result(60, accept=True)
+        assert np.array_equal(c, a.astype(np.int32) @ b.astype(np.int32))
+        assert job.status().stage == "submitted"
+        with pytest.raises(labora.CallFailed, match="auditors have to have confirmed the result first"):
+            job.accept()
+        assert job.wait("settled", 60).stage == "settled"
+
+
+async def work(fund: Fund, number: int) -> None:
+    async with labora.AsyncClient(fund.url, "//Charlie", fund.matrices, records=None) as client:
+        await worker.work(client, number)

@@ -144,6 +144,7 @@ ERRORS = {
     "WrongStage": "The job does not stand where this can be done.",
     "NotDue": "Nothing is due yet.",
     "FeeTooLow": "The fee is under the least one.",
+    "NotAudited": "Somebody else pays for the job, so auditors have to have confirmed the result first.",
 }
 
 METADATA = build()

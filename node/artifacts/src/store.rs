@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -179,6 +180,20 @@ impl Store {
         expected: Option<Root>,
     ) -> Result<Root, StoreError> {
         upload::put(self, from, bytes, expected)
+    }
+
+    /// Ranges of bytes that are missing of an artifact; all, where no download of it was begun. Makes no room for it.
+    ///
+    /// # Errors
+    ///
+    /// If a download is under way, or those of the disk.
+    pub fn missing(&self, root: Root, bytes: u64) -> Result<Vec<Range<u64>>, StoreError> {
+        check_size(bytes)?;
+        let begun = self.0.index.lock().begun(&root);
+        match begun.is_some_and(|(known, _)| known == bytes) {
+            true => self.download(root, bytes)?.missing(),
+            false => Ok(std::iter::once(0..bytes).collect()),
+        }
     }
 
     /// Begins a download, or goes on with it.

@@ -277,6 +277,37 @@ fn a_wrong_byte_is_noticed_in_its_group_and_what_came_before_is_kept() {
 }
 
 #[test]
+fn who_asks_what_is_missing_makes_no_room_for_it() {
+    let scene = Scene::new(Limits {
+        bytes: bytes_on_disk(100_000),
+        artifacts: 100,
+    });
+    let here = scene.put(&bytes(0, 100_000));
+    let other = root(&bytes(1, 100_000));
+    let missing = || {
+        scene
+            .store()
+            .missing(other, 100_000)
+            .expect("the disk is fine")
+    };
+    assert_eq!(missing(), [0..100_000]);
+    assert!(scene.store().info(&here).is_some(), "nothing was evicted");
+    // Of a download that was begun it is what has not come.
+    let source = Scene::new(LIMITS);
+    source.put(&bytes(1, 100_000));
+    let mut download = scene
+        .store()
+        .download(other, 100_000)
+        .expect("there is room");
+    let encoding = encoded(source.store(), &other, 0..65_536);
+    download
+        .take(0..65_536, &encoding[..])
+        .expect("it is right");
+    drop(download);
+    assert_eq!(missing(), [65_536..100_000]);
+}
+
+#[test]
 fn what_was_not_used_for_longest_goes_first_and_what_is_pinned_stays() {
     let mut scene = Scene::new(Limits {
         bytes: 3 * bytes_on_disk(100_000),

@@ -7,9 +7,9 @@ pub use transactions::{Included, Sent};
 use std::sync::Arc;
 
 use labora_runtime::{AccountId, Balance, Hash, Nonce, Runtime, RuntimeEvent};
-use pallet_grants::InstitutionId;
+use pallet_grants::{Grant, InstitutionId};
 use pallet_jobs::JobId;
-use parity_scale_codec::Decode;
+use parity_scale_codec::{Decode, Encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -278,6 +278,18 @@ impl Chain {
     /// The research fund.
     pub async fn fund(&self) -> Result<FundInfo> {
         self.ask("grants_fund", vec![]).await
+    }
+
+    /// Most that it pays for so many multiply-accumulates.
+    pub async fn most_for(&self, macs: u64) -> Result<Balance> {
+        self.runtime("GrantsApi_most_for", &macs.encode(), None)
+            .await
+    }
+
+    /// Of whose quota the fund pays for a job; none if it does not, or no more.
+    pub async fn grant(&self, job: JobId) -> Result<Option<Grant>> {
+        let key = pallet_grants::Granted::<Runtime>::hashed_key_for(job);
+        self.read(&key, "grant", None).await
     }
 
     /// An institution with who belongs to it; none if it was never admitted.

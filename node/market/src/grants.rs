@@ -18,6 +18,10 @@ pub struct FundInfo {
     pub free: String,
     /// Most that it pays for 10¹² multiply-accumulates; where that is less than the market's least fee, it pays the least fee.
     pub max_rate: String,
+    /// Longest that a job stays open that it pays for, in blocks.
+    pub open_blocks: u32,
+    /// Most that is held for an institution's jobs at a time, fees and deposits together, in quotas of an era.
+    pub held_quotas: u32,
     /// The era of staking in which quotas can be used.
     pub era: u32,
     /// The last block of that era; what of a quota is not used by then lapses.
@@ -32,6 +36,8 @@ impl From<api::Fund<AccountId>> for FundInfo {
             account: fund.account,
             free: fund.free.to_string(),
             max_rate: fund.terms.max_rate.to_string(),
+            open_blocks: fund.terms.open_blocks,
+            held_quotas: fund.terms.held_quotas,
             era: fund.era,
             era_ends: fund.era_ends,
             admitted: fund.next,
@@ -63,6 +69,8 @@ pub struct PeopleInfo {
     pub account: AccountId,
     /// Accounts that may post.
     pub members: Vec<AccountId>,
+    /// Accounts that it has invited and that have not joined.
+    pub invited: Vec<AccountId>,
     /// Accounts whose blocks are counted.
     pub rigs: Vec<AccountId>,
     /// Accounts that offer to be rigs.
@@ -74,6 +82,7 @@ impl From<api::People<AccountId>> for PeopleInfo {
         Self {
             account: people.account,
             members: people.members,
+            invited: people.invited,
             rigs: people.rigs,
             offers: people.offers,
         }
@@ -158,6 +167,8 @@ pub struct StandingInfo {
     pub member_of: Option<InstitutionId>,
     /// What is left of that one's quota in this era.
     pub left: String,
+    /// What can still be held for that one's jobs, fees and deposits together.
+    pub room: String,
     /// For which institution it mines, or offers to; null if for none.
     pub rig_of: Option<InstitutionId>,
     /// Whether that one has accepted.
@@ -174,6 +185,7 @@ impl StandingInfo {
         Self {
             member_of: standing.member_of,
             left: standing.left.to_string(),
+            room: standing.room.to_string(),
             rig_of: standing.rig_of,
             accepted: standing.is_accepted,
             era: fund.era,

@@ -294,6 +294,13 @@ impl JobInfo {
         }
     }
 
+    /// Whether a majority of its auditors opened that its result holds.
+    pub fn is_confirmed(&self) -> bool {
+        let auditors = self.auditors.as_deref().unwrap_or_default();
+        let opened = auditors.iter().filter(|it| it.said == "opened").count();
+        opened > auditors.len() / 2
+    }
+
     /// The same with its auditors.
     pub fn with_auditors(self, committee: Option<&Committee<AccountId>>) -> Self {
         let seats = committee.map(|committee| committee.seats.iter());

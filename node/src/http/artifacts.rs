@@ -266,7 +266,7 @@ async fn missing(State(shelf): State<Shelf>, Path(root): Path<String>, request: 
         return Ok(ranges(&[]).into_response());
     }
     let store = shelf.store.clone();
-    let missing = blocking(move || store.download(root, bytes)?.missing()).await?;
+    let missing = blocking(move || store.missing(root, bytes)).await?;
     Ok(ranges(&missing).into_response())
 }
 

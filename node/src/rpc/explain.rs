@@ -1,14 +1,15 @@
 //! Why a job stands where it stands, in words and figures: for posters, who else can only wait.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use labora_market::{
     types::StageInfo,
     words::{lab, rate},
 };
+use labora_pouw::Hash;
 use labora_runtime::AccountId;
 use pallet_jobs::{
-    Claimed, Committee, Job, JobId, Said, Stage, Submitted,
+    Batch, Claimed, Committee, Job, JobId, Said, Stage, Submitted,
     api::{Market, StageName},
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,42 @@ pub struct Known<'a> {
     pub now: u32,
     /// Time between blocks that the chain aims at, in milliseconds.
     pub block_ms: u64,
+    /// What this node has of its factors, if it keeps matrices at all.
+    pub kept: Option<Kept>,
+}
+
+/// How many of a job's factors a node keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// So many.
+    pub here: usize,
+    /// Of so many different ones.
+    pub all: usize,
+}
+
+impl Kept {
+    /// Counts those of a job that `holds` knows.
+    pub fn of(batch: &Batch, holds: impl Fn(&Hash) -> bool) -> Self {
+        let left = batch.left.iter().map(|left| left.root);
+        let roots: BTreeSet<Hash> = left.chain([batch.root_b]).collect();
+        Self {
+            here: roots.iter().filter(|root| holds(root)).count(),
+            all: roots.len(),
+        }
+    }
+
+    /// What that means for an open job, and what can be done about it.
+    fn told(self) -> (String, Option<String>) {
+        let Self { here, all } = self;
+        if here == all {
+            return (format!("This node has all of its {all} matrices."), None);
+        }
+        let reason = format!(
+            "Of its {all} matrices this node has {here}, and nobody claims a job whose matrices cannot be fetched."
+        );
+        let remedy = "Unless other nodes have them, the poster has to store them: PUT /v1/artifacts/HASH, or labora job post, which does.";
+        (reason, Some(remedy.into()))
+    }
 }
 
 impl Known<'_> {
@@ -70,7 +107,7 @@ pub fn explain(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Explan
     let (summary, mut because, mut next) = match &job.stage {
         Stage::Open => open(number, job, known),
         Stage::Claimed(claimed) => claimed_by(number, job, claimed, known),
-        Stage::Submitted(submitted) => audited(number, submitted, known),
+        Stage::Submitted(submitted) => audited(number, job, submitted, known),
         Stage::Settled { worker, at, .. } => settled(number, job, (worker, *at), known),
     };
     if let Some(payer) = &job.payer {
@@ -122,7 +159,9 @@ fn open(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Told {
     }
     let going = known.market.going_rate;
     match going {
-        0 => because.push("No job was settled yet, so there is no going rate.".into()),
+        0 => because.push(
+            "There is no going rate yet: no job was settled that its poster pays for.".into(),
+        ),
         going if offered < going && job.payer.is_some() => {
             because.push(format!(
                 "That is less than the going rate of {}.",
@@ -147,6 +186,11 @@ fn open(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Told {
             ));
         }
         going => because.push(format!("The going rate is {}.", lab(going))),
+    }
+    if let Some(kept) = known.kept {
+        let (reason, remedy) = kept.told();
+        because.push(reason);
+        next.extend(remedy);
     }
     let bond = known.market.terms.bond(job.fee);
     because.push(format!(
@@ -192,7 +236,12 @@ fn claimed_by(
     ("Somebody works on it.".into(), because, vec![next])
 }
 
-fn audited(number: JobId, submitted: &Submitted<AccountId>, known: &Known<'_>) -> Told {
+fn audited(
+    number: JobId,
+    job: &Job<AccountId>,
+    submitted: &Submitted<AccountId>,
+    known: &Known<'_>,
+) -> Told {
     let (window, now) = (&submitted.window, known.now);
     let mut because = vec![format!(
         "{} submitted results in block {}, with {} at stake for them.",
@@ -219,7 +268,14 @@ fn audited(number: JobId, submitted: &Submitted<AccountId>, known: &Known<'_>) -
         }
         Some(committee) => because.push(what_they_said(committee)),
     }
-    let accept = format!("The poster can accept it as it is: jobs.accept({number}).");
+    let is_confirmed = known.committee.is_some_and(Committee::confirms);
+    let accept = match job.payer.is_none() || is_confirmed {
+        true => format!("The poster can accept it as it is: jobs.accept({number})."),
+        false => {
+            "The poster can accept it once auditors have confirmed it, since the research fund pays."
+                .into()
+        }
+    };
     if now > window.ends() {
         let next = format!(
             "What its auditors said can be carried out, by anyone and for no fee: jobs.poke({number})."

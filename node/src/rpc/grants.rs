@@ -29,12 +29,12 @@ pub trait Grants {
     #[method(name = "grants_list", blocking)]
     fn list(&self, below: Option<InstitutionId>, most: Option<u32>) -> RpcResult<InstitutionList>;
 
-    /// An institution with its ledger and who belongs to it, at most 2,000 members and 2,000 rigs and offers.
+    /// An institution with its ledger and who belongs to it: all but offers of rigs, of which it names at most 2,000.
     #[method(name = "grants_get", blocking)]
     fn get(&self, institution: InstitutionId) -> RpcResult<InstitutionInfo>;
 
-    /// What an account has to do with grants: of what it is a member, what it can still have paid in this era and until when, and
-    /// for whom it mines.
+    /// What an account has to do with grants: of what it is a member, what it can still have paid in this era and until when, what
+    /// can still be held for that, and for whom it mines.
     #[method(name = "grants_of")]
     fn of(&self, account: AccountId) -> RpcResult<StandingInfo>;
 }

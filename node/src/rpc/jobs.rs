@@ -8,6 +8,7 @@ use jsonrpsee::{
     core::{RpcResult, SubscriptionResult, async_trait},
     proc_macros::rpc,
 };
+use labora_artifacts::Store;
 use labora_consensus_api::PouwApi;
 use labora_market::types::{JobChange, JobInfo, JobList, MarketInfo, WantedInfo, WorkerInfo};
 use labora_runtime::{AccountId, opaque::Block};
@@ -23,7 +24,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     error::Error,
-    explain::{Explanation, Known, explain},
+    explain::{Explanation, Kept, Known, explain},
     mined::mined_on,
 };
 
@@ -78,14 +79,17 @@ pub trait Jobs {
 /// Implements the methods.
 pub struct JobsRpc<C> {
     client: Arc<C>,
+    /// The matrices that this node keeps, if it does.
+    artifacts: Option<Store>,
     subscriptions: Arc<Semaphore>,
 }
 
 impl<C> JobsRpc<C> {
-    /// On this chain.
-    pub fn new(client: Arc<C>) -> Self {
+    /// On this chain, for a node that keeps these matrices.
+    pub fn new(client: Arc<C>, artifacts: Option<Store>) -> Self {
         Self {
             client,
+            artifacts,
             subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
         }
     }
@@ -175,6 +179,10 @@ where
             accused: api.accused(best, job).map_err(internal)?.len(),
             now: chain.best_number,
             block_ms: api.target_block_time_ms(best).map_err(internal)?,
+            kept: self
+                .artifacts
+                .as_ref()
+                .map(|store| Kept::of(&it.batch, |root| store.info(root).is_some())),
         };
         Ok(explain(job, &it, &known))
     }

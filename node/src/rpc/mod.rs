@@ -14,6 +14,7 @@ mod work;
 use std::sync::Arc;
 
 use jsonrpsee::RpcModule;
+use labora_artifacts::Store;
 use labora_runtime::{AccountId, Balance, Nonce, opaque::Block};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 use sc_client_api::BlockchainEvents;
@@ -40,6 +41,8 @@ pub struct FullDeps<C, P> {
     pub pouw: PouwRpc<C>,
     /// The `grandpa_…` methods.
     pub grandpa: GrandpaRpc,
+    /// The matrices that the node keeps, if it does.
+    pub artifacts: Option<Store>,
 }
 
 /// All methods that this node adds to the SDK's.
@@ -65,11 +68,12 @@ where
         pool,
         pouw,
         grandpa,
+        artifacts,
     } = deps;
     let mut module = RpcModule::new(());
     module.merge(System::new(client.clone(), pool).into_rpc())?;
     module.merge(TransactionPayment::new(client.clone()).into_rpc())?;
-    module.merge(JobsRpc::new(client.clone()).into_rpc())?;
+    module.merge(JobsRpc::new(client.clone(), artifacts).into_rpc())?;
     module.merge(GrantsRpc::new(client).into_rpc())?;
     module.merge(pouw.into_rpc())?;
     module.merge(grandpa.into_rpc())?;

@@ -33,12 +33,17 @@ impl Trace {
 
     /// What is said where somebody interrupts.
     pub(super) fn interrupted(&self) -> String {
-        match &*self.0.lock() {
-            Some(sent) => format!(
+        self.sent().unwrap_or_else(|| "stopped".into())
+    }
+
+    /// What is said of a transaction that was sent, and of which nothing was heard.
+    pub(super) fn sent(&self) -> Option<String> {
+        let sent = self.0.lock();
+        sent.as_ref().map(|sent| {
+            format!(
                 "stopped, but {sent} was sent and may still come into a block; look before you send it again"
-            ),
-            None => "stopped".into(),
-        }
+            )
+        })
     }
 }
 

@@ -40,6 +40,9 @@ const THREADS: usize = 2;
 /// What shells expect of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// Exit status where what is printed is no longer read: as of what a closed pipe ends.
+const UNREAD: u8 = 141;
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
 pub enum Command<'a> {
@@ -84,9 +87,12 @@ pub fn run(command: Command<'_>) -> sc_cli::Result<ExitCode> {
             show::warn(&sentence);
             Ok(ExitCode::from(INTERRUPTED))
         }
-        // As `head` does.
+        // As `head` does. Whoever stopped reading a plan has not seen what it comes to, and nothing was signed.
         Err(WalletError::Out(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            Ok(ExitCode::SUCCESS)
+            if let Some(sentence) = trace.sent() {
+                show::warn(&sentence);
+            }
+            Ok(ExitCode::from(UNREAD))
         }
         Err(error) => Err(error.into()),
     }

@@ -16,7 +16,7 @@ fn parse(arguments: &[&str]) -> Result<Subcommand, String> {
 #[test]
 fn every_command_is_there_and_takes_a_node_and_a_key() {
     let bob = Bob.to_account_id().to_string();
-    let acts: [&[&str]; 38] = [
+    let acts: [&[&str]; 41] = [
         &["job", "post", "--a", "A", "--b", "B", "--fee", "1"],
         &["job", "cancel", "7"],
         &["job", "raise", "7", "0.5"],
@@ -42,8 +42,10 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
         &["pool", "create", "10", "--name", "shelf"],
         &["pool", "nominate", "1", &bob],
         &["grant", "post", "--a", "A", "--bt", "B", "--price", "1"],
-        &["grant", "add", "1", &bob],
-        &["grant", "remove", &bob],
+        &["grant", "invite", "1", &bob],
+        &["grant", "join", "1"],
+        &["grant", "remove", "1", &bob],
+        &["grant", "withdraw", "7"],
         &["grant", "leave"],
         &["grant", "offer-rig", "1"],
         &["grant", "accept-rig", &bob],
@@ -54,7 +56,8 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
         &["grant", "quota", "1", "2.5"],
         &["grant", "admin", "1", &bob],
         &["grant", "close", "1"],
-        &["grant", "rate", "3"],
+        &["grant", "terms", "--max-rate", "3", "--held-quotas", "4"],
+        &["grant", "terms", "--open-blocks", "100"],
     ];
     let how = [
         "--node",
@@ -94,7 +97,7 @@ fn every_command_is_there_and_takes_a_node_and_a_key() {
 
 #[test]
 fn what_is_no_command_is_refused() {
-    let refused: [&[&str]; 15] = [
+    let refused: [&[&str]; 16] = [
         &["job"],
         &["job", "post", "--a", "A", "--fee", "1"],
         &["job", "post", "--a", "A", "--b", "B"],
@@ -117,6 +120,7 @@ fn what_is_no_command_is_refused() {
         &["grant", "show"],
         &["grant", "admit", "--name", "N", "--quota", "1"],
         &["grant", "post", "--a", "A", "--b", "B"],
+        &["grant", "terms"],
         &["stake", "validate", "--commission", "101"],
     ];
     for wrong in refused {

@@ -1,8 +1,9 @@
 //! The research fund on a chain: filled by blocks, spent on a job, and what a rig gave is written down.
 
 use frame_support::traits::fungible::Inspect;
+use labora_pouw::freivalds;
 use pallet_grants::Institutions;
-use pallet_jobs::{Batch, Left};
+use pallet_jobs::{Attestation, Batch, Left};
 use pallet_staking::ActiveEra;
 use sp_keyring::Sr25519Keyring;
 
@@ -17,6 +18,10 @@ const ROOT: Sr25519Keyring = Sr25519Keyring::Alice;
 const ADMIN: Sr25519Keyring = Sr25519Keyring::Bob;
 const MEMBER: Sr25519Keyring = Sr25519Keyring::Dave;
 const WORKER: Sr25519Keyring = Sr25519Keyring::Charlie;
+/// The only validator.
+const AUDITOR: Sr25519Keyring = Sr25519Keyring::Alice;
+/// Blocks for which a result is audited on this chain.
+const WINDOW: u32 = 60;
 const QUOTA: Balance = LAB;
 /// The least that the market takes.
 const FEE: Balance = 20 * MILLI_LAB;
@@ -60,11 +65,13 @@ fn admitted() -> Chain {
             quota: QUOTA,
         },
     );
-    let add = pallet_grants::Call::add_member {
+    let invite = pallet_grants::Call::invite {
         institution: 0,
         who: MEMBER.to_account_id(),
     };
-    by(&mut chain, ADMIN, add);
+    by(&mut chain, ADMIN, invite);
+    let join = pallet_grants::Call::join { institution: 0 };
+    by(&mut chain, MEMBER, join);
     let offer = pallet_grants::Call::offer_rig { institution: 0 };
     by(&mut chain, AUTHOR, offer);
     let accept = pallet_grants::Call::accept_rig {
@@ -72,6 +79,29 @@ fn admitted() -> Chain {
     };
     by(&mut chain, ADMIN, accept);
     chain
+}
+
+/// The chain's validator confirms the result of job 0, which was submitted a block ago.
+fn audit(chain: &mut Chain) {
+    let auditor = AUDITOR.to_account_id();
+    let answers: pallet_jobs::Hashes = vec![[7; 32]].try_into().expect("one product");
+    let (secret, since) = ([9; 32], chain.head.number);
+    run_to(chain, since + 2);
+    let sealed = freivalds::sealed(auditor.as_ref(), &secret, &answers);
+    let attest = pallet_jobs::Call::attest {
+        job: 0,
+        auditor: auditor.clone(),
+        attestation: Attestation::Holds(sealed),
+    };
+    by(chain, AUDITOR, attest);
+    run_to(chain, since + WINDOW / 2 + 1);
+    let reveal = pallet_jobs::Call::reveal {
+        job: 0,
+        auditor,
+        secret,
+        answers,
+    };
+    by(chain, AUDITOR, reveal);
 }
 
 #[test]
@@ -97,6 +127,7 @@ fn the_fund_pays_for_a_members_job_and_the_rigs_blocks_are_written_down() {
         WORKER,
         pallet_jobs::Call::submit { job: 0, roots },
     );
+    audit(&mut chain);
     by(&mut chain, MEMBER, pallet_jobs::Call::accept { job: 0 });
     by(&mut chain, MEMBER, pallet_jobs::Call::forget { job: 0 });
     let blocks = chain.head.number - since;

@@ -46,8 +46,12 @@ impl<T: frame_system::Config> pallet_grants::WeightInfo for WeightInfo<T> {
         Self::bound(50, 0, 1)
     }
 
-    fn add_member() -> Weight {
-        Self::bound(100, 2, 3)
+    fn invite() -> Weight {
+        Self::bound(100, 2, 2)
+    }
+
+    fn join() -> Weight {
+        Self::bound(100, 3, 3)
     }
 
     fn remove_member() -> Weight {
@@ -55,7 +59,7 @@ impl<T: frame_system::Config> pallet_grants::WeightInfo for WeightInfo<T> {
     }
 
     fn leave() -> Weight {
-        Self::bound(100, 2, 3)
+        Self::bound(100, 3, 3)
     }
 
     fn offer_rig() -> Weight {
@@ -63,7 +67,7 @@ impl<T: frame_system::Config> pallet_grants::WeightInfo for WeightInfo<T> {
     }
 
     fn accept_rig() -> Weight {
-        Self::bound(100, 2, 2)
+        Self::bound(100, 2, 4)
     }
 
     fn end_rig() -> Weight {
@@ -77,6 +81,11 @@ impl<T: frame_system::Config> pallet_grants::WeightInfo for WeightInfo<T> {
 
     fn sweep() -> Weight {
         Self::bound(150, 3, 2)
+    }
+
+    fn withdraw() -> Weight {
+        // As taking back a job of one's own, and what is due to its sponsor.
+        Self::bound(300, 9, 8)
     }
 
     fn refunded() -> Weight {

@@ -154,7 +154,7 @@ impl Auditor {
         self.found.retain(|result, _| standing.contains(result));
         // What must be said soonest, first.
         jobs.sort_by_key(|job| job.window.as_ref().map(|window| window.attest_until));
-        let mut to_check = None;
+        let (mut to_check, mut failed) = (None, None);
         let mut now = self.chain.best().await?.number;
         for job in jobs {
             let Some(window) = job.window.clone() else {
@@ -174,17 +174,18 @@ impl Auditor {
                 Duty::Check if to_check.is_none() => to_check = Some((job, window)),
                 Duty::Wait | Duty::Check => {}
                 Duty::Leave => drop(self.found.insert(result, Found::Left)),
-                quick => {
-                    self.act(quick, &job, result).await?;
+                quick => match self.act(quick, &job, result).await {
                     // That took blocks.
-                    now = self.chain.best().await?.number;
-                }
+                    Ok(()) => now = self.chain.best().await?.number,
+                    // What cannot be said of one result, for want of money perhaps, keeps nothing from being said of others.
+                    Err(error) => failed = failed.or(Some(error)),
+                },
             }
         }
-        match to_check {
-            Some((job, window)) => self.examine(&job, &window).await,
-            None => Ok(()),
+        if let Some((job, window)) = to_check {
+            self.examine(&job, &window).await?;
         }
+        failed.map_or(Ok(()), Err)
     }
 
     fn known(&self, result: &ResultId) -> Known {

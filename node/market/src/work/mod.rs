@@ -6,6 +6,7 @@
 //! loses no claim and claims nothing twice.
 
 pub mod choose;
+mod done;
 mod paid;
 mod shunned;
 #[cfg(test)]
@@ -20,10 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
-use labora_pouw::{Hash, Shape, fraud::tile_major};
+use futures::future::BoxFuture;
+use labora_pouw::Shape;
 use labora_runtime::RuntimeCall;
-use pallet_jobs::{Call, Hashes, JobId};
+use pallet_jobs::{Call, JobId};
 use parking_lot::Mutex;
 
 use crate::{
@@ -34,14 +35,11 @@ use crate::{
     types::{JobInfo, StageInfo, WantedInfo},
     words::lab,
 };
-use choose::{Limits, Means, No, Offer, best, bytes, weigh};
+use choose::{Limits, Means, No, Offer, best, weigh};
 use shunned::Shunned;
 
 /// Most open jobs that are weighed at a time.
 const MAX_WEIGHED: usize = 2_000;
-
-/// Products of a job that are under way at a time: while one is stored, the next is multiplied.
-const AT_A_TIME: usize = 2;
 
 /// What multiplies.
 pub trait Multiply: Send + Sync {
@@ -307,6 +305,8 @@ impl Worker {
                 return Ok(());
             }
             Err(error) => {
+                // This machine is in the way, a full store perhaps: another job may fit it better.
+                self.shunned.lock().rest(job.job, Instant::now());
                 self.let_go(&job).await;
                 return Err(error.into());
             }
@@ -336,114 +336,8 @@ impl Worker {
         self.claimed.lock().insert(claimed.job, claimed);
         Ok(())
     }
-
-    async fn hold(&self, job: &JobInfo) -> Result<(), MatrixError> {
-        for (root, bytes) in inputs(job) {
-            self.matrices.hold(root, bytes).await?;
-        }
-        Ok(())
-    }
-
-    /// Lets everything go that was kept for a job, unless another job wants it.
-    async fn let_go(&self, job: &JobInfo) {
-        let others: Vec<JobInfo> = {
-            let (claimed, awaited) = (self.claimed.lock(), self.awaited.lock());
-            let all = claimed.values().chain(awaited.values());
-            all.filter(|other| other.job != job.job).cloned().collect()
-        };
-        let wanted: Vec<Hash> = others.iter().flat_map(roots).collect();
-        for root in roots(job) {
-            if !wanted.contains(&root) {
-                self.matrices.let_go(root).await;
-            }
-        }
-    }
-
-    /// Works on a claim, submits, and has it among those that await being paid.
-    async fn finish(&self, job: JobInfo) -> Result<(), Trouble> {
-        let number = job.job;
-        let stands = self.chain.job(number).await?;
-        let is_mine = |job: &JobInfo| job.worker.as_ref() == Some(self.terms.account.id());
-        let stands = stands.filter(is_mine);
-        let Some(job) = stands.filter(|job| job.stage == StageInfo::Claimed) else {
-            // Submitted by another process of this account, or taken back as late.
-            self.claimed.lock().remove(&number);
-            self.let_go(&job).await;
-            return self.take_up().await.map_err(Trouble::from);
-        };
-        let until = job.claimed_until.unwrap_or_default();
-        if self.chain.best().await?.number >= until {
-            tracing::warn!(target: "labora", "job {number} is late: its claim ended with block {until}, and a share of the bond is lost");
-            self.claimed.lock().remove(&number);
-            self.tally.failed.fetch_add(1, Relaxed);
-            self.let_go(&job).await;
-            return Ok(());
-        }
-        let began = Instant::now();
-        let results = self.multiply(&job).await?;
-        let took = began.elapsed();
-        let call = Call::submit {
-            job: number,
-            roots: Hashes::try_from(results).map_err(|_| Trouble::Shape)?,
-        };
-        self.chain
-            .call(&self.terms.account, RuntimeCall::Jobs(call))
-            .await?;
-        tracing::info!(target: "labora", "submitted job {number}: {} products in {:.1} s", job.products.len(), took.as_secs_f64());
-        self.tally.submitted.fetch_add(1, Relaxed);
-        let submitted = self.chain.job(number).await?.unwrap_or(job);
-        self.awaited.lock().insert(number, submitted);
-        self.claimed.lock().remove(&number);
-        Ok(())
-    }
-
-    /// All results of a job, stored; their roots.
-    async fn multiply(&self, job: &JobInfo) -> Result<Vec<Hash>, Trouble> {
-        let bt = self.matrices.fetch(job.b.0, bytes(job.n, job.k, 1)).await?;
-        let bt: Arc<[i8]> = signed(bt).into();
-        let mut products: Vec<BoxFuture<'_, Result<Hash, Trouble>>> = Vec::new();
-        for product in &job.products {
-            let shape = Shape::new(product.m, job.n, job.k).map_err(|_| Trouble::Shape)?;
-            products.push(self.product(shape, product.a.0, Arc::clone(&bt)).boxed());
-        }
-        let results = stream::iter(products).buffered(AT_A_TIME);
-        results.try_collect().await
-    }
-
-    /// One result, stored; its root.
-    async fn product(&self, shape: Shape, root_a: Hash, bt: Arc<[i8]>) -> Result<Hash, Trouble> {
-        let a = signed(self.matrices.fetch(root_a, shape.a_len()).await?);
-        let c = self.devices.multiply(shape, &a, &bt).await;
-        let c = c.map_err(Trouble::Product)?;
-        let stored = tokio::task::spawn_blocking(move || {
-            let tiles = tile_major(shape, &c);
-            tiles
-                .into_iter()
-                .flat_map(i32::to_le_bytes)
-                .collect::<Vec<u8>>()
-        });
-        let stored = stored
-            .await
-            .map_err(|error| Trouble::Product(error.to_string()))?;
-        Ok(self.matrices.keep(stored).await?)
-    }
 }
 
 pub(crate) fn signed(bytes: Vec<u8>) -> Vec<i8> {
     bytes.into_iter().map(u8::cast_signed).collect()
-}
-
-/// The factors of a job, with their lengths.
-fn inputs(job: &JobInfo) -> Vec<(Hash, u64)> {
-    let b = (job.b.0, bytes(job.n, job.k, 1));
-    let left = job.products.iter();
-    let left = left.map(|product| (product.a.0, bytes(product.m, job.k, 1)));
-    std::iter::once(b).chain(left).collect()
-}
-
-/// Everything that a job names.
-fn roots(job: &JobInfo) -> Vec<Hash> {
-    let results = job.products.iter().filter_map(|product| Some(product.c?.0));
-    let inputs = inputs(job).into_iter().map(|(root, _)| root);
-    inputs.chain(results).collect()
 }

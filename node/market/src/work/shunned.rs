@@ -1,4 +1,4 @@
-//! Jobs whose matrices could not be fetched, and when they are tried again.
+//! Jobs that failed, mostly because their matrices could not be fetched or kept, and when they are tried again.
 
 use std::{
     collections::HashMap,
@@ -26,22 +26,57 @@ impl Shunned {
         self.0.get(&job).is_some_and(|(_, until)| now < *until)
     }
 
+    /// A job is left alone for a while through no fault of its own, so that others have their turn.
+    pub(super) fn rest(&mut self, job: JobId, now: Instant) {
+        let (_, until) = self.of(job, now);
+        *until = (*until).max(now + FIRST);
+    }
+
+    /// A job cost a share of a bond: it is left alone for as long as any.
+    pub(super) fn avoid(&mut self, job: JobId, now: Instant) {
+        *self.of(job, now) = (u32::MAX, now + LAST);
+    }
+
     /// A job failed; for how long it is shunned.
     pub(super) fn shun(&mut self, job: JobId, now: Instant) -> Duration {
-        if self.0.len() >= MAX_SHUNNED && !self.0.contains_key(&job) {
-            self.0.clear();
-        }
-        let (failures, until) = self.0.entry(job).or_insert((0, now));
+        let (failures, until) = self.of(job, now);
         let wait = (FIRST * (1 << (*failures).min(10))).min(LAST);
         *failures = failures.saturating_add(1);
         *until = now + wait;
         wait
+    }
+
+    /// How often a job failed, and until when it is left alone.
+    fn of(&mut self, job: JobId, now: Instant) -> &mut (u32, Instant) {
+        if self.0.len() >= MAX_SHUNNED && !self.0.contains_key(&job) {
+            self.0.clear();
+        }
+        self.0.entry(job).or_insert((0, now))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_is_not_to_blame_rests_for_the_same_time_each_time() {
+        let (mut shunned, now) = (Shunned::default(), Instant::now());
+        for round in 0..9 {
+            let now = now + round * FIRST;
+            shunned.rest(1, now);
+            assert!(shunned.is(1, now + Duration::from_secs(19)) && !shunned.is(1, now + FIRST));
+        }
+        assert_eq!(shunned.shun(1, now), FIRST);
+        shunned.avoid(3, now);
+        assert!(shunned.is(3, now + Duration::from_secs(1_799)) && !shunned.is(3, now + LAST));
+        assert_eq!(shunned.shun(3, now), LAST);
+        // Nor does it end what a job is shunned for.
+        shunned.shun(2, now);
+        shunned.shun(2, now);
+        shunned.rest(2, now);
+        assert!(shunned.is(2, now + Duration::from_secs(39)));
+    }
 
     #[test]
     fn a_job_is_tried_less_and_less_often_and_memory_is_bounded() {

@@ -2,6 +2,7 @@ use pallet_jobs::{Batch, Claimed, Job, Left, Stage, Submitted, Window};
 use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie};
 
 use super::{
+    done::{inputs, roots},
     paid::{Fate, fate},
     *,
 };

@@ -55,15 +55,20 @@ fn submitted() -> Submitted<AccountId> {
     }
 }
 
-fn told(stage: Stage<AccountId>, now: u32, going_rate: u128, said: &[Said]) -> Explanation {
+/// Auditors who have said this.
+fn committee(said: &[Said]) -> Committee<AccountId> {
     let seats = said.iter().map(|said| Seat {
         auditor: AccountId::new([9; 32]),
         said: *said,
     });
-    let committee = Committee {
+    Committee {
         session: 0,
         seats: seats.collect::<Vec<_>>().try_into().expect("few"),
-    };
+    }
+}
+
+fn told(stage: Stage<AccountId>, now: u32, going_rate: u128, said: &[Said]) -> Explanation {
+    let committee = committee(said);
     let market = market(going_rate);
     let known = Known {
         market: &market,
@@ -71,8 +76,32 @@ fn told(stage: Stage<AccountId>, now: u32, going_rate: u128, said: &[Said]) -> E
         accused: 0,
         now,
         block_ms: BLOCK_MS,
+        kept: None,
     };
     explain(7, &job(stage), &known)
+}
+
+#[test]
+fn who_asks_a_node_that_keeps_matrices_is_told_whether_it_has_those_of_an_open_job() {
+    let (market, job) = (market(LAB), job(Stage::Open));
+    let told = |kept: &[labora_pouw::Hash]| {
+        let kept = Kept::of(&job.batch, |root| kept.contains(root));
+        let known = Known {
+            market: &market,
+            committee: None,
+            accused: 0,
+            now: 40,
+            block_ms: BLOCK_MS,
+            kept: Some(kept),
+        };
+        explain(7, &job, &known)
+    };
+    let half = told(&[[1; 32], [7; 32]]);
+    assert!(says(&half.because, "Of its 2 matrices this node has 1"));
+    assert!(says(&half.next, "the poster has to store them"));
+    let all = told(&[[1; 32], [2; 32]]);
+    assert!(says(&all.because, "This node has all of its 2 matrices."));
+    assert!(!says(&all.next, "store"), "{all:?}");
 }
 
 /// Whether one of these sentences has this in it.
@@ -128,6 +157,7 @@ fn that_the_fund_pays_is_said_and_nobody_is_told_to_raise_what_was_granted() {
         accused: 0,
         now,
         block_ms: BLOCK_MS,
+        kept: None,
     };
     let explained = explain(7, &job, &known(40));
     assert!(
@@ -140,6 +170,27 @@ fn that_the_fund_pays_is_said_and_nobody_is_told_to_raise_what_was_granted() {
     );
     let over = explain(7, &job, &known(101));
     assert!(says(&over.next, "the fund's money"), "{over:?}");
+}
+
+#[test]
+fn what_the_fund_pays_for_can_be_accepted_once_auditors_have_confirmed_it() {
+    let of = |payer: Option<AccountId>, said: &[Said]| {
+        let mut job = job(Stage::Submitted(submitted()));
+        job.payer = payer;
+        let (market, committee) = (market(0), committee(said));
+        let known = Known {
+            market: &market,
+            committee: Some(&committee),
+            accused: 0,
+            now: 71,
+            block_ms: BLOCK_MS,
+            kept: None,
+        };
+        says(&explain(7, &job, &known).next, "jobs.accept(7)")
+    };
+    let fund = || Some(AccountId::new([5; 32]));
+    let (one, both) = ([Said::Opened, Said::Nothing], [Said::Opened, Said::Opened]);
+    assert!(of(None, &one) && of(fund(), &both) && !of(fund(), &one));
 }
 
 #[test]

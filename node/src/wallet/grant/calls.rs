@@ -1,12 +1,12 @@
 //! What is done about an institution in one transaction: by its admin, its members and its rigs.
 
 use clap::Args;
-use labora_market::{account::Account, grants::InstitutionInfo, node::shown, words::lab};
+use labora_market::{account::Account, grants::InstitutionInfo, words::lab};
 use labora_runtime::{AccountId, Runtime, RuntimeCall, RuntimeEvent};
 use pallet_grants::{Call, Event, InstitutionId};
 use serde_json::json;
 
-use super::{figure, institution, must_be_open, open};
+use super::{figure, institution, must_be_open, named, open};
 use crate::{
     cli::values::parse_address,
     wallet::{
@@ -29,9 +29,9 @@ pub struct InstitutionOptions {
     pub act: ActParams,
 }
 
-/// A new member.
+/// Somebody who is to be a member of an institution, or no more.
 #[derive(Args, Clone, Debug)]
-pub struct AddOptions {
+pub struct MemberOptions {
     /// Number of the institution.
     #[arg(value_name = "INSTITUTION")]
     pub institution: InstitutionId,
@@ -45,7 +45,7 @@ pub struct AddOptions {
     pub act: ActParams,
 }
 
-/// Somebody who belongs to an institution, or wants to.
+/// Somebody who mines for an institution, or offers to.
 #[derive(Args, Clone, Debug)]
 pub struct WhoOptions {
     /// The account.
@@ -77,11 +77,6 @@ pub struct LeaveOptions {
     pub act: ActParams,
 }
 
-/// An institution's name, for people.
-fn named(it: &InstitutionInfo) -> String {
-    format!("institution {} (“{}”)", it.institution, shown(&it.name))
-}
-
 /// Whether an account administers an institution; if not, who does.
 fn administers(it: &InstitutionInfo, account: &Account) -> Result<(), WalletError> {
     match it.admin == *account.id() {
@@ -95,14 +90,71 @@ fn administers(it: &InstitutionInfo, account: &Account) -> Result<(), WalletErro
     }
 }
 
-/// Adds a member.
-pub(super) async fn add(options: &AddOptions, trace: &Trace) -> Result<(), WalletError> {
+/// How an account belongs to an institution.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Belongs {
+    Joined,
+    Invited,
+    No,
+}
+
+fn belongs(it: &InstitutionInfo, who: &AccountId) -> Belongs {
+    let Some(people) = &it.people else {
+        return Belongs::No;
+    };
+    match (people.members.contains(who), people.invited.contains(who)) {
+        (true, _) => Belongs::Joined,
+        (_, true) => Belongs::Invited,
+        _ => Belongs::No,
+    }
+}
+
+/// Invites somebody to be a member.
+pub(super) async fn invite(options: &MemberOptions, trace: &Trace) -> Result<(), WalletError> {
     let account = options.act.key.signer()?;
     let wallet = Wallet::connect(&options.act.node, trace).await?;
     let (number, who) = (options.institution, options.who.clone());
     let it = open(&wallet.chain, number).await?;
     administers(&it, &account)?;
+    let is_already = match belongs(&it, &who) {
+        Belongs::Joined => Some("is a member of"),
+        Belongs::Invited => Some("is invited by"),
+        Belongs::No => None,
+    };
+    if let Some(is) = is_already {
+        return Err(WalletError::sentence(format!(
+            "{who} {is} institution {number} already"
+        )));
+    }
+    let title = format!("Invite {who} to be a member of {}", named(&it));
+    let quota = lab(figure(&it.quota)?);
+    let mut plan = Plan::new(
+        title,
+        RuntimeCall::Grants(Call::<Runtime>::invite {
+            institution: number,
+            who: who.clone(),
+        }),
+    )
+    .note(format!("It has to join: labora grant join {number}"))
+    .note(format!(
+        "It may then post jobs for {quota} an era, with all other members together."
+    ));
     if let Some(other) = wallet.chain.standing(&who).await?.member_of {
+        plan = plan.note(format!(
+            "It is a member of institution {other}, and has to leave that first (labora grant leave)."
+        ));
+    }
+    act(&wallet, &account, &options.act, plan).await.map(drop)
+}
+
+/// Joins.
+pub(super) async fn join(options: &InstitutionOptions, trace: &Trace) -> Result<(), WalletError> {
+    let account = options.act.key.signer()?;
+    let wallet = Wallet::connect(&options.act.node, trace).await?;
+    let number = options.institution;
+    let it = open(&wallet.chain, number).await?;
+    let who = account.id();
+    if let Some(other) = wallet.chain.standing(who).await?.member_of {
         return Err(WalletError::sentence(match other == number {
             true => format!("{who} is a member of institution {number} already"),
             false => format!(
@@ -110,38 +162,49 @@ pub(super) async fn add(options: &AddOptions, trace: &Trace) -> Result<(), Walle
             ),
         }));
     }
-    let title = format!("Make {who} a member of {}", named(&it));
-    let call = RuntimeCall::Grants(Call::<Runtime>::add_member {
+    if belongs(&it, who) != Belongs::Invited {
+        return Err(WalletError::sentence(format!(
+            "institution {number} has not invited {who}; its admin, {}, can (labora grant invite {number} {who})",
+            it.admin
+        )));
+    }
+    let call = RuntimeCall::Grants(Call::<Runtime>::join {
         institution: number,
-        who,
     });
-    let plan = Plan::new(title, call).note(format!(
-        "It may post jobs for {} an era, with all other members together.",
-        lab(figure(&it.quota)?)
-    ));
+    let plan = Plan::new(format!("Become a member of {}", named(&it)), call).note(
+        "You can then have jobs paid by the research fund (labora grant post); `labora grant leave` ends it.",
+    );
     act(&wallet, &account, &options.act, plan).await.map(drop)
 }
 
-/// The institution that somebody is a member of.
-async fn of_member(wallet: &Wallet<'_>, who: &AccountId) -> Result<InstitutionInfo, WalletError> {
-    match wallet.chain.standing(who).await?.member_of {
-        Some(number) => institution(&wallet.chain, number).await,
-        None => Err(WalletError::sentence(format!(
-            "{who} is a member of no institution; `labora grant list` shows them"
-        ))),
-    }
-}
-
-/// Removes a member.
-pub(super) async fn remove(options: &WhoOptions, trace: &Trace) -> Result<(), WalletError> {
+/// Removes a member, or takes an invitation back.
+pub(super) async fn remove(options: &MemberOptions, trace: &Trace) -> Result<(), WalletError> {
     let account = options.act.key.signer()?;
     let wallet = Wallet::connect(&options.act.node, trace).await?;
-    let it = of_member(&wallet, &options.who).await?;
+    let it = institution(&wallet.chain, options.institution).await?;
     administers(&it, &account)?;
     let who = options.who.clone();
-    let title = format!("Remove {who} from {}", named(&it));
-    let call = RuntimeCall::Grants(Call::<Runtime>::remove_member { who });
-    let plan = Plan::new(title, call).note("What it has posted goes on.");
+    let (title, note) = match belongs(&it, &who) {
+        Belongs::Joined => (
+            format!("Remove {who} from {}", named(&it)),
+            "What it has posted goes on; `labora grant withdraw` takes back what nobody works on.",
+        ),
+        Belongs::Invited => (
+            format!("Take back the invitation of {who} to {}", named(&it)),
+            "It was no member yet.",
+        ),
+        Belongs::No => {
+            return Err(WalletError::sentence(format!(
+                "{who} is no member of institution {}, nor invited; `labora grant show {}` names who is",
+                it.institution, it.institution
+            )));
+        }
+    };
+    let call = RuntimeCall::Grants(Call::<Runtime>::remove_member {
+        institution: it.institution,
+        who,
+    });
+    let plan = Plan::new(title, call).note(note);
     act(&wallet, &account, &options.act, plan).await.map(drop)
 }
 
@@ -149,10 +212,16 @@ pub(super) async fn remove(options: &WhoOptions, trace: &Trace) -> Result<(), Wa
 pub(super) async fn leave(options: &LeaveOptions, trace: &Trace) -> Result<(), WalletError> {
     let account = options.act.key.signer()?;
     let wallet = Wallet::connect(&options.act.node, trace).await?;
-    let it = of_member(&wallet, account.id()).await?;
+    let Some(number) = wallet.chain.standing(account.id()).await?.member_of else {
+        return Err(WalletError::sentence(format!(
+            "{} is a member of no institution; `labora grant list` shows them",
+            account.id()
+        )));
+    };
+    let it = institution(&wallet.chain, number).await?;
     let call = RuntimeCall::Grants(Call::<Runtime>::leave {});
     let plan = Plan::new(format!("Leave {}", named(&it)), call)
-        .note("What you have posted goes on; only its admin can make you a member again.");
+        .note("What you have posted goes on; to be a member again you have to be invited again.");
     act(&wallet, &account, &options.act, plan).await.map(drop)
 }
 

@@ -4,20 +4,22 @@ use clap::Args;
 use labora_market::{
     account::Account,
     chain::{ChainError, Included},
+    types::StageInfo,
     words::{lab, parse_lab, why},
 };
 use labora_runtime::{AccountId, Runtime, RuntimeCall, RuntimeEvent};
 use pallet_grants::{Call, Event, InstitutionId, Name, Terms, is_name};
 use serde_json::{Value, json};
 
-use super::{InstitutionOptions, open};
+use super::{InstitutionOptions, institution, named, open};
 use crate::{
     cli::values::parse_address,
     wallet::{
         WalletError,
-        act::{Plan, Quote, Trace, Wallet},
+        act::{Plan, Quote, Trace, Wallet, act},
         flags::ActParams,
-        show::Out,
+        job::CallOptions,
+        show::{Out, count},
     },
 };
 
@@ -73,12 +75,21 @@ pub struct AdminOptions {
     pub act: ActParams,
 }
 
-/// Another highest price.
+/// Other terms; those that are not given stay as they are.
 #[derive(Args, Clone, Debug)]
-pub struct RateOptions {
+#[group(id = "given", required = true, multiple = true, args = ["max_rate", "open_blocks", "held_quotas"])]
+pub struct TermsOptions {
     /// Most that the fund pays for 10¹² multiply-accumulates, in LAB.
-    #[arg(value_name = "LAB", value_parser = parse_lab)]
-    pub rate: u128,
+    #[arg(long, value_name = "LAB", value_parser = parse_lab)]
+    pub max_rate: Option<u128>,
+
+    /// Longest that a job stays open that it pays for.
+    #[arg(long, value_name = "BLOCKS")]
+    pub open_blocks: Option<u32>,
+
+    /// Most that is held for an institution's jobs at a time, fees and deposits together, in quotas of an era.
+    #[arg(long, value_name = "QUOTAS")]
+    pub held_quotas: Option<u32>,
 
     /// How.
     #[clap(flatten)]
@@ -89,6 +100,12 @@ fn parse_name(value: &str) -> Result<Name, &'static str> {
     let name = Name::try_from(value.as_bytes().to_vec()).ok();
     name.filter(|name| is_name(name))
         .ok_or("expected 1 to 64 bytes of text without control characters")
+}
+
+/// Who governs the chain, if it has a sudo key.
+async fn root(wallet: &Wallet<'_>) -> Result<Option<AccountId>, WalletError> {
+    let key = pallet_sudo::Key::<Runtime>::hashed_key();
+    Ok(wallet.chain.read(&key, "sudo key", None).await?)
 }
 
 /// Something that only who governs can do, by whoever signs.
@@ -103,9 +120,7 @@ impl<'a> Governor<'a> {
     async fn new(how: &'a ActParams, trace: &'a Trace) -> Result<Self, WalletError> {
         let account = how.key.signer()?;
         let wallet = Wallet::connect(&how.node, trace).await?;
-        let key = pallet_sudo::Key::<Runtime>::hashed_key();
-        let root: Option<AccountId> = wallet.chain.read(&key, "sudo key", None).await?;
-        let Some(root) = root else {
+        let Some(root) = root(&wallet).await? else {
             return Err(WalletError::sentence(
                 "nobody is root on this chain, which has no sudo key: institutions can be governed only as the chain's runtime says",
             ));
@@ -181,7 +196,7 @@ pub(super) async fn admit(options: &AdmitOptions, trace: &Trace) -> Result<(), W
                 _ => None,
             });
             let told = number.map(|number| {
-                format!("It is institution {number}.\n→ labora grant add {number} SS58")
+                format!("It is institution {number}.\n→ labora grant invite {number} SS58")
             });
             (
                 told.into_iter().collect(),
@@ -236,22 +251,78 @@ pub(super) async fn close(options: &InstitutionOptions, trace: &Trace) -> Result
     governor.act(plan, |_| (Vec::new(), Vec::new())).await
 }
 
-/// Sets the highest price.
-pub(super) async fn rate(options: &RateOptions, trace: &Trace) -> Result<(), WalletError> {
+/// Sets the terms.
+pub(super) async fn terms(options: &TermsOptions, trace: &Trace) -> Result<(), WalletError> {
     let governor = Governor::new(&options.act, trace).await?;
+    let fund = governor.wallet.chain.fund().await?;
+    let now = Terms {
+        max_rate: super::figure(&fund.max_rate)?,
+        open_blocks: fund.open_blocks,
+        held_quotas: fund.held_quotas,
+    };
     let terms = Terms {
-        max_rate: options.rate,
+        max_rate: options.max_rate.unwrap_or(now.max_rate),
+        open_blocks: options.open_blocks.unwrap_or(now.open_blocks),
+        held_quotas: options.held_quotas.unwrap_or(now.held_quotas),
     };
     let call = RuntimeCall::Grants(Call::<Runtime>::set_terms { terms });
-    let title = format!(
-        "Have the research fund pay at most {} per 10¹² multiply-accumulates",
-        lab(options.rate)
-    );
-    let fund = governor.wallet.chain.fund().await?;
+    let title = format!("Have the research fund pay {}", in_words(&terms));
     let plan = Plan::new(title, call).note(format!(
-        "Until now it pays {}. Jobs that are posted keep their fee.",
-        lab(super::figure(&fund.max_rate)?)
+        "Until now it pays {}. Jobs that are posted stay as they are.",
+        in_words(&now)
     ));
+    governor.act(plan, |_| (Vec::new(), Vec::new())).await
+}
+
+/// What is paid for under these terms.
+fn in_words(terms: &Terms) -> String {
+    format!(
+        "at most {} per 10¹² multiply-accumulates, for jobs that are open for at most {}, and hold at most {} of an \
+         institution's at a time",
+        lab(terms.max_rate),
+        count(terms.open_blocks.into(), "block"),
+        count(terms.held_quotas.into(), "quota")
+    )
+}
+
+/// Takes back a job that nobody works on.
+pub(super) async fn withdraw(options: &CallOptions, trace: &Trace) -> Result<(), WalletError> {
+    let account = options.act.key.signer()?;
+    let wallet = Wallet::connect(&options.act.node, trace).await?;
+    let number = options.job;
+    let Some(grant) = wallet.chain.grant(number).await? else {
+        return Err(WalletError::sentence(format!(
+            "the research fund pays for no job {number}, or it is over; `labora job list` shows jobs"
+        )));
+    };
+    let it = institution(&wallet.chain, grant.institution).await?;
+    let stage = wallet.chain.job(number).await?.map(|job| job.stage);
+    if stage != Some(StageInfo::Open) {
+        return Err(WalletError::sentence(format!(
+            "somebody works on job {number}, or has: only an open job can be taken back; `labora job explain {number}` tells more"
+        )));
+    }
+    let call = RuntimeCall::Grants(Call::<Runtime>::withdraw { job: number });
+    let plan = Plan::new(format!("Take back job {number} of {}", named(&it)), call).note(
+        "Fee and deposit go home to the fund, and the quota has the fee back if it is of this era.",
+    );
+    if it.admin == *account.id() {
+        return act(&wallet, &account, &options.act, plan).await.map(drop);
+    }
+    if root(&wallet).await?.as_ref() != Some(account.id()) {
+        return Err(WalletError::sentence(format!(
+            "only {}, who administers institution {}, and who governs the chain take back its jobs, and {} would sign; whoever \
+             posted it can cancel it (labora job cancel {number})",
+            it.admin,
+            it.institution,
+            account.id()
+        )));
+    }
+    let governor = Governor {
+        account,
+        wallet,
+        how: &options.act,
+    };
     governor.act(plan, |_| (Vec::new(), Vec::new())).await
 }
 

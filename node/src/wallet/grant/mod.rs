@@ -5,14 +5,19 @@ mod govern;
 mod post;
 mod show;
 
-pub use calls::{AddOptions, EndOptions, InstitutionOptions, LeaveOptions, WhoOptions};
-pub use govern::{AdminOptions, AdmitOptions, QuotaOptions, RateOptions};
+pub use calls::{EndOptions, InstitutionOptions, LeaveOptions, MemberOptions, WhoOptions};
+pub use govern::{AdminOptions, AdmitOptions, QuotaOptions, TermsOptions};
 pub use show::{GrantListOptions, GrantShowOptions};
 
-use labora_market::{chain::Chain, grants::InstitutionInfo};
+use labora_market::{chain::Chain, grants::InstitutionInfo, node::shown};
 use pallet_grants::InstitutionId;
 
-use super::{WalletError, act::Trace, flags::ShowOptions, job::PostOptions};
+use super::{
+    WalletError,
+    act::Trace,
+    flags::ShowOptions,
+    job::{CallOptions, PostOptions},
+};
 
 /// About the research fund.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -25,12 +30,17 @@ pub enum GrantCommand {
     Of(ShowOptions),
     /// Post products that the fund pays for, within the institution's quota; else as `labora job post`.
     Post(Box<PostOptions>),
-    /// Make an account a member of an institution that one administers.
-    Add(AddOptions),
-    /// End the membership of an account.
-    Remove(WhoOptions),
+    /// Invite an account to be a member of an institution that one administers; it has to join.
+    Invite(MemberOptions),
+    /// Become a member of an institution that has invited this account.
+    Join(InstitutionOptions),
+    /// End the membership of an account, or its invitation.
+    Remove(MemberOptions),
     /// End one's own membership.
     Leave(LeaveOptions),
+    /// Take back a job that nobody works on, of whoever posted it: the fund has its money back. Of the institution's admin, or of
+    /// who governs the chain.
+    Withdraw(CallOptions),
     /// Offer to have the blocks that this account mines counted as an institution's.
     OfferRig(InstitutionOptions),
     /// Accept an account that offers that.
@@ -47,8 +57,8 @@ pub enum GrantCommand {
     Admin(AdminOptions),
     /// End an institution. Of who governs the chain.
     Close(InstitutionOptions),
-    /// Set the most that the fund pays for work. Of who governs the chain.
-    Rate(RateOptions),
+    /// Set what bounds the jobs that the fund pays for. Of who governs the chain.
+    Terms(TermsOptions),
 }
 
 pub(super) async fn run(command: &GrantCommand, trace: &Trace) -> Result<(), WalletError> {
@@ -57,9 +67,11 @@ pub(super) async fn run(command: &GrantCommand, trace: &Trace) -> Result<(), Wal
         GrantCommand::Show(options) => show::show(options, trace).await,
         GrantCommand::Of(options) => show::standing(options, trace).await,
         GrantCommand::Post(options) => post::run(options, trace).await,
-        GrantCommand::Add(options) => calls::add(options, trace).await,
+        GrantCommand::Invite(options) => calls::invite(options, trace).await,
+        GrantCommand::Join(options) => calls::join(options, trace).await,
         GrantCommand::Remove(options) => calls::remove(options, trace).await,
         GrantCommand::Leave(options) => calls::leave(options, trace).await,
+        GrantCommand::Withdraw(options) => govern::withdraw(options, trace).await,
         GrantCommand::OfferRig(options) => calls::offer_rig(options, trace).await,
         GrantCommand::AcceptRig(options) => calls::accept_rig(options, trace).await,
         GrantCommand::EndRig(options) => calls::end_rig(options, trace).await,
@@ -68,7 +80,7 @@ pub(super) async fn run(command: &GrantCommand, trace: &Trace) -> Result<(), Wal
         GrantCommand::Quota(options) => govern::quota(options, trace).await,
         GrantCommand::Admin(options) => govern::admin(options, trace).await,
         GrantCommand::Close(options) => govern::close(options, trace).await,
-        GrantCommand::Rate(options) => govern::rate(options, trace).await,
+        GrantCommand::Terms(options) => govern::terms(options, trace).await,
     }
 }
 
@@ -96,6 +108,11 @@ fn must_be_open(it: &InstitutionInfo) -> Result<(), WalletError> {
             it.institution
         ))),
     }
+}
+
+/// An institution's name, for people.
+fn named(it: &InstitutionInfo) -> String {
+    format!("institution {} (“{}”)", it.institution, shown(&it.name))
 }
 
 /// A figure that the node wrote.

@@ -3,7 +3,7 @@
 use labora_market::{
     grants::{FundInfo, InstitutionInfo},
     node::shown,
-    words::{fee_at, lab, rate},
+    words::{lab, rate},
 };
 use labora_runtime::{Runtime, RuntimeCall};
 use pallet_grants::Call;
@@ -13,24 +13,47 @@ use crate::wallet::{
     WalletError,
     act::{Plan, Trace},
     job::{Draft, PostOptions, Posting},
+    show::count,
 };
+
+/// What bounds a job, as the chain has it now.
+struct Bounds {
+    /// Whose quota is used.
+    it: InstitutionInfo,
+    fund: FundInfo,
+    /// Most that the fund pays for so much work.
+    most: u128,
+    /// What can still be held for the institution's jobs.
+    room: u128,
+}
 
 /// The plan of posting a job for which an institution's quota is used.
 ///
 /// # Errors
 ///
 /// If the fund would not pay for it.
-fn plan(draft: &Draft, it: &InstitutionInfo, fund: &FundInfo) -> Result<Plan, WalletError> {
+fn plan(draft: &Draft, bounds: &Bounds) -> Result<Plan, WalletError> {
+    let Bounds {
+        it,
+        fund,
+        most,
+        room,
+    } = bounds;
     let (fee, deposit) = (draft.fee, draft.deposit()?);
     let max_rate = figure(&fund.max_rate)?;
-    let most = fee_at(max_rate, draft.macs()).max(draft.least_fee()?);
-    if fee > most {
+    if fee > *most {
         return Err(WalletError::sentence(format!(
             "the fee is {}, and for so much work the research fund pays at most {} ({} per 10¹² multiply-accumulates, and never \
              less than the least fee); give --fee or --price accordingly",
             lab(fee),
-            lab(most),
+            lab(*most),
             lab(max_rate)
+        )));
+    }
+    if draft.open_blocks > fund.open_blocks {
+        return Err(WalletError::sentence(format!(
+            "a job that the research fund pays for stays open for at most {}; give --open-blocks accordingly",
+            count(fund.open_blocks.into(), "block")
         )));
     }
     let left = figure(&it.left)?;
@@ -45,6 +68,16 @@ fn plan(draft: &Draft, it: &InstitutionInfo, fund: &FundInfo) -> Result<Plan, Wa
         )));
     }
     let (free, all) = (figure(&fund.free)?, fee.saturating_add(deposit));
+    if all > *room {
+        return Err(WalletError::sentence(format!(
+            "this takes {} with its deposit, and only {} more can be held for jobs of institution {} at a time ({} of its quota); \
+             cancel jobs that nobody works on, forget those that are settled, or wait",
+            lab(all),
+            lab(*room),
+            it.institution,
+            count(fund.held_quotas.into(), "time")
+        )));
+    }
     if all > free {
         return Err(WalletError::sentence(format!(
             "the research fund has {}, and this takes {} with its deposit; each block adds to it, so try again later",
@@ -88,18 +121,28 @@ fn plan(draft: &Draft, it: &InstitutionInfo, fund: &FundInfo) -> Result<Plan, Wa
 
 /// Posts a job that the fund pays for.
 pub(super) async fn run(options: &PostOptions, trace: &Trace) -> Result<(), WalletError> {
-    let posting = Posting::begin(options, trace).await?;
+    let mut posting = Posting::begin(options, trace).await?;
     let chain = &posting.wallet.chain;
     let who = posting.account.id();
-    let Some(number) = chain.standing(who).await?.member_of else {
+    let standing = chain.standing(who).await?;
+    let Some(number) = standing.member_of else {
         return Err(WalletError::sentence(format!(
             "{who} is a member of no institution, so the fund pays nothing for it; an institution's admin can change that \
-             (labora grant add INSTITUTION {who}), and `labora job post` posts at one's own cost"
+             (labora grant invite INSTITUTION {who}), and `labora job post` posts at one's own cost"
         )));
     };
-    let it = open(chain, number).await?;
-    let fund = chain.fund().await?;
-    let plan = plan(&posting.draft, &it, &fund)?;
+    let bounds = Bounds {
+        it: open(chain, number).await?,
+        fund: chain.fund().await?,
+        most: chain.most_for(posting.draft.macs()).await?,
+        room: figure(&standing.room)?,
+    };
+    if options.open_blocks.is_none() {
+        // Nobody said for how long: as long as usual, if the fund allows it.
+        let usual = posting.draft.open_blocks;
+        posting.draft.open_blocks = usual.min(bounds.fund.open_blocks);
+    }
+    let plan = plan(&posting.draft, &bounds)?;
     posting.carry_out(plan).await
 }
 

@@ -47,9 +47,12 @@ pub struct GrantShowOptions {
 /// What the fund has and pays, in a sentence.
 fn of_fund(fund: &FundInfo) -> Result<String, WalletError> {
     Ok(format!(
-        "The research fund has {}, and pays at most {} per 10¹² multiply-accumulates. Era {} lasts until block {}.",
+        "The research fund has {}, and pays at most {} per 10¹² multiply-accumulates, for jobs that are open for at most {} and hold \
+         at most {} of an institution's at a time. Era {} lasts until block {}.",
         lab(figure(&fund.free)?),
         lab(figure(&fund.max_rate)?),
+        count(fund.open_blocks.into(), "block"),
+        count(fund.held_quotas.into(), "quota"),
         fund.era,
         fund.era_ends
     ))
@@ -164,6 +167,7 @@ pub(super) async fn show(options: &GrantShowOptions, trace: &Trace) -> Result<()
     for (of, what) in people.flat_map(|people| {
         [
             (people.members, "member"),
+            (people.invited, "invited"),
             (people.rigs, "rig"),
             (people.offers, "offers to be a rig"),
         ]
@@ -184,10 +188,12 @@ fn sentences(
 ) -> Result<Vec<String>, WalletError> {
     let mut told = vec![match standing.member_of {
         Some(number) => format!(
-            "{who} is a member of institution {number} (“{}”), which has {} left of its quota until block {}. → labora grant post",
+            "{who} is a member of institution {number} (“{}”), which has {} left of its quota until block {}; {} more can be held \
+             for its jobs at a time. → labora grant post",
             shown(name.unwrap_or_default()),
             lab(figure(&standing.left)?),
-            standing.era_ends
+            standing.era_ends,
+            lab(figure(&standing.room)?)
         ),
         None => format!("{who} is a member of no institution. → labora grant list"),
     }];
@@ -236,6 +242,7 @@ mod tests {
         let of = |member_of, rig_of, accepted| StandingInfo {
             member_of,
             left: (5 * LAB / 2).to_string(),
+            room: LAB.to_string(),
             rig_of,
             accepted,
             era: 3,
@@ -250,6 +257,7 @@ mod tests {
             "institution 2 (“Shelf”)",
             "2.5 LAB left",
             "until block 240",
+            "1 LAB more can be held",
             "are counted as those of institution 2",
         ] {
             assert!(member.contains(word), "{word}: {member}");

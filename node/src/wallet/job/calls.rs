@@ -228,6 +228,13 @@ pub(super) async fn accept(options: &CallOptions, trace: &Trace) -> Result<(), W
     let wallet = Wallet::connect(&options.act.node, trace).await?;
     let remedy = "only a result that was submitted and is not paid yet can be accepted";
     let it = own(&wallet, &account, options.job, StageInfo::Submitted, remedy).await?;
+    if it.payer.is_some() && !it.is_confirmed() {
+        return Err(WalletError::sentence(format!(
+            "the research fund pays for job {}, so its auditors have to confirm the result first (labora job watch {}); \
+             `labora job result` fetches and checks it before",
+            options.job, options.job
+        )));
+    }
     let market = wallet.chain.market().await?;
     let call = RuntimeCall::Jobs(Call::<Runtime>::accept { job: options.job });
     let plan = Plan::new(format!("Accept the result of job {}", options.job), call)

@@ -73,7 +73,7 @@ pub struct PostOptions {
     #[arg(long, value_name = "LAB", value_parser = parse_lab)]
     pub fee: Option<u128>,
 
-    /// Blocks in which it can be claimed. Default: those of a day.
+    /// Blocks in which it can be claimed. Default: those of a day, or as many as may be.
     #[arg(long, value_name = "BLOCKS")]
     pub open_blocks: Option<u32>,
 
@@ -171,11 +171,6 @@ impl Draft {
         Ok(term(&self.market.deposit_base)?.saturating_add(each))
     }
 
-    /// The least fee that the market takes.
-    pub(in crate::wallet) fn least_fee(&self) -> Result<u128, WalletError> {
-        term(&self.market.least_fee)
-    }
-
     /// Who gets what of the fee, in words.
     pub(in crate::wallet) fn shares(&self) -> String {
         let share = |ppb: u32| {
@@ -205,7 +200,7 @@ impl Draft {
         let going = self.market.going_rate.as_deref().map(term).transpose()?;
         plan = plan.note(match going {
             None => format!(
-                "It pays {} per 10¹² multiply-accumulates; nothing was settled yet to compare it with.",
+                "It pays {} per 10¹² multiply-accumulates; there is no going rate yet to compare it with.",
                 lab(offered)
             ),
             Some(going) => format!(

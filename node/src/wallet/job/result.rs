@@ -304,6 +304,9 @@ fn report(
         out.say("Padding is in them, if there was any: no record of the job was found, and no --shape given.")?;
     }
     match it.stage {
+        StageInfo::Submitted if it.payer.is_some() => {
+            out.say("Its audit is not over; the worker is paid when it is.")
+        }
         StageInfo::Submitted => out.say(&format!(
             "Its audit is not over. → labora job accept {} pays the worker now.",
             it.job

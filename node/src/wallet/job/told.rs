@@ -30,7 +30,8 @@ pub(super) fn sentence(event: &Event<Runtime>, of: JobId) -> Option<String> {
         Event::Submitted { job, window, .. } => (
             job,
             format!(
-                "Its results are there. They are audited until block {}; you can accept them before: labora job accept {job}",
+                "Its results are there. They are audited until block {}; what you pay for yourself you can accept before: \
+                 labora job accept {job}",
                 window.ends()
             ),
         ),

@@ -7,13 +7,13 @@ use sp_staking::EraIndex;
 
 use crate::{
     Config, CurrentTerms, Institution, InstitutionId, InstitutionOf, Institutions, MemberOf,
-    Members, NextInstitution, Pallet, Rigs, RigsOf, Terms,
+    Members, Membership, NextInstitution, Offers, Pallet, Rigs, RigsOf, Terms,
 };
 
 /// Most institutions of a page.
 pub const MAX_PAGE: u32 = 100;
 
-/// Most members, and most rigs, that are named of an institution: those that are offered have no other bound.
+/// Most accounts of each kind that are named of an institution: rigs that are offered have no other bound.
 pub const MAX_NAMED: usize = 2_000;
 
 /// The fund as a whole. Amounts are in the token's smallest unit.
@@ -49,6 +49,8 @@ pub struct People<AccountId> {
     pub account: AccountId,
     /// Its members.
     pub members: Vec<AccountId>,
+    /// Accounts that it has invited and that have not joined.
+    pub invited: Vec<AccountId>,
     /// Its rigs.
     pub rigs: Vec<AccountId>,
     /// Accounts that offer to be rigs.
@@ -62,6 +64,8 @@ pub struct Standing {
     pub member_of: Option<InstitutionId>,
     /// What is left of that one's quota in this era, in the token's smallest unit; nothing if it is a member of none.
     pub left: u128,
+    /// What can still be held for that one's jobs, fees and deposits together, in the token's smallest unit.
+    pub room: u128,
     /// For which institution it mines, or offers to.
     pub rig_of: Option<InstitutionId>,
     /// Whether that one has accepted.
@@ -111,14 +115,18 @@ impl<T: Config> Pallet<T> {
 
     /// Who belongs to it.
     pub fn api_people(id: InstitutionId) -> People<T::AccountId> {
-        let all = RigsOf::<T>::iter_key_prefix(id).take(MAX_NAMED);
-        let (rigs, offers) =
-            all.partition(|rig| Rigs::<T>::get(rig).is_some_and(|rig| rig.is_accepted));
+        // Of both together there are no more than may be members.
+        let (members, invited): (Vec<_>, Vec<_>) = Members::<T>::iter_prefix(id)
+            .take(MAX_NAMED)
+            .partition(|(_, membership)| *membership == Membership::Joined);
+        let who =
+            |all: Vec<(T::AccountId, Membership)>| all.into_iter().map(|(who, _)| who).collect();
         People {
             account: Self::account_of(id),
-            members: Members::<T>::iter_key_prefix(id).take(MAX_NAMED).collect(),
-            rigs,
-            offers,
+            members: who(members),
+            invited: who(invited),
+            rigs: RigsOf::<T>::iter_key_prefix(id).take(MAX_NAMED).collect(),
+            offers: Offers::<T>::iter_key_prefix(id).take(MAX_NAMED).collect(),
         }
     }
 
@@ -140,11 +148,12 @@ impl<T: Config> Pallet<T> {
     /// What an account has to do with grants.
     pub fn api_standing(account: &T::AccountId) -> Standing {
         let member_of = MemberOf::<T>::get(account);
-        let its = member_of.and_then(Institutions::<T>::get);
+        let its = member_of.and_then(|id| Some((id, Institutions::<T>::get(id)?)));
         let rig = Rigs::<T>::get(account);
         Standing {
             member_of,
-            left: its.map_or(0, |its| its.left(T::Era::get())),
+            left: its.as_ref().map_or(0, |(_, it)| it.left(T::Era::get())),
+            room: its.as_ref().map_or(0, |(id, it)| Self::room(*id, it)),
             rig_of: rig.map(|rig| rig.institution),
             is_accepted: rig.is_some_and(|rig| rig.is_accepted),
         }

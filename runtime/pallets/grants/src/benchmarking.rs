@@ -49,13 +49,14 @@ fn admitted<T: Config>() -> (T::AccountId, T::AccountId, InstitutionId) {
     assert!(CurrencyOf::<T>::mint_into(&T::Fund::get(), 1_000 * FEE).is_ok());
     CurrentTerms::<T>::put(Terms {
         max_rate: u128::MAX,
+        ..Terms::default()
     });
     let (admin, member) = (rich::<T>("admin"), rich::<T>("member"));
     let id = NextInstitution::<T>::get();
     let admitted = Pallet::<T>::admit(governance::<T>(), admin.clone(), name(), 100 * FEE);
     assert!(admitted.is_ok());
-    let by_admin = RawOrigin::Signed(admin.clone());
-    assert!(Pallet::<T>::add_member(by_admin.into(), id, member.clone()).is_ok());
+    assert!(Pallet::<T>::do_invite(&admin, id, member.clone()).is_ok());
+    assert!(Pallet::<T>::do_join(id, member.clone()).is_ok());
     wait::<T>(id);
     (admin, member, id)
 }
@@ -139,30 +140,46 @@ mod benchmarks {
     #[benchmark]
     fn set_terms() {
         let origin = governance::<T>();
+        let terms = Terms {
+            max_rate: 7,
+            ..Terms::default()
+        };
 
         #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, Terms { max_rate: 7 });
+        _(origin as T::RuntimeOrigin, terms);
 
-        assert_eq!(CurrentTerms::<T>::get().max_rate, 7);
+        assert_eq!(CurrentTerms::<T>::get(), terms);
     }
 
     #[benchmark]
-    fn add_member() {
+    fn invite() {
         let (admin, _, id) = admitted::<T>();
         let who: T::AccountId = account("other", 0, 0);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(admin), id, who.clone());
 
+        assert_eq!(Members::<T>::get(id, who), Some(Membership::Invited));
+    }
+
+    #[benchmark]
+    fn join() {
+        let (admin, _, id) = admitted::<T>();
+        let who: T::AccountId = account("other", 0, 0);
+        assert!(Pallet::<T>::do_invite(&admin, id, who.clone()).is_ok());
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who.clone()), id);
+
         assert_eq!(MemberOf::<T>::get(who), Some(id));
     }
 
     #[benchmark]
     fn remove_member() {
-        let (admin, member, _) = admitted::<T>();
+        let (admin, member, id) = admitted::<T>();
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(admin), member.clone());
+        _(RawOrigin::Signed(admin), id, member.clone());
 
         assert_eq!(MemberOf::<T>::get(member), None);
     }
@@ -229,6 +246,24 @@ mod benchmarks {
         _(RawOrigin::Signed(member), id);
 
         assert!(alone::<T>(id) < FEE);
+    }
+
+    #[benchmark]
+    fn withdraw() {
+        let (admin, member, id) = admitted::<T>();
+        let order = Order {
+            batch: batch(MAX_PRODUCTS),
+            fee: FEE,
+            open_blocks: 10,
+        };
+        let job = Pallet::<T>::do_sponsor(member, order).expect("all is well");
+        assert!(Pallet::<T>::close(governance::<T>(), id).is_ok());
+        wait::<T>(id);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(admin), job);
+
+        assert_eq!(alone::<T>(id), 0);
     }
 
     #[benchmark]

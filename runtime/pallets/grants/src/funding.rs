@@ -5,7 +5,7 @@ use frame_support::{
     defensive,
     pallet_prelude::*,
     traits::{
-        fungible::{Inspect, Mutate},
+        fungible::{Inspect, InspectHold, Mutate},
         tokens::{Fortitude, Preservation},
     },
 };
@@ -33,6 +33,19 @@ impl<T: Config> Pallet<T> {
     pub fn most_for(macs: u64) -> u128 {
         let least = pallet_jobs::CurrentTerms::<T>::get().least_fee;
         CurrentTerms::<T>::get().most_for(macs).max(least)
+    }
+
+    /// What can still be held for an institution's jobs, fees and deposits together; nothing once it is closed.
+    pub fn room(id: InstitutionId, it: &InstitutionOf<T>) -> u128 {
+        let quotas = CurrentTerms::<T>::get().held_quotas.into();
+        let most = match it.is_closed {
+            true => 0,
+            // A quota beyond all money that there is bounds nothing.
+            false => it.quota.saturating_mul(quotas),
+        };
+        let held = CurrencyOf::<T>::total_balance_on_hold(&Self::account_of(id));
+        // A quota that was lowered may be below what is held.
+        most.saturating_sub(held)
     }
 
     /// An institution, closed or not.
@@ -102,14 +115,17 @@ impl<T: Config> Pallet<T> {
         let fee = order.fee;
         let macs = order.batch.macs().ok_or(pallet_jobs::Error::<T>::NoShape)?;
         ensure!(fee <= Self::most_for(macs), Error::<T>::FeeTooHigh);
+        let longest = CurrentTerms::<T>::get().open_blocks;
+        ensure!(order.open_blocks <= longest, Error::<T>::OpenTooLong);
+        let deposit = pallet_jobs::Pallet::<T>::deposit_for(order.batch.left.len())?;
+        let all = fee.checked_add(deposit).ok_or(Error::<T>::FundTooSmall)?;
+        ensure!(all <= Self::room(institution, &it), Error::<T>::TooMuchHeld);
         let era = T::Era::get();
         it.charge(era, fee).ok_or(Error::<T>::OverQuota)?;
         let left = it.left(era);
         Institutions::<T>::insert(institution, it);
 
         Self::go_home(institution);
-        let deposit = pallet_jobs::Pallet::<T>::deposit_for(order.batch.left.len())?;
-        let all = fee.checked_add(deposit).ok_or(Error::<T>::FundTooSmall)?;
         let account = Self::account_of(institution);
         Self::give(&account, all)?;
         let job = pallet_jobs::Pallet::<T>::post_for(member.clone(), account, order)?;

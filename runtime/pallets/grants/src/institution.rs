@@ -42,13 +42,22 @@ pub struct Terms {
     /// Most that the fund pays for 10^12 multiply-accumulates, in the token's smallest unit. Any figure: of a job that is
     /// so small that this is less than the market's least fee, the fund pays the least fee.
     pub max_rate: u128,
+    /// Longest that a sponsored job stays open, in blocks.
+    pub open_blocks: u32,
+    /// Most that is held for an institution's jobs at a time, fees and deposits together, in quotas of an era.
+    pub held_quotas: u32,
 }
 
 impl Default for Terms {
-    /// A public chain: three LAB, a few times what its first blocks earn for as much.
+    /// A public chain of 12 s blocks.
     fn default() -> Self {
         Self {
+            // Three LAB, a few times what its first blocks earn for as much.
             max_rate: 3_000_000_000_000,
+            // Two days.
+            open_blocks: 14_400,
+            // A day and a half's, with the deposits.
+            held_quotas: 4,
         }
     }
 }
@@ -126,6 +135,8 @@ pub struct Institution<AccountId> {
     pub spent: Spent,
     /// Its members.
     pub members: u32,
+    /// Accounts that it has invited and that have not joined.
+    pub invited: u32,
     /// Rigs that it has accepted.
     pub rigs: u32,
     /// Whether it ended: nothing is sponsored and no block is counted any more.
@@ -143,6 +154,7 @@ impl<AccountId> Institution<AccountId> {
             quota,
             spent: Spent::default(),
             members: 0,
+            invited: 0,
             rigs: 0,
             is_closed: false,
             ledger: Ledger::default(),
@@ -176,6 +188,26 @@ impl<AccountId> Institution<AccountId> {
             self.spent.amount = self.spent.amount.saturating_sub(fee);
         }
     }
+}
+
+/// How far an account belongs to an institution.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
+pub enum Membership {
+    /// The institution wants it.
+    Invited,
+    /// Both do: it is a member.
+    Joined,
 }
 
 /// An account that mines for an institution, or offers to.

@@ -13,7 +13,11 @@
 //!   ([`pallet_jobs::Job::payer`]). Nothing lies there: what a job takes comes from the fund when it is posted and is held at
 //!   once, and what is released goes home at once. Should that ever fail, or somebody send money there, it goes with the
 //!   next job, or when anyone asks for it ([`Call::sweep`]).
-//! * **Price**: at most [`Terms::max_rate`], so that members cannot pay themselves out of the fund as they like.
+//! * **Bounds**: a price of at most [`Terms::max_rate`]; jobs that are open for at most [`Terms::open_blocks`]; and at most
+//!   [`Terms::held_quotas`] held at a time, so that nobody locks the fund's money up. What was posted and nobody works on,
+//!   the admin and governance take back ([`Call::withdraw`]). A result is accepted only once auditors confirm it
+//!   (`pallet-jobs`), so that no member is paid for nothing.
+//! * **Members**: the institution invites, the account joins, so nobody is one against its will.
 //! * **Ledger**: what an institution received and what the fund paid for it, and what its rigs gave: the difficulty of each
 //!   block whose author is one of them. A rig offers itself and the institution accepts, so nobody counts others' work.
 //!
@@ -37,7 +41,8 @@ mod tests;
 pub mod weights;
 
 pub use institution::{
-    Grant, Institution, InstitutionId, Ledger, MAX_NAME, Name, Rig, Spent, Terms, is_name,
+    Grant, Institution, InstitutionId, Ledger, MAX_NAME, Membership, Name, Rig, Spent, Terms,
+    is_name,
 };
 pub use pallet::*;
 pub use weights::WeightInfo;
@@ -101,7 +106,7 @@ pub mod pallet {
         type BlockAuthor: Get<Option<Self::AccountId>>;
         /// Difficulty of the block being executed, in multiply-accumulates.
         type Difficulty: Get<U256>;
-        /// Most members of an institution.
+        /// Most members of an institution, with those that it has invited.
         #[pallet::constant]
         type MaxMembers: Get<u32>;
         /// Most rigs that an institution accepts.
@@ -142,9 +147,25 @@ pub mod pallet {
     pub type MemberOf<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, InstitutionId, OptionQuery>;
 
-    /// The same by institution.
+    /// Members by institution, and whom it has invited: an account may have any number of invitations.
     #[pallet::storage]
     pub type Members<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        InstitutionId,
+        Blake2_128Concat,
+        T::AccountId,
+        Membership,
+        OptionQuery,
+    >;
+
+    /// Accounts that mine for an institution, or offer to.
+    #[pallet::storage]
+    pub type Rigs<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Rig, OptionQuery>;
+
+    /// Those that mine for it, by institution.
+    #[pallet::storage]
+    pub type RigsOf<T: Config> = StorageDoubleMap<
         _,
         Twox64Concat,
         InstitutionId,
@@ -154,13 +175,9 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// Accounts that mine for an institution, or offer to.
+    /// Those that offer to: any number, so kept apart.
     #[pallet::storage]
-    pub type Rigs<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Rig, OptionQuery>;
-
-    /// The same by institution.
-    #[pallet::storage]
-    pub type RigsOf<T: Config> = StorageDoubleMap<
+    pub type Offers<T: Config> = StorageDoubleMap<
         _,
         Twox64Concat,
         InstitutionId,
@@ -236,14 +253,21 @@ pub mod pallet {
             /// The terms.
             terms: Terms,
         },
+        /// An institution wants an account as a member.
+        Invited {
+            /// Which.
+            institution: InstitutionId,
+            /// Whom.
+            who: T::AccountId,
+        },
         /// An account became a member.
-        MemberAdded {
+        MemberJoined {
             /// Of which.
             institution: InstitutionId,
             /// Who.
             member: T::AccountId,
         },
-        /// An account is no member any more.
+        /// An account is no member any more, or not invited any more.
         MemberRemoved {
             /// Of which.
             institution: InstitutionId,
@@ -316,11 +340,15 @@ pub mod pallet {
         TooManyInstitutions,
         /// Only the institution's admin can do this.
         NotTheAdmin,
-        /// The account is a member of no institution.
+        /// The account is a member of no institution; it has to be invited by one, and to join it.
         NotAMember,
         /// The account is a member of an institution already, and has to leave it first.
         AlreadyAMember,
-        /// The institution has as many members as it may have.
+        /// The institution has not invited the account; its admin can.
+        NotInvited,
+        /// The institution has invited the account already, which can join.
+        AlreadyInvited,
+        /// The institution has as many members and invitations as it may have; its admin can remove some.
         TooManyMembers,
         /// The account mines for no institution, nor offers to.
         NotARig,
@@ -336,6 +364,12 @@ pub mod pallet {
         FundTooSmall,
         /// The fund does not pay so much for so little work.
         FeeTooHigh,
+        /// A job that the fund pays for does not stay open for so long; post it for fewer blocks.
+        OpenTooLong,
+        /// So much is held for the institution's jobs that this one has to wait until others are over, or taken back.
+        TooMuchHeld,
+        /// The fund pays for no such job, or it is over.
+        NotSponsored,
         /// Nothing waits to go home to the fund.
         NothingToSweep,
     }
@@ -417,7 +451,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Sets the most that the fund pays for work.
+        /// Sets what bounds the jobs that the fund pays for. Those that are posted stay as they are.
         #[pallet::call_index(4)]
         #[pallet::weight(<T as Config>::WeightInfo::set_terms())]
         pub fn set_terms(origin: OriginFor<T>, terms: Terms) -> DispatchResult {
@@ -427,28 +461,30 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Makes an account a member. Of the institution's admin.
+        /// Has an account join as a member, if it wants to. Of the institution's admin.
         #[pallet::call_index(5)]
-        #[pallet::weight(<T as Config>::WeightInfo::add_member())]
-        pub fn add_member(
+        #[pallet::weight(<T as Config>::WeightInfo::invite())]
+        pub fn invite(
             origin: OriginFor<T>,
             institution: InstitutionId,
             who: T::AccountId,
         ) -> DispatchResult {
             let admin = ensure_signed(origin)?;
-            Self::do_add_member(&admin, institution, who)
+            Self::do_invite(&admin, institution, who)
         }
 
-        /// Ends a membership. Of the institution's admin.
+        /// Ends a membership, or an invitation. Of the institution's admin.
         #[pallet::call_index(6)]
         #[pallet::weight(<T as Config>::WeightInfo::remove_member())]
-        pub fn remove_member(origin: OriginFor<T>, who: T::AccountId) -> DispatchResult {
+        pub fn remove_member(
+            origin: OriginFor<T>,
+            institution: InstitutionId,
+            who: T::AccountId,
+        ) -> DispatchResult {
             let admin = ensure_signed(origin)?;
-            let institution = MemberOf::<T>::get(&who).ok_or(Error::<T>::NotAMember)?;
             let it = Self::institution(institution)?;
             ensure!(it.admin == admin, Error::<T>::NotTheAdmin);
-            Self::end_membership(institution, who);
-            Ok(())
+            Self::end_membership(institution, who)
         }
 
         /// Ends a membership of one's own.
@@ -457,8 +493,7 @@ pub mod pallet {
         pub fn leave(origin: OriginFor<T>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let institution = MemberOf::<T>::get(&who).ok_or(Error::<T>::NotAMember)?;
-            Self::end_membership(institution, who);
-            Ok(())
+            Self::end_membership(institution, who)
         }
 
         /// Offers to have the sender's blocks counted as an institution's. A deposit is held.
@@ -516,6 +551,28 @@ pub mod pallet {
             Self::institution(institution)?;
             ensure!(Self::go_home(institution) > 0, Error::<T>::NothingToSweep);
             Ok(Pays::No.into())
+        }
+
+        /// Becomes a member of an institution that has invited the sender.
+        #[pallet::call_index(13)]
+        #[pallet::weight(<T as Config>::WeightInfo::join())]
+        pub fn join(origin: OriginFor<T>, institution: InstitutionId) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_join(institution, who)
+        }
+
+        /// Takes back a sponsored job that nobody works on, as its poster can: the money goes home. Of the institution's
+        /// admin, or of governance.
+        #[pallet::call_index(14)]
+        #[pallet::weight(<T as Config>::WeightInfo::withdraw())]
+        pub fn withdraw(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+            let grant = Granted::<T>::get(job).ok_or(Error::<T>::NotSponsored)?;
+            if let Err(origin) = T::AdmitOrigin::try_origin(origin) {
+                let who = ensure_signed(origin)?;
+                let it = Self::institution(grant.institution)?;
+                ensure!(it.admin == who, Error::<T>::NotTheAdmin);
+            }
+            pallet_jobs::Pallet::<T>::withdraw(job)
         }
     }
 }

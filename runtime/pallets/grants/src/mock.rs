@@ -1,4 +1,4 @@
-//! A runtime of balances, jobs and grants, in which era, author and difficulty are settings.
+//! A runtime of balances, jobs and grants, in which era, author, difficulty and who audits are settings.
 
 use frame_support::{
     derive_impl, parameter_types,
@@ -8,7 +8,8 @@ use frame_support::{
     },
 };
 use frame_system::EnsureRoot;
-use pallet_jobs::{Accusation, FalseAttestations, Hashes, Left, Seals};
+use labora_pouw::freivalds::sealed;
+use pallet_jobs::{Accusation, Attestation, FalseAttestations, Hashes, Left, Seals};
 use sp_core::{H256, crypto::AccountId32};
 use sp_runtime::{BuildStorage, Perbill, traits::IdentityLookup};
 use sp_staking::SessionIndex;
@@ -67,6 +68,11 @@ pub const MACS: u64 = 32 * 32 * 256;
 pub const LEAST_FEE: u128 = 1_000;
 /// Blocks for which a settled job is kept.
 pub const KEPT: u32 = 50;
+/// Blocks for which a result is audited.
+pub const WINDOW: u32 = 20;
+/// Longest that a sponsored job stays open.
+pub const LONGEST: u32 = 100;
+pub const HELD_QUOTAS: u32 = 4;
 
 pub const FUND: AccountId32 = account(9);
 pub const ADMIN: AccountId32 = account(1);
@@ -74,6 +80,9 @@ pub const MEMBER: AccountId32 = account(2);
 pub const OTHER: AccountId32 = account(3);
 pub const WORKER: AccountId32 = account(4);
 pub const RIG: AccountId32 = account(5);
+
+/// All of them audit each result, as none is party to a job.
+pub const AUDITORS: [AccountId32; 3] = [account(11), account(12), account(13)];
 
 pub const fn account(number: u8) -> AccountId32 {
     AccountId32::new([number; 32])
@@ -102,9 +111,9 @@ parameter_types! {
     pub static Era: EraIndex = 3;
     pub static Author: Option<AccountId32> = None;
     pub static Difficulty: U256 = U256::from(1_000);
-    pub const Nobody: Vec<AccountId32> = Vec::new();
+    pub static Elected: Vec<AccountId32> = AUDITORS.to_vec();
     pub const Session: SessionIndex = 7;
-    pub const ChallengeWindow: u32 = 20;
+    pub const ChallengeWindow: u32 = WINDOW;
 }
 
 pub struct Fire;
@@ -116,16 +125,17 @@ impl OnUnbalanced<CreditOf> for Fire {
     }
 }
 
-/// Where nobody audits, a result is paid that nobody proved wrong.
-pub struct NoAudits;
+/// Draws auditors, whom nobody ever proves wrong.
+pub struct Audits;
 
-impl Seals for NoAudits {
-    fn sealed(_: u32) -> Option<H256> {
-        None
+impl Seals for Audits {
+    fn sealed(number: u32) -> Option<H256> {
+        // The next block brings it.
+        (number < System::block_number()).then(|| H256::from_low_u64_be(number.into()))
     }
 }
 
-impl FalseAttestations<AccountId32> for NoAudits {
+impl FalseAttestations<AccountId32> for Audits {
     fn weight() -> Weight {
         Weight::zero()
     }
@@ -137,17 +147,17 @@ impl pallet_jobs::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Burn = Fire;
-    type Seals = NoAudits;
-    type Validators = Nobody;
+    type Seals = Audits;
+    type Validators = Elected;
     type Session = Session;
-    type FalseAttestations = NoAudits;
+    type FalseAttestations = Audits;
     type Sponsor = Grants;
     type ChallengeWindow = ChallengeWindow;
     type DepositBase = ConstU128<DEPOSIT_BASE>;
     type DepositPerProduct = ConstU128<DEPOSIT_PER_PRODUCT>;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]
-    type BenchmarkHelper = NoAudits;
+    type BenchmarkHelper = Audits;
 }
 
 impl pallet_grants::Config for Test {
@@ -165,16 +175,16 @@ impl pallet_grants::Config for Test {
     type RigDeposit = ConstU128<RIG_DEPOSIT>;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]
-    type BenchmarkHelper = NoAudits;
+    type BenchmarkHelper = Audits;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
-impl pallet_jobs::BenchmarkHelper<AccountId32> for NoAudits {
+impl pallet_jobs::BenchmarkHelper<AccountId32> for Audits {
     fn prepare(_: Vec<AccountId32>, _: u32) {}
 }
 
 #[cfg(feature = "runtime-benchmarks")]
-impl BenchmarkHelper<AccountId32> for NoAudits {
+impl BenchmarkHelper<AccountId32> for Audits {
     fn author() -> AccountId32 {
         Author::set(Some(RIG));
         RIG
@@ -195,6 +205,14 @@ fn market() -> pallet_jobs::Terms {
     }
 }
 
+pub fn terms() -> Terms {
+    Terms {
+        max_rate: MAX_RATE,
+        open_blocks: LONGEST,
+        held_quotas: HELD_QUOTAS,
+    }
+}
+
 pub fn new_test_ext() -> sp_io::TestExternalities {
     let all = [ADMIN, MEMBER, OTHER, WORKER, RIG].map(|who| (who, RICH));
     let genesis = RuntimeGenesisConfig {
@@ -207,12 +225,13 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
             ..Default::default()
         },
         grants: GrantsConfig {
-            terms: Terms { max_rate: MAX_RATE },
+            terms: terms(),
             ..Default::default()
         },
         ..Default::default()
     };
     Burned::set(0);
+    Elected::set(AUDITORS.to_vec());
     Era::set(3);
     Author::set(None);
     Difficulty::set(U256::from(1_000));
@@ -250,7 +269,8 @@ pub fn admitted() -> InstitutionId {
     let id = NextInstitution::<Test>::get();
     Grants::admit(RuntimeOrigin::root(), ADMIN, name("Institute"), QUOTA)
         .expect("the fund is filled");
-    Grants::add_member(by(&ADMIN), id, MEMBER).expect("the admin may");
+    Grants::invite(by(&ADMIN), id, MEMBER).expect("the admin may");
+    Grants::join(by(&MEMBER), id).expect("it is invited");
     id
 }
 
@@ -285,4 +305,22 @@ pub fn work(job: JobId) {
     let roots: Hashes = vec![[3; 32]].try_into().expect("one product");
     Market::claim(by(&WORKER), job).expect("the job is open");
     Market::submit(by(&WORKER), job, roots).expect("the worker has claimed it");
+}
+
+/// All auditors confirm a result that was submitted a moment ago: answers that the chain cannot check.
+pub fn audit(job: JobId) -> DispatchResult {
+    let answers: Hashes = vec![[7; 32]].try_into().expect("one product");
+    let secret = [9; 32];
+    pass(2);
+    for auditor in Elected::get() {
+        let said = Attestation::Holds(sealed(auditor.as_ref(), &secret, &answers));
+        let done = Market::attest(by(&auditor), job, auditor, said);
+        done.map_err(|refused| refused.error)?;
+    }
+    pass(WINDOW / 2);
+    for auditor in Elected::get() {
+        let done = Market::reveal(by(&auditor), job, auditor, secret, answers.clone());
+        done.map_err(|refused| refused.error)?;
+    }
+    Ok(())
 }

@@ -20,44 +20,72 @@ impl<T: Config> Pallet<T> {
         Ok(it)
     }
 
-    pub(crate) fn do_add_member(
+    pub(crate) fn do_invite(
         admin: &T::AccountId,
         institution: InstitutionId,
-        member: T::AccountId,
+        who: T::AccountId,
     ) -> DispatchResult {
         let mut it = Self::administered(institution, admin)?;
+        match Members::<T>::get(institution, &who) {
+            Some(Membership::Joined) => return Err(Error::<T>::AlreadyAMember.into()),
+            Some(Membership::Invited) => return Err(Error::<T>::AlreadyInvited.into()),
+            None => {}
+        }
+        // Each is at most the most that there may be.
+        ensure!(
+            it.members.saturating_add(it.invited) < T::MaxMembers::get(),
+            Error::<T>::TooManyMembers
+        );
+        it.invited = it.invited.saturating_add(1);
+        Institutions::<T>::insert(institution, it);
+        Members::<T>::insert(institution, &who, Membership::Invited);
+        Self::deposit_event(Event::Invited { institution, who });
+        Ok(())
+    }
+
+    pub(crate) fn do_join(institution: InstitutionId, member: T::AccountId) -> DispatchResult {
+        let mut it = Self::open(institution)?;
         ensure!(
             !MemberOf::<T>::contains_key(&member),
             Error::<T>::AlreadyAMember
         );
-        ensure!(
-            it.members < T::MaxMembers::get(),
-            Error::<T>::TooManyMembers
-        );
-        // Below the most that there may be.
+        let is_invited = Members::<T>::get(institution, &member) == Some(Membership::Invited);
+        ensure!(is_invited, Error::<T>::NotInvited);
+        // It was counted, and together they stay as many.
+        it.invited = it.invited.saturating_sub(1);
         it.members = it.members.saturating_add(1);
         Institutions::<T>::insert(institution, it);
         MemberOf::<T>::insert(&member, institution);
-        Members::<T>::insert(institution, &member, ());
-        Self::deposit_event(Event::MemberAdded {
+        Members::<T>::insert(institution, &member, Membership::Joined);
+        Self::deposit_event(Event::MemberJoined {
             institution,
             member,
         });
         Ok(())
     }
 
-    /// Ends a membership that there is, of a closed institution too.
-    pub(crate) fn end_membership(institution: InstitutionId, member: T::AccountId) {
+    /// Ends a membership or an invitation, of a closed institution too.
+    pub(crate) fn end_membership(
+        institution: InstitutionId,
+        member: T::AccountId,
+    ) -> DispatchResult {
+        let was = Members::<T>::take(institution, &member).ok_or(Error::<T>::NotInvited)?;
         Institutions::<T>::mutate_extant(institution, |it| {
+            let count = match was {
+                Membership::Invited => &mut it.invited,
+                Membership::Joined => &mut it.members,
+            };
             // It was counted.
-            it.members = it.members.saturating_sub(1);
+            *count = count.saturating_sub(1);
         });
-        MemberOf::<T>::remove(&member);
-        Members::<T>::remove(institution, &member);
+        if was == Membership::Joined {
+            MemberOf::<T>::remove(&member);
+        }
         Self::deposit_event(Event::MemberRemoved {
             institution,
             member,
         });
+        Ok(())
     }
 
     pub(crate) fn do_offer_rig(institution: InstitutionId, rig: T::AccountId) -> DispatchResult {
@@ -71,7 +99,7 @@ impl<T: Config> Pallet<T> {
             deposit,
         };
         Rigs::<T>::insert(&rig, it);
-        RigsOf::<T>::insert(institution, &rig, ());
+        Offers::<T>::insert(institution, &rig, ());
         Self::deposit_event(Event::RigOffered { institution, rig });
         Ok(())
     }
@@ -87,6 +115,8 @@ impl<T: Config> Pallet<T> {
         its.is_accepted = true;
         Institutions::<T>::insert(institution, it);
         Rigs::<T>::insert(&rig, its);
+        Offers::<T>::remove(institution, &rig);
+        RigsOf::<T>::insert(institution, &rig, ());
         Self::deposit_event(Event::RigAccepted { institution, rig });
         Ok(())
     }
@@ -100,6 +130,9 @@ impl<T: Config> Pallet<T> {
             // It was counted.
             it.rigs = it.rigs.saturating_sub(1);
             Institutions::<T>::insert(institution, it);
+            RigsOf::<T>::remove(institution, &rig);
+        } else {
+            Offers::<T>::remove(institution, &rig);
         }
         let reason = HoldReason::Rig.into();
         let released = CurrencyOf::<T>::release(&reason, &rig, its.deposit, Precision::BestEffort)?;
@@ -107,7 +140,6 @@ impl<T: Config> Pallet<T> {
             defensive!("what is held of a rig is touched by grants alone");
         }
         Rigs::<T>::remove(&rig);
-        RigsOf::<T>::remove(institution, &rig);
         Self::deposit_event(Event::RigEnded { institution, rig });
         Ok(())
     }

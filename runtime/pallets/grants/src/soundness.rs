@@ -56,34 +56,51 @@ impl<T: Config> Pallet<T> {
         Self::people_are_counted()
     }
 
-    /// Checks members and rigs.
+    /// Checks members, who is invited, and rigs.
     fn people_are_counted() -> Result<(), TryRuntimeError> {
-        let mut counted: BTreeMap<InstitutionId, (u32, u32)> = BTreeMap::new();
-        for (member, id) in MemberOf::<T>::iter() {
-            ensure!(
-                Members::<T>::contains_key(id, &member),
-                "a member that its institution does not know"
-            );
-            counted.entry(id).or_default().0 += 1;
+        let mut counted: BTreeMap<InstitutionId, (u32, u32, u32)> = BTreeMap::new();
+        for (id, member, membership) in Members::<T>::iter() {
+            let counted = counted.entry(id).or_default();
+            match membership {
+                Membership::Invited => counted.1 += 1,
+                Membership::Joined => {
+                    ensure!(
+                        MemberOf::<T>::get(&member) == Some(id),
+                        "an institution has a member that does not belong to it"
+                    );
+                    counted.0 += 1;
+                }
+            }
         }
+        let members: usize = counted
+            .values()
+            .map(|(members, ..)| *members as usize)
+            .sum();
+        ensure!(
+            members == MemberOf::<T>::iter().count(),
+            "a member that its institution does not know"
+        );
         for (rig, its) in Rigs::<T>::iter() {
-            ensure!(
+            let (is_rig, is_offered) = (
                 RigsOf::<T>::contains_key(its.institution, &rig),
-                "a rig that its institution does not know"
+                Offers::<T>::contains_key(its.institution, &rig),
+            );
+            ensure!(
+                (is_rig, is_offered) == (its.is_accepted, !its.is_accepted),
+                "a rig that its institution does not know as what it is"
             );
             let on_hold = CurrencyOf::<T>::balance_on_hold(&HoldReason::Rig.into(), &rig);
             ensure!(on_hold == its.deposit, "a rig's deposit is not held");
-            counted.entry(its.institution).or_default().1 += u32::from(its.is_accepted);
+            counted.entry(its.institution).or_default().2 += u32::from(its.is_accepted);
         }
         ensure!(
-            Members::<T>::iter().count() == MemberOf::<T>::iter().count()
-                && RigsOf::<T>::iter().count() == Rigs::<T>::iter().count(),
-            "an institution knows somebody who does not belong to it"
+            RigsOf::<T>::iter().count() + Offers::<T>::iter().count() == Rigs::<T>::iter().count(),
+            "an institution knows a rig that does not belong to it"
         );
         for (id, it) in Institutions::<T>::iter() {
             let counted = counted.remove(&id).unwrap_or_default();
             ensure!(
-                counted == (it.members, it.rigs),
+                counted == (it.members, it.invited, it.rigs),
                 "the members or rigs of an institution are miscounted"
             );
         }

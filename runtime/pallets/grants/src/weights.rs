@@ -16,8 +16,10 @@ pub trait WeightInfo {
     fn close() -> Weight;
     /// Replacing the terms.
     fn set_terms() -> Weight;
-    /// Adding a member.
-    fn add_member() -> Weight;
+    /// Inviting an account.
+    fn invite() -> Weight;
+    /// Joining.
+    fn join() -> Weight;
     /// Removing a member.
     fn remove_member() -> Weight;
     /// Leaving.
@@ -32,6 +34,8 @@ pub trait WeightInfo {
     fn sponsor(p: u32) -> Weight;
     /// Sending home to the fund what lies on an institution's account.
     fn sweep() -> Weight;
+    /// Taking back an open job of a closed institution, whose account ends with it.
+    fn withdraw() -> Weight;
     /// The dearest end of a sponsored job: quota and money go back, and the account of a closed institution ends.
     fn refunded() -> Weight;
 }
@@ -62,7 +66,11 @@ impl WeightInfo for () {
         Weight::zero()
     }
 
-    fn add_member() -> Weight {
+    fn invite() -> Weight {
+        Weight::zero()
+    }
+
+    fn join() -> Weight {
         Weight::zero()
     }
 
@@ -91,6 +99,10 @@ impl WeightInfo for () {
     }
 
     fn sweep() -> Weight {
+        Weight::zero()
+    }
+
+    fn withdraw() -> Weight {
         Weight::zero()
     }
 

@@ -279,7 +279,7 @@ pub enum Failure {
     TypeInfo,
 )]
 pub enum Refund {
-    /// The poster cancelled the job.
+    /// The poster, or whoever pays for it, took it back.
     Cancelled,
     /// The deadline passed and nobody works on it.
     Deadline,

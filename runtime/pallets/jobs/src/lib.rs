@@ -28,6 +28,7 @@ pub mod audit;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod course;
+mod ends;
 mod job;
 #[cfg(test)]
 mod mock;
@@ -218,8 +219,8 @@ pub mod pallet {
     pub type Agents<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, T::AccountId, OptionQuery>;
 
-    /// What the last settled jobs paid, in the token's smallest unit for 10^12 multiply-accumulates: each moves it by an
-    /// eighth. Zero before the first.
+    /// What the last settled jobs paid whose posters pay themselves, in the token's smallest unit for 10^12
+    /// multiply-accumulates: each moves it by an eighth. Zero before the first.
     #[pallet::storage]
     pub type GoingRate<T> = StorageValue<_, u128, ValueQuery>;
 
@@ -451,6 +452,8 @@ pub mod pallet {
         TermsOutOfBounds,
         /// Somebody else pays for the job: its fee is what was granted, and its poster cannot raise it.
         Sponsored,
+        /// Somebody else pays for the job, so auditors have to have confirmed the result first.
+        NotAudited,
     }
 
     #[pallet::hooks]
@@ -502,8 +505,7 @@ pub mod pallet {
         #[pallet::weight(T::WeightInfo::cancel().saturating_add(T::Sponsor::weight()))]
         pub fn cancel(origin: OriginFor<T>, job: JobId) -> DispatchResult {
             let it = Self::own(job, &ensure_signed(origin)?)?;
-            ensure!(it.stage == Stage::Open, Error::<T>::WrongStage);
-            Self::refund(job, it, Refund::Cancelled)
+            Self::take_back(job, it)
         }
 
         /// Claims an open job: a bond is held, and nobody else can work on it for a time that follows from its size.
@@ -542,7 +544,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Takes a result as it is, before it was audited: it is paid at once.
+        /// Takes a result as it is, before its window is over: it is paid at once. Where somebody else pays, auditors have to
+        /// have confirmed it.
         #[pallet::call_index(5)]
         #[pallet::weight(T::WeightInfo::accept().saturating_add(T::Sponsor::weight()))]
         pub fn accept(origin: OriginFor<T>, job: JobId) -> DispatchResult {
@@ -550,8 +553,11 @@ pub mod pallet {
             let Stage::Submitted(submitted) = it.stage.clone() else {
                 return Err(Error::<T>::WrongStage.into());
             };
-            let auditors = Committees::<T>::get(job);
-            let auditors = auditors.map_or_else(Vec::new, |committee| committee.confirmed_by());
+            let committee = Committees::<T>::get(job);
+            // With others' money a poster could pay itself, for nothing.
+            let is_confirmed = committee.as_ref().is_some_and(Committee::confirms);
+            ensure!(it.payer.is_none() || is_confirmed, Error::<T>::NotAudited);
+            let auditors = committee.map_or_else(Vec::new, |committee| committee.confirmed_by());
             Self::settle(job, it, submitted, &auditors)
         }
 
@@ -599,7 +605,8 @@ pub mod pallet {
         }
 
         /// Proves that an entry of a submitted result is wrong. The worker loses its bond, half of it to the sender, and the
-        /// job is open again. A proof that shows nothing costs its fee.
+        /// job is open again. Costs no fee: a proof is long, and its fee can be more than half the bond. One that shows nothing
+        /// costs it.
         #[pallet::call_index(9)]
         #[pallet::weight(T::WeightInfo::prove_fraud(proof.a.entries().len() as u32).saturating_add(T::Sponsor::weight()))]
         pub fn prove_fraud(
@@ -607,9 +614,10 @@ pub mod pallet {
             job: JobId,
             product: u32,
             proof: Box<FraudProof>,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let challenger = ensure_signed(origin)?;
-            Self::do_prove_fraud(job, product, &proof, challenger)
+            Self::do_prove_fraud(job, product, &proof, challenger)?;
+            Ok(Pays::No.into())
         }
 
         /// Does what is due: a claim that ran out, a window that is over, a deadline that passed, a job settled long ago.

@@ -104,7 +104,8 @@ class Job:
         return self._loop.run(self._job.wait(until, timeout))
 
     def result(self, timeout: float | None = None, accept: bool = False, verify: bool = True) -> Results:
-        """A·B in int32, checked here: an array, or a list for a list. With ``accept`` the worker is paid at once."""
+        """A·B in int32, checked here: an array, or a list for a list. With ``accept`` the worker is paid at once, unless
+        somebody else pays: that waits for the auditors."""
         return self._loop.run(self._job.result(timeout, accept, verify))
 
     def future(self, timeout: float | None = None, accept: bool = False, verify: bool = True) -> Future[Results]:

@@ -128,8 +128,8 @@ class AsyncClient:
         the results are cropped. ``price``: LAB for 10¹² multiply-accumulates, padding included; or ``fee``: LAB for
         all of it; without either the going rate, or the least fee where that is more. ``open_blocks``: for how long
         it can be claimed. ``dry_run``: tells what it would cost; nothing is signed, sent or stored. ``sponsored``: the
-        research fund pays fee and deposit, for members of an institution, within its quota of the era and at most the
-        fund's highest rate; such a fee cannot be raised.
+        research fund pays fee and deposit, for members of an institution, within its quota of the era and the fund's
+        terms; such a fee cannot be raised, and the worker is paid once auditors have confirmed the result.
 
         The matrices are stored in the node and pinned there until the job is over. Raises :class:`TypeError` and
         :class:`ValueError` for what no job can be, :class:`labora.FeeTooLow`, :class:`labora.NotEnough`,
@@ -143,7 +143,8 @@ class AsyncClient:
         if fund is not None:
             # Nobody said how much: as much as the fund pays.
             units = min(units, fund.most(work.macs, market)) if price is None and fee is None else units
-            fund.check(units, work.macs, market)
+            blocks = min(blocks, fund.open_blocks) if open_blocks is None else blocks
+            fund.check(units, work.macs, blocks, market)
         call = SPONSOR if sponsored else POST
         if dry_run:
             roots = [bytes(32)] * (1 + len(work.left))

@@ -144,7 +144,7 @@ class AsyncJob:
 
         As soon as a worker has submitted it and it passes Freivalds' check here (an error is overlooked with
         probability 2⁻⁶⁴); auditors have nothing to add to that. With ``accept`` the worker is paid at once, so that
-        its bond is free. Without ``verify`` it is returned once the market has settled it, and only held against its
+        its bond is free, unless somebody else pays: that waits for the auditors. Without ``verify`` it is returned once the market has settled it, and only held against its
         BLAKE3 root.
 
         Raises :class:`labora.WrongResult`, :class:`labora.MatrixMissing`, :class:`labora.JobTimeout`,
@@ -161,12 +161,15 @@ class AsyncJob:
                 continue
             if verify:
                 await self._verify(status, products, deadline)
-            if accept and status.stage != "settled":
+            if accept and status.payer is None and status.stage != "settled":
                 await self._accept(status)
             return self._cropped(status, products)
 
     async def accept(self) -> None:
-        """Pays the worker at once, without waiting for the audit. The result is not looked at: see :meth:`result`."""
+        """Pays the worker at once, without waiting for the audit. The result is not looked at: see :meth:`result`.
+
+        :class:`labora.CallFailed` if somebody else pays and auditors have not confirmed it.
+        """
         await self._send("accept")
 
     async def cancel(self) -> None:

@@ -1,9 +1,10 @@
 //! What a node is told of grants.
 
 use frame_support::assert_ok;
+use sp_core::{H256, crypto::AccountId32};
 
 use crate::{
-    api::{Fund, Standing},
+    api::{Fund, MAX_NAMED, Standing},
     mock::*,
     *,
 };
@@ -15,7 +16,7 @@ fn the_fund_is_told_with_its_terms_and_the_era() {
         let expected = Fund {
             account: FUND,
             free: FILLED - EXISTENTIAL_DEPOSIT,
-            terms: Terms { max_rate: MAX_RATE },
+            terms: terms(),
             era: 3,
             era_ends: 99,
             next: 0,
@@ -49,6 +50,7 @@ fn an_account_is_told_what_it_can_still_post() {
         let nobody = Standing {
             member_of: None,
             left: 0,
+            room: 0,
             rig_of: None,
             is_accepted: false,
         };
@@ -58,9 +60,11 @@ fn an_account_is_told_what_it_can_still_post() {
         assert_ok!(Grants::offer_rig(by(&MEMBER), id));
         assert_ok!(Grants::offer_rig(by(&RIG), id));
         assert_ok!(Grants::accept_rig(by(&ADMIN), RIG));
+        assert_ok!(Grants::invite(by(&ADMIN), id, OTHER));
         let member = Standing {
             member_of: Some(id),
             left: QUOTA - FEE,
+            room: QUOTA * u128::from(HELD_QUOTAS) - FEE - DEPOSIT,
             rig_of: Some(id),
             is_accepted: false,
         };
@@ -68,10 +72,26 @@ fn an_account_is_told_what_it_can_still_post() {
         let people = Grants::api_people(id);
         assert_eq!(people.account, Grants::account_of(id));
         assert_eq!(
-            (people.members, people.rigs, people.offers),
-            (vec![MEMBER], vec![RIG], vec![MEMBER])
+            (people.members, people.invited),
+            (vec![MEMBER], vec![OTHER])
         );
+        assert_eq!((people.rigs, people.offers), (vec![RIG], vec![MEMBER]));
         assert_eq!(Grants::api_institution(id), Some(institution(id)));
         assert_eq!(Grants::api_institution(id + 1), None);
+    });
+}
+
+#[test]
+fn offers_crowd_out_nobody_who_belongs_to_an_institution() {
+    new_test_ext().execute_with(|| {
+        let id = admitted();
+        assert_ok!(Grants::offer_rig(by(&RIG), id));
+        assert_ok!(Grants::accept_rig(by(&ADMIN), RIG));
+        for number in 0..=MAX_NAMED as u64 {
+            let rig = AccountId32::new(H256::from_low_u64_le(number).0);
+            Offers::<Test>::insert(id, rig, ());
+        }
+        let people = Grants::api_people(id);
+        assert_eq!((people.rigs, people.offers.len()), (vec![RIG], MAX_NAMED));
     });
 }

@@ -105,10 +105,10 @@ fn another_admin_takes_over() {
         };
         System::assert_last_event(event.into());
         assert_noop!(
-            Grants::remove_member(by(&ADMIN), MEMBER),
+            Grants::remove_member(by(&ADMIN), id, MEMBER),
             Error::<Test>::NotTheAdmin
         );
-        assert_ok!(Grants::remove_member(by(&OTHER), MEMBER));
+        assert_ok!(Grants::remove_member(by(&OTHER), id, MEMBER));
     });
 }
 
@@ -117,6 +117,7 @@ fn what_is_closed_does_nothing_more_and_its_account_ends() {
     new_test_ext().execute_with(|| {
         let id = admitted();
         assert_ok!(Grants::offer_rig(by(&RIG), id));
+        assert_ok!(Grants::invite(by(&ADMIN), id, WORKER));
         assert_ok!(Grants::close(RuntimeOrigin::root(), id));
         System::assert_has_event(Event::Closed { institution: id }.into());
         assert_eq!(total(&Grants::account_of(id)), 0);
@@ -127,12 +128,15 @@ fn what_is_closed_does_nothing_more_and_its_account_ends() {
         assert_noop!(Grants::set_quota(root(), id, 1), closed());
         assert_noop!(Grants::set_admin(root(), id, OTHER), closed());
         assert_noop!(Grants::close(root(), id), closed());
-        assert_noop!(Grants::add_member(by(&ADMIN), id, OTHER), closed());
+        assert_noop!(Grants::invite(by(&ADMIN), id, OTHER), closed());
+        assert_noop!(Grants::join(by(&WORKER), id), closed());
         assert_noop!(Grants::accept_rig(by(&ADMIN), RIG), closed());
         assert_noop!(Grants::offer_rig(by(&OTHER), id), closed());
         assert_noop!(Grants::sponsor(by(&MEMBER), batch(), 10, FEE), closed());
         // Whoever belongs to it can go, and belong to another.
+        assert_eq!(Grants::api_standing(&MEMBER).room, 0);
         assert_ok!(Grants::leave(by(&MEMBER)));
+        assert_ok!(Grants::remove_member(by(&ADMIN), id, WORKER));
         assert_ok!(Grants::end_rig(by(&RIG), RIG));
         sound();
         // Its number is not used again.
@@ -148,7 +152,10 @@ fn what_is_closed_does_nothing_more_and_its_account_ends() {
 fn terms_bound_what_work_may_cost() {
     new_test_ext().execute_with(|| {
         assert_eq!(Grants::most_for(MACS), MOST);
-        let terms = Terms { max_rate: 1 };
+        let terms = Terms {
+            max_rate: 1,
+            ..terms()
+        };
         assert_ok!(Grants::set_terms(RuntimeOrigin::root(), terms));
         System::assert_last_event(Event::TermsChanged { terms }.into());
         // Rounded up; but what the market asks at least is paid.
@@ -156,6 +163,7 @@ fn terms_bound_what_work_may_cost() {
         assert_eq!(Grants::most_for(MACS), LEAST_FEE);
         let all = Terms {
             max_rate: u128::MAX,
+            ..terms
         };
         assert_eq!(all.most_for(u64::MAX), u128::MAX);
     });
@@ -170,6 +178,15 @@ fn the_check_sees_what_is_miscounted_and_what_nobody_granted() {
         let wrong = "the members or rigs of an institution are miscounted";
         assert_eq!(Grants::do_try_state(), Err(wrong.into()));
         Institutions::<Test>::mutate_extant(id, |it| it.members -= 1);
+        sound();
+        Members::<Test>::insert(id, OTHER, Membership::Joined);
+        let wrong = "an institution has a member that does not belong to it";
+        assert_eq!(Grants::do_try_state(), Err(wrong.into()));
+        Members::<Test>::remove(id, OTHER);
+        Offers::<Test>::insert(id, OTHER, ());
+        let wrong = "an institution knows a rig that does not belong to it";
+        assert_eq!(Grants::do_try_state(), Err(wrong.into()));
+        Offers::<Test>::remove(id, OTHER);
         sound();
         let grant = Granted::<Test>::take(job).expect("it was granted");
         let wrong = "somebody pays for another's job without a grant";

@@ -102,6 +102,11 @@ fn what_is_settled_is_written_down_and_the_deposit_goes_home() {
         let id = admitted();
         let job = sponsored(FEE);
         work(job);
+        assert_noop!(
+            Market::accept(by(&MEMBER), job),
+            pallet_jobs::Error::<Test>::NotAudited
+        );
+        assert_ok!(audit(job));
         assert_ok!(Market::accept(by(&MEMBER), job));
         let event = Event::Paid {
             institution: id,
@@ -118,6 +123,16 @@ fn what_is_settled_is_written_down_and_the_deposit_goes_home() {
         };
         assert_eq!(institution(id).ledger, ledger);
         assert_eq!(total(&WORKER), RICH + FEE * 85 / 100);
+        assert!(
+            AUDITORS
+                .iter()
+                .all(|auditor| total(auditor) == FEE * 5 / 100 / 3)
+        );
+        assert_eq!(
+            pallet_jobs::GoingRate::<Test>::get(),
+            0,
+            "what the fund pays is no price of the market's"
+        );
         sound();
         pass(KEPT + 1);
         assert_ok!(Market::poke(by(&OTHER), job));
@@ -150,6 +165,7 @@ fn the_account_of_a_closed_institution_ends_with_its_last_job() {
         let id = admitted();
         let (open, settled) = (sponsored(FEE), sponsored(FEE));
         work(settled);
+        assert_ok!(audit(settled));
         assert_ok!(Grants::close(RuntimeOrigin::root(), id));
         let account = Grants::account_of(id);
         assert_eq!(total(&account), EXISTENTIAL_DEPOSIT + 2 * (FEE + DEPOSIT));
@@ -195,6 +211,148 @@ fn what_somebody_sends_to_an_institution_goes_to_the_fund_for_no_fee() {
         assert_ok!(Grants::sweep(by(&OTHER), id));
         assert_eq!(total(&account), 0);
         assert_eq!(total(&FUND), FILLED + 900);
+        sound();
+    });
+}
+
+#[test]
+fn where_nobody_audits_a_job_is_paid_when_its_window_is_over() {
+    new_test_ext().execute_with(|| {
+        Elected::set(Vec::new());
+        let id = admitted();
+        let job = sponsored(FEE);
+        work(job);
+        assert_noop!(
+            Market::accept(by(&MEMBER), job),
+            pallet_jobs::Error::<Test>::NotAudited
+        );
+        pass(WINDOW + 1);
+        assert_ok!(Market::poke(by(&OTHER), job));
+        assert_eq!(total(&WORKER), RICH + FEE * 85 / 100);
+        assert_eq!(institution(id).ledger.paid, FEE);
+        sound();
+    });
+}
+
+#[test]
+fn a_result_that_no_auditor_confirms_costs_the_fund_nothing() {
+    new_test_ext().execute_with(|| {
+        let id = admitted();
+        let job = sponsored(FEE);
+        work(job);
+        while pallet_jobs::Jobs::<Test>::contains_key(job) {
+            pass(WINDOW + 1);
+            assert_ok!(Market::poke(by(&OTHER), job));
+        }
+        assert_eq!(total(&WORKER), RICH);
+        assert_eq!(total(&FUND), FILLED - EXISTENTIAL_DEPOSIT);
+        assert_eq!(institution(id).ledger, Ledger::default());
+        sound();
+    });
+}
+
+#[test]
+fn a_job_stays_open_for_no_longer_than_the_terms_allow() {
+    new_test_ext().execute_with(|| {
+        admitted();
+        let sponsor = |blocks| Grants::sponsor(by(&MEMBER), batch(), blocks, FEE);
+        assert_noop!(sponsor(LONGEST + 1), Error::<Test>::OpenTooLong);
+        assert_ok!(sponsor(LONGEST));
+        let longer = Terms {
+            open_blocks: LONGEST + 1,
+            ..terms()
+        };
+        assert_ok!(Grants::set_terms(RuntimeOrigin::root(), longer));
+        assert_ok!(sponsor(LONGEST + 1));
+    });
+}
+
+#[test]
+fn so_many_quotas_are_held_at_a_time_however_many_eras_pass() {
+    new_test_ext().execute_with(|| {
+        let id = admitted();
+        let room = || Grants::api_standing(&MEMBER).room;
+        let most = QUOTA * u128::from(HELD_QUOTAS);
+        assert_eq!(room(), most);
+        // Two of each era's quota, with their deposits.
+        for era in 0..3 {
+            Era::set(era);
+            sponsored(MOST);
+            sponsored(MOST);
+        }
+        Era::set(3);
+        sponsored(MOST);
+        assert_eq!(room(), most - 7 * (MOST + DEPOSIT));
+        let sponsor = |fee| Grants::sponsor(by(&MEMBER), batch(), 10, fee);
+        let rest = room() - DEPOSIT;
+        assert!(rest < MOST);
+        assert_noop!(sponsor(rest + 1), Error::<Test>::TooMuchHeld);
+        assert_ok!(sponsor(rest));
+        assert_eq!(room(), 0);
+        // What is over, or taken back, makes room; so does what governance allows.
+        assert_ok!(Market::cancel(by(&MEMBER), 0));
+        assert_eq!(room(), MOST + DEPOSIT);
+        assert_ok!(Grants::set_quota(RuntimeOrigin::root(), id, QUOTA / 2));
+        assert_eq!(room(), 0);
+        assert_noop!(sponsor(LEAST_FEE), Error::<Test>::TooMuchHeld);
+        let none = Terms {
+            held_quotas: u32::MAX,
+            ..terms()
+        };
+        assert_ok!(Grants::set_terms(RuntimeOrigin::root(), none));
+        assert_ok!(Grants::set_quota(RuntimeOrigin::root(), id, u128::MAX));
+        assert!(room() > most);
+        sound();
+    });
+}
+
+#[test]
+fn the_admin_and_governance_take_back_what_nobody_works_on() {
+    new_test_ext().execute_with(|| {
+        let id = admitted();
+        let jobs = [(); 3].map(|()| sponsored(FEE));
+        let withdraw = |who, job| Grants::withdraw(who, job);
+        for who in [MEMBER, OTHER] {
+            assert_noop!(withdraw(by(&who), jobs[0]), Error::<Test>::NotTheAdmin);
+        }
+        let mine = pallet_jobs::NextJob::<Test>::get();
+        assert_ok!(Market::post(by(&MEMBER), batch(), FEE, 10));
+        for job in [mine, mine + 1] {
+            assert_noop!(
+                withdraw(RuntimeOrigin::root(), job),
+                Error::<Test>::NotSponsored
+            );
+        }
+        assert_ok!(withdraw(by(&ADMIN), jobs[0]));
+        assert_eq!(institution(id).left(Era::get()), QUOTA - 2 * FEE);
+        let event = Event::Returned {
+            institution: id,
+            amount: FEE + DEPOSIT,
+        };
+        System::assert_last_event(event.into());
+        // In a later era only the money goes back, as with any refund.
+        Era::set(4);
+        assert_ok!(withdraw(RuntimeOrigin::root(), jobs[1]));
+        assert_eq!(institution(id).left(4), QUOTA);
+        work(jobs[2]);
+        assert_noop!(
+            withdraw(by(&ADMIN), jobs[2]),
+            pallet_jobs::Error::<Test>::WrongStage
+        );
+        assert_eq!(total(&FUND), FILLED - EXISTENTIAL_DEPOSIT - FEE - DEPOSIT);
+        sound();
+    });
+}
+
+#[test]
+fn what_a_closed_institution_left_open_is_taken_back_too() {
+    new_test_ext().execute_with(|| {
+        let id = admitted();
+        let job = sponsored(FEE);
+        assert_ok!(Grants::close(RuntimeOrigin::root(), id));
+        assert_ok!(Grants::withdraw(by(&ADMIN), job));
+        assert_eq!(total(&Grants::account_of(id)), 0);
+        assert_eq!(total(&FUND), FILLED);
         sound();
     });
 }

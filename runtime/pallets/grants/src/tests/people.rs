@@ -6,60 +6,92 @@ use sp_runtime::TokenError;
 use crate::{mock::*, *};
 
 #[test]
-fn the_admin_adds_and_removes_members_and_they_can_leave() {
+fn the_admin_invites_the_account_joins_and_either_ends_it() {
     new_test_ext().execute_with(|| {
         let id = admitted();
-        let member = MEMBER;
-        let event = Event::MemberAdded {
+        let event = Event::MemberJoined {
             institution: id,
-            member,
+            member: MEMBER,
         };
         System::assert_last_event(event.into());
+        let invite = |admin, id, who| Grants::invite(by(admin), id, who);
+        let remove = |admin, who| Grants::remove_member(by(admin), id, who);
+        assert_noop!(invite(&OTHER, id, OTHER), Error::<Test>::NotTheAdmin);
         assert_noop!(
-            Grants::add_member(by(&OTHER), id, OTHER),
-            Error::<Test>::NotTheAdmin
-        );
-        assert_noop!(
-            Grants::add_member(by(&ADMIN), id + 1, OTHER),
+            invite(&ADMIN, id + 1, OTHER),
             Error::<Test>::NoSuchInstitution
         );
+        assert_noop!(invite(&ADMIN, id, MEMBER), Error::<Test>::AlreadyAMember);
+        assert_noop!(Grants::join(by(&OTHER), id), Error::<Test>::NotInvited);
         assert_noop!(
-            Grants::remove_member(by(&OTHER), MEMBER),
-            Error::<Test>::NotTheAdmin
+            Grants::join(by(&OTHER), id + 1),
+            Error::<Test>::NoSuchInstitution
         );
-        assert_noop!(
-            Grants::remove_member(by(&ADMIN), OTHER),
-            Error::<Test>::NotAMember
-        );
-        assert_ok!(Grants::remove_member(by(&ADMIN), MEMBER));
+        assert_ok!(invite(&ADMIN, id, OTHER));
+        let event = Event::Invited {
+            institution: id,
+            who: OTHER,
+        };
+        System::assert_last_event(event.into());
+        assert_noop!(invite(&ADMIN, id, OTHER), Error::<Test>::AlreadyInvited);
+        assert_eq!((institution(id).members, institution(id).invited), (1, 1));
+        // Whoever is only invited is no member.
+        assert_noop!(Grants::leave(by(&OTHER)), Error::<Test>::NotAMember);
+        let posted = Grants::sponsor(by(&OTHER), batch(), 10, FEE);
+        assert_eq!(posted, Err(Error::<Test>::NotAMember.into()));
+        sound();
+        assert_noop!(remove(&OTHER, MEMBER), Error::<Test>::NotTheAdmin);
+        assert_noop!(remove(&ADMIN, WORKER), Error::<Test>::NotInvited);
+        assert_ok!(remove(&ADMIN, OTHER));
+        assert_noop!(Grants::join(by(&OTHER), id), Error::<Test>::NotInvited);
+        assert_ok!(remove(&ADMIN, MEMBER));
         let event = Event::MemberRemoved {
             institution: id,
             member: MEMBER,
         };
         System::assert_last_event(event.into());
         assert_noop!(Grants::leave(by(&MEMBER)), Error::<Test>::NotAMember);
-        assert_ok!(Grants::add_member(by(&ADMIN), id, MEMBER));
+        assert_ok!(invite(&ADMIN, id, MEMBER));
+        assert_ok!(Grants::join(by(&MEMBER), id));
         assert_ok!(Grants::leave(by(&MEMBER)));
-        assert_eq!(institution(id).members, 0);
+        assert_noop!(Grants::join(by(&MEMBER), id), Error::<Test>::NotInvited);
+        assert_eq!((institution(id).members, institution(id).invited), (0, 0));
         sound();
     });
 }
 
 #[test]
-fn an_account_is_a_member_of_one_institution_and_an_institution_has_so_many() {
+fn an_account_is_invited_by_many_and_a_member_of_one() {
     new_test_ext().execute_with(|| {
         let id = admitted();
-        assert_ok!(Grants::admit(RuntimeOrigin::root(), OTHER, name("b"), 1));
+        let other = admitted_by_other();
+        assert_ok!(Grants::invite(by(&OTHER), other, MEMBER));
         assert_noop!(
-            Grants::add_member(by(&OTHER), id + 1, MEMBER),
+            Grants::join(by(&MEMBER), other),
             Error::<Test>::AlreadyAMember
         );
-        assert_ok!(Grants::add_member(by(&ADMIN), id, account(20)));
-        assert_ok!(Grants::add_member(by(&ADMIN), id, account(21)));
         assert_noop!(
-            Grants::add_member(by(&ADMIN), id, account(22)),
-            Error::<Test>::TooManyMembers
+            Grants::remove_member(by(&OTHER), id, MEMBER),
+            Error::<Test>::NotTheAdmin
         );
+        assert_eq!(MemberOf::<Test>::get(MEMBER), Some(id));
+        assert_ok!(Grants::leave(by(&MEMBER)));
+        assert_ok!(Grants::join(by(&MEMBER), other));
+        assert_eq!(MemberOf::<Test>::get(MEMBER), Some(other));
+        sound();
+    });
+}
+
+#[test]
+fn an_institution_has_so_many_members_with_those_that_it_invites() {
+    new_test_ext().execute_with(|| {
+        let id = admitted();
+        let invite = |number| Grants::invite(by(&ADMIN), id, account(number));
+        assert_ok!(invite(20));
+        assert_ok!(invite(21));
+        assert_noop!(invite(22), Error::<Test>::TooManyMembers);
+        assert_ok!(Grants::remove_member(by(&ADMIN), id, account(20)));
+        assert_ok!(invite(22));
         sound();
     });
 }

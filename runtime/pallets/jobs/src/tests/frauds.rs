@@ -14,7 +14,8 @@ fn a_wrong_entry_costs_the_bond_and_the_job_is_completed_by_another() {
         let job = submitted(FEE, &wrong);
         let proof = wrong.proof(1).expect("an entry is wrong");
         pass(5);
-        assert_ok!(Market::prove_fraud(by(&CHALLENGER), job, 1, proof));
+        let proved = Market::prove_fraud(by(&CHALLENGER), job, 1, proof);
+        assert_eq!(proved.expect("it is wrong").pays_fee, Pays::No);
         assert_eq!(total(&WORKER), RICH - 2 * FEE);
         assert_eq!(total(&CHALLENGER), RICH + FEE);
         assert_eq!(Burned::get(), FEE);

@@ -142,7 +142,8 @@ fn call(step: Step, right: &Products, wrong: &Products) -> DispatchResult {
                 true => right.proof_of_nothing(1),
                 false => wrong.proof(1).expect("an entry is wrong"),
             };
-            return Market::prove_fraud(of(who), job, 1, proof);
+            let proved = Market::prove_fraud(of(who), job, 1, proof);
+            return proved.map(drop).map_err(|refused| refused.error);
         }
         Step::Attest(seats, job, holds) => {
             return each(seats, job, |auditor| {

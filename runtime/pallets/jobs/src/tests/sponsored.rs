@@ -24,6 +24,85 @@ fn the_payer_is_held_for_it_and_has_it_back_and_the_poster_takes_it_back() {
     });
 }
 
+/// A majority of its auditors opened that its result holds, and now it can be accepted.
+fn confirmed(job: JobId) {
+    pass(2);
+    let drawn = drawn(job);
+    for auditor in &drawn[..2] {
+        attest(job, auditor);
+    }
+    pass(WINDOW / 2);
+    reveal(job, &drawn[0]);
+    refused_unaudited(job);
+    reveal(job, &drawn[1]);
+}
+
+fn refused_unaudited(job: JobId) {
+    assert_noop!(Market::accept(by(&POSTER), job), Error::<Test>::NotAudited);
+}
+
+#[test]
+fn a_result_that_somebody_else_pays_for_is_accepted_once_auditors_confirm_it() {
+    new_test_ext().execute_with(|| {
+        let job = with_results(sponsored(FEE), &Products::new());
+        refused_unaudited(job);
+        confirmed(job);
+        assert_ok!(Market::accept(by(&POSTER), job));
+        assert_eq!(total(&WORKER), RICH + 8_500);
+        assert_eq!(Burned::get(), 1_000);
+        pass(0);
+    });
+}
+
+#[test]
+fn where_nobody_audits_it_is_paid_when_the_window_is_over() {
+    new_test_ext().execute_with(|| {
+        Elected::set(Vec::new());
+        let job = with_results(sponsored(FEE), &Products::new());
+        pass(WINDOW);
+        refused_unaudited(job);
+        assert_noop!(Market::poke(by(&WORKER), job), Error::<Test>::NotDue);
+        pass(1);
+        assert_ok!(Market::poke(by(&WORKER), job));
+        assert_eq!(total(&WORKER), RICH + 8_500);
+        pass(0);
+    });
+}
+
+#[test]
+fn what_others_pay_for_moves_no_going_rate() {
+    new_test_ext().execute_with(|| {
+        let job = with_results(sponsored(FEE), &Products::new());
+        confirmed(job);
+        assert_ok!(Market::accept(by(&POSTER), job));
+        assert_eq!(GoingRate::<Test>::get(), 0);
+        let own = submitted(FEE, &Products::new());
+        assert_ok!(Market::accept(by(&POSTER), own));
+        let rate = GoingRate::<Test>::get();
+        assert!(rate > 0);
+        let job = with_results(sponsored(10 * FEE), &Products::new());
+        confirmed(job);
+        assert_ok!(Market::accept(by(&POSTER), job));
+        assert_eq!(GoingRate::<Test>::get(), rate);
+    });
+}
+
+#[test]
+fn the_pallet_that_has_it_paid_takes_an_open_job_back() {
+    new_test_ext().execute_with(|| {
+        let job = sponsored(FEE);
+        assert_ok!(Market::withdraw(job));
+        assert_eq!(Balances::free_balance(PAYER), RICH);
+        assert_eq!(Told::get(), [(job, "refunded", FEE)]);
+        let refund = Refund::Cancelled;
+        System::assert_last_event(Event::Refunded { job, refund }.into());
+        assert_noop!(Market::withdraw(job), Error::<Test>::NoSuchJob);
+        let job = with_results(sponsored(FEE), &Products::new());
+        assert_noop!(Market::withdraw(job), Error::<Test>::WrongStage);
+        pass(0);
+    });
+}
+
 #[test]
 fn nobody_raises_what_was_granted() {
     new_test_ext().execute_with(|| {
@@ -40,6 +119,7 @@ fn nobody_raises_what_was_granted() {
 fn the_payer_pays_the_worker_and_is_told_once_of_each_end() {
     new_test_ext().execute_with(|| {
         let job = with_results(sponsored(FEE), &Products::new());
+        confirmed(job);
         assert_ok!(Market::accept(by(&POSTER), job));
         assert_eq!(total(&WORKER), RICH + 8_500);
         assert_eq!(total(&PAYER), RICH - FEE);
