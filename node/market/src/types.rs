@@ -3,7 +3,7 @@
 
 use labora_runtime::AccountId;
 use pallet_jobs::{
-    Committee, Job, JobId, Record, Said, Stage, Submitted,
+    Committee, Failure, Job, JobId, Record, Said, Stage, Submitted,
     api::{self, StageName},
 };
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct MarketInfo {
     pub deposit_base: String,
     /// Held for each of its products.
     pub deposit_per_product: String,
-    /// What the last settled jobs paid for 10¹² multiply-accumulates; null before the first.
+    /// What the last audited jobs paid for 10¹² multiply-accumulates, by their work; null before the first.
     pub going_rate: Option<String>,
     /// Jobs that were ever posted: the next one gets this number.
     pub posted: JobId,
@@ -208,6 +208,10 @@ pub struct JobInfo {
     pub deposit: String,
     /// The last block in which it can be claimed.
     pub deadline: u32,
+    /// Claims of it that failed.
+    pub failed: u32,
+    /// Why the last of them did: `late`, `unavailable` (the data could not be fetched) or `wrong`; null where none did.
+    pub last_failure: Option<String>,
     /// Multiply-accumulates of all products.
     pub macs: String,
     /// BLAKE3 hash of Bt, n×k int8, row-major.
@@ -262,6 +266,8 @@ impl JobInfo {
             fee: job.fee.to_string(),
             deposit: job.deposit.to_string(),
             deadline: job.deadline,
+            failed: job.failed,
+            last_failure: job.last_failure.map(|failure| failed(failure).into()),
             macs: job.batch.macs().unwrap_or_default().to_string(),
             b: H256(job.batch.root_b),
             n: job.batch.n,
@@ -314,6 +320,14 @@ impl JobInfo {
             auditors: auditors.map(Iterator::collect),
             ..self
         }
+    }
+}
+
+fn failed(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Late => "late",
+        Failure::Unavailable => "unavailable",
+        Failure::Wrong => "wrong",
     }
 }
 

@@ -9,7 +9,7 @@ use labora_market::{
 use labora_pouw::Hash;
 use labora_runtime::AccountId;
 use pallet_jobs::{
-    Batch, Claimed, Committee, Job, JobId, Said, Stage, Submitted,
+    Batch, Claimed, Committee, Failure, Job, JobId, Said, Stage, Submitted,
     api::{Market, StageName},
 };
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,7 @@ pub fn explain(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Explan
         Stage::Submitted(submitted) => audited(number, job, submitted, known),
         Stage::Settled { worker, at, .. } => settled(number, job, (worker, *at), known),
     };
+    because.extend(failures(job));
     if let Some(payer) = &job.payer {
         because.push(format!(
             "The research fund pays for it, from {payer}, the account of its poster's institution."
@@ -131,6 +132,19 @@ pub fn explain(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Explan
         because,
         next,
     }
+}
+
+/// That earlier claims failed, and how the last did.
+fn failures(job: &Job<AccountId>) -> Option<String> {
+    let why = match job.last_failure? {
+        Failure::Late => "its worker was late",
+        Failure::Unavailable => "auditors could not fetch the matrices or the result",
+        Failure::Wrong => "an entry of its result was proved wrong",
+    };
+    Some(match job.failed {
+        1 => format!("One claim of it failed: {why}."),
+        count => format!("{count} claims of it failed; of the last one {why}."),
+    })
 }
 
 /// Summary, reasons, and what can be done.
@@ -160,7 +174,8 @@ fn open(number: JobId, job: &Job<AccountId>, known: &Known<'_>) -> Told {
     let going = known.market.going_rate;
     match going {
         0 => because.push(
-            "There is no going rate yet: no job was settled that its poster pays for.".into(),
+            "There is no going rate yet: no job was audited and settled that its poster pays for."
+                .into(),
         ),
         going if offered < going && job.payer.is_some() => {
             because.push(format!(

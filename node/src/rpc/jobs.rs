@@ -13,7 +13,7 @@ use labora_consensus_api::PouwApi;
 use labora_market::types::{JobChange, JobInfo, JobList, MarketInfo, WantedInfo, WorkerInfo};
 use labora_runtime::{AccountId, opaque::Block};
 use pallet_jobs::{
-    JobId,
+    Job, JobId,
     api::{JobsApi, MAX_PAGE},
 };
 use sc_client_api::BlockchainEvents;
@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use super::{
     error::Error,
     explain::{Explanation, Kept, Known, explain},
-    mined::mined_on,
+    mined::Mined,
 };
 
 /// Jobs of a page, if nobody says how many.
@@ -81,6 +81,7 @@ pub struct JobsRpc<C> {
     client: Arc<C>,
     /// The matrices that this node keeps, if it does.
     artifacts: Option<Store>,
+    mined: Mined,
     subscriptions: Arc<Semaphore>,
 }
 
@@ -90,6 +91,7 @@ impl<C> JobsRpc<C> {
         Self {
             client,
             artifacts,
+            mined: Mined::default(),
             subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
         }
     }
@@ -99,8 +101,12 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(error.to_string())
 }
 
-/// The job as block `at` has it, with its auditors.
-fn job_at<C>(client: &C, at: H256, number: JobId) -> Result<Option<JobInfo>, Error>
+/// The job as block `at` has it, and what is told of it, with its auditors.
+fn job_at<C>(
+    client: &C,
+    at: H256,
+    number: JobId,
+) -> Result<Option<(Job<AccountId>, JobInfo)>, Error>
 where
     C: ProvideRuntimeApi<Block>,
     C::Api: JobsApi<Block, AccountId>,
@@ -110,9 +116,8 @@ where
         return Ok(None);
     };
     let committee = api.auditors(at, number).map_err(internal)?;
-    Ok(Some(
-        JobInfo::new(number, &job).with_auditors(committee.as_ref()),
-    ))
+    let info = JobInfo::new(number, &job).with_auditors(committee.as_ref());
+    Ok(Some((job, info)))
 }
 
 #[async_trait]
@@ -155,11 +160,8 @@ where
 
     fn get(&self, job: JobId) -> RpcResult<JobInfo> {
         let best = self.client.info().best_hash;
-        let info = job_at(&*self.client, best, job)?.ok_or(Error::UnknownJob(job))?;
-        let market = self.client.runtime_api().market(best).map_err(internal)?;
-        let macs = info.macs.parse().unwrap_or(u64::MAX);
-        let (claim, window) = (market.terms.claim_blocks(macs), market.challenge_window);
-        let mined = mined_on(&*self.client, &info, claim, window);
+        let (it, info) = job_at(&*self.client, best, job)?.ok_or(Error::UnknownJob(job))?;
+        let mined = self.mined.on(&*self.client, job, &it);
         Ok(JobInfo {
             mined: Some(mined),
             ..info
@@ -217,10 +219,11 @@ where
         loop {
             let chain = self.client.info();
             for (job, last) in jobs.iter().zip(&mut last) {
-                let Ok(info) = job_at(&*self.client, chain.best_hash, *job) else {
+                let Ok(found) = job_at(&*self.client, chain.best_hash, *job) else {
                     // The state of a block that was best a moment ago may be gone; the next one comes soon.
                     continue;
                 };
+                let info = found.map(|(_, info)| info);
                 if last.as_ref() == Some(&info) {
                     continue;
                 }

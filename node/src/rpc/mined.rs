@@ -3,53 +3,73 @@
 use std::ops::RangeInclusive;
 
 use labora_consensus_api::split_seal;
-use labora_market::types::{JobInfo, MinedInfo, StageInfo};
-use labora_runtime::opaque::Block;
+use labora_market::types::MinedInfo;
+use labora_runtime::{AccountId, opaque::Block};
+use pallet_jobs::{Job, JobId, Stage, Submitted};
+use parking_lot::Mutex;
+use schnellru::{ByLength, LruMap};
 use sp_blockchain::HeaderBackend;
-use sp_core::H256;
 
 /// Most blocks that are looked at for a job, the newest.
 const MAX_LOOKED_AT: u32 = 10_000;
 
-/// Blocks in which a job's worker may have multiplied, by where the job stands: `claim` is how long a claim of it lasts and
-/// `window` how long results are audited, in blocks.
-fn range(job: &JobInfo, claim: u32, window: u32, best: u32) -> Option<RangeInclusive<u32>> {
-    let (first, last) = match job.stage {
-        StageInfo::Open => return None,
-        StageInfo::Claimed => {
-            let until = job.claimed_until?;
-            (until.saturating_sub(claim), best)
+/// Blocks in which a job's worker may have multiplied: from its claim to the last one in which a result could come.
+fn range(job: &Job<AccountId>, best: u32) -> Option<RangeInclusive<u32>> {
+    let (first, last) = match &job.stage {
+        Stage::Open => return None,
+        Stage::Claimed(claimed) | Stage::Submitted(Submitted { claimed, .. }) => {
+            (claimed.since, claimed.until)
         }
-        StageInfo::Submitted => {
-            let since = job.window.as_ref()?.since;
-            (since.saturating_sub(claim), since)
-        }
-        StageInfo::Settled => {
-            let at = job.settled_at?;
-            (at.saturating_sub(claim.saturating_add(window)), at)
-        }
+        Stage::Settled { since, until, .. } => (*since, *until),
     };
     let last = last.min(best);
     Some(first.max(last.saturating_sub(MAX_LOOKED_AT)).max(1)..=last)
 }
 
-/// The blocks of the best chain that were mined on a product of this job, the oldest first.
-pub(super) fn mined_on<C: HeaderBackend<Block>>(
-    client: &C,
-    job: &JobInfo,
-    claim: u32,
-    window: u32,
-) -> Vec<MinedInfo> {
-    let best = client.info().best_number;
-    let Some(range) = range(job, claim, window, best) else {
+/// Settled jobs of which is kept what was mined on them.
+const MAX_KEPT: u32 = 1_024;
+
+/// Finds blocks that were mined on jobs, of those that are settled for good once.
+pub(super) struct Mined(Mutex<LruMap<JobId, Vec<MinedInfo>>>);
+
+impl Default for Mined {
+    fn default() -> Self {
+        Self(Mutex::new(LruMap::new(ByLength::new(MAX_KEPT))))
+    }
+}
+
+impl Mined {
+    /// The blocks of the best chain that were mined on a product of this job, the oldest first.
+    pub(super) fn on<C: HeaderBackend<Block>>(
+        &self,
+        client: &C,
+        number: JobId,
+        job: &Job<AccountId>,
+    ) -> Vec<MinedInfo> {
+        let finalised = client.info().finalized_number;
+        let is_for_good = matches!(job.stage, Stage::Settled { at, .. } if at <= finalised);
+        if is_for_good && let Some(known) = self.0.lock().get(&number) {
+            return known.clone();
+        }
+        let mined = mined_on(client, job);
+        if is_for_good {
+            self.0.lock().insert(number, mined.clone());
+        }
+        mined
+    }
+}
+
+fn mined_on<C: HeaderBackend<Block>>(client: &C, job: &Job<AccountId>) -> Vec<MinedInfo> {
+    let Some(range) = range(job, client.info().best_number) else {
         return Vec::new();
     };
+    let batch = &job.batch;
     let mined = |number: u32| {
         let hash = client.hash(number).ok()??;
         let (_, seal) = split_seal(client.header(hash).ok()??).ok()?;
-        let (a, b) = (H256(*seal.root_a()), H256(*seal.root_b()));
-        let product = job.products.iter().position(|product| product.a == a);
-        let product = product.filter(|_| b == job.b)?;
+        let a = *seal.root_a();
+        let product = batch.left.iter().position(|left| left.root == a);
+        let product = product.filter(|_| *seal.root_b() == batch.root_b)?;
         Some(MinedInfo {
             number,
             hash,
@@ -61,12 +81,11 @@ pub(super) fn mined_on<C: HeaderBackend<Block>>(
 
 #[cfg(test)]
 mod tests {
-    use labora_runtime::AccountId;
-    use pallet_jobs::{Batch, Claimed, Job, Left, Stage, Submitted, Window};
+    use pallet_jobs::{Batch, Claimed, Left, Terms, Window};
 
     use super::*;
 
-    fn at(stage: Stage<AccountId>) -> JobInfo {
+    fn at(stage: Stage<AccountId>) -> Job<AccountId> {
         let left = vec![Left {
             root: [1; 32],
             m: 32,
@@ -77,43 +96,49 @@ mod tests {
             k: 256,
             left: left.try_into().expect("one"),
         };
-        let job = Job {
+        Job {
             poster: [7; 32].into(),
             payer: None,
             batch,
             fee: 1,
             deposit: 1,
             deadline: 9,
+            failed: 0,
+            last_failure: None,
             stage,
-        };
-        JobInfo::new(7, &job)
+        }
     }
 
     #[test]
     fn blocks_are_looked_at_in_which_its_worker_may_have_mined() {
+        let worker = AccountId::from([8; 32]);
         let claimed = Claimed {
-            worker: AccountId::from([8; 32]),
+            worker: worker.clone(),
             bond: 2,
+            since: 100,
             until: 150,
+            agreed: Terms::default().into(),
         };
-        let of = |stage, best| range(&at(stage), 50, 60, best);
+        let of = |stage, best| range(&at(stage), best);
         assert_eq!(of(Stage::Open, 120), None);
         assert_eq!(of(Stage::Claimed(claimed.clone()), 120), Some(100..=120));
+        // However often auditors were drawn since.
         let submitted = Stage::Submitted(Submitted {
             claimed,
             roots: Default::default(),
-            window: Window::new(130, 60),
-            unheard: 0,
+            window: Window::new(430, 60),
+            unheard: 2,
         });
-        assert_eq!(of(submitted, 170), Some(80..=130));
-        let settled = |at| Stage::Settled {
-            worker: AccountId::from([8; 32]),
+        assert_eq!(of(submitted, 470), Some(100..=150));
+        let settled = |since, until| Stage::Settled {
+            worker: worker.clone(),
             roots: Default::default(),
-            at,
+            since,
+            until,
+            at: until + 500,
         };
-        assert_eq!(of(settled(200), 900), Some(90..=200));
-        assert_eq!(of(settled(50), 900), Some(1..=50));
-        let long = range(&at(settled(50_000)), u32::MAX, u32::MAX, 60_000);
+        assert_eq!(of(settled(0, 50), 900), Some(1..=50));
+        let long = of(settled(100, 50_000), 60_000);
         assert_eq!(long, Some(40_000..=50_000));
     }
 }

@@ -225,6 +225,8 @@ mod tests {
             fee,
             deposit: 0,
             deadline: 100,
+            failed: 0,
+            last_failure: None,
             stage: Stage::Open,
         };
         JobInfo::new(7, &job)

@@ -1,4 +1,4 @@
-use pallet_jobs::{Batch, Claimed, Job, Left, Stage, Submitted, Window};
+use pallet_jobs::{Batch, Claimed, Job, Left, Stage, Submitted, Terms, Window};
 use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie};
 
 use super::{
@@ -31,6 +31,8 @@ fn at(stage: Stage<labora_runtime::AccountId>) -> JobInfo {
         fee: 7,
         deposit: 1,
         deadline: 900,
+        failed: 0,
+        last_failure: None,
         stage,
     };
     JobInfo::new(7, &job)
@@ -40,7 +42,9 @@ fn claimed(by: sp_keyring::Sr25519Keyring) -> Claimed<labora_runtime::AccountId>
     Claimed {
         worker: by.to_account_id(),
         bond: 14,
+        since: 30,
         until: 50,
+        agreed: Terms::default().into(),
     }
 }
 
@@ -64,6 +68,8 @@ fn what_becomes_of_a_result_is_read_off_its_job() {
         at(Stage::Settled {
             worker: by.to_account_id(),
             roots: Default::default(),
+            since: 30,
+            until: 50,
             at: 101,
         })
     };

@@ -34,6 +34,8 @@ fn job(stage: Stage<AccountId>) -> Job<AccountId> {
         fee: 2 * LAB,
         deposit: LAB / 100,
         deadline: 100,
+        failed: 0,
+        last_failure: None,
         stage,
     }
 }
@@ -42,7 +44,9 @@ fn claimed() -> Claimed<AccountId> {
     Claimed {
         worker: AccountId::new([3; 32]),
         bond: 4 * LAB,
+        since: 30,
         until: 60,
+        agreed: Terms::default().into(),
     }
 }
 
@@ -191,6 +195,34 @@ fn what_the_fund_pays_for_can_be_accepted_once_auditors_have_confirmed_it() {
     let fund = || Some(AccountId::new([5; 32]));
     let (one, both) = ([Said::Opened, Said::Nothing], [Said::Opened, Said::Opened]);
     assert!(of(None, &one) && of(fund(), &both) && !of(fund(), &one));
+}
+
+#[test]
+fn that_earlier_claims_failed_is_told_and_how_the_last_did() {
+    let (market, mut job) = (market(0), job(Stage::Open));
+    let mut told = |failed, last_failure| {
+        (job.failed, job.last_failure) = (failed, last_failure);
+        let known = Known {
+            market: &market,
+            committee: None,
+            accused: 0,
+            now: 40,
+            block_ms: BLOCK_MS,
+            kept: None,
+        };
+        explain(7, &job, &known).because
+    };
+    assert!(!says(&told(0, None), "failed"));
+    let late = told(1, Some(Failure::Late));
+    assert!(
+        says(&late, "One claim of it failed: its worker was late."),
+        "{late:?}"
+    );
+    let wrong = told(3, Some(Failure::Wrong));
+    assert!(
+        says(&wrong, "3 claims of it failed; of the last one an entry"),
+        "{wrong:?}"
+    );
 }
 
 #[test]

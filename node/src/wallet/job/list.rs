@@ -266,6 +266,13 @@ pub(super) async fn get(options: &GetOptions, trace: &Trace) -> Result<(), Walle
         ("work", format!("{}, {}", macs(work.into()), shapes(&it))),
         ("can be claimed until", time(it.deadline)),
         (
+            "claims that failed",
+            it.last_failure
+                .as_ref()
+                .map(|why| format!("{}, the last one: {why}", it.failed))
+                .unwrap_or_default(),
+        ),
+        (
             "worker",
             it.worker
                 .as_ref()

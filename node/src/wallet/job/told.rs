@@ -212,6 +212,8 @@ mod tests {
             fee: "2000000000000".into(),
             deposit: "12000000000".into(),
             deadline: 100,
+            failed: 0,
+            last_failure: None,
             macs: (50_u64 << 30).to_string(),
             b: Default::default(),
             n: 32,

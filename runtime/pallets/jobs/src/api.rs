@@ -131,7 +131,7 @@ impl<T: Config> Pallet<T> {
             challenge_window: T::ChallengeWindow::get(),
             deposit_base: T::DepositBase::get(),
             deposit_per_product: T::DepositPerProduct::get(),
-            going_rate: GoingRate::<T>::get(),
+            going_rate: GoingRate::<T>::get().rate(),
             next_job: NextJob::<T>::get(),
         }
     }

@@ -85,6 +85,8 @@ impl<T: Config> Pallet<T> {
             batch,
             fee,
             deadline,
+            failed: 0,
+            last_failure: None,
             stage: Stage::Open,
         };
         Self::hold(HoldReason::Escrow, it.held_of(), it.fee)?;
@@ -124,7 +126,9 @@ impl<T: Config> Pallet<T> {
         it.stage = Stage::Claimed(Claimed {
             worker: worker.clone(),
             bond,
+            since: now,
             until,
+            agreed: terms.into(),
         });
         Jobs::<T>::insert(job, it);
         Self::deposit_event(Event::Claimed {
@@ -162,13 +166,12 @@ impl<T: Config> Pallet<T> {
         }
         let seal = T::Seals::sealed(submitted.window.drawn_by()).ok_or(Error::<T>::TooEarly)?;
         let candidates = Self::candidates(it, &submitted.claimed.worker);
-        let size = CurrentTerms::<T>::get().committee;
         Ok(Committee::draw(
             seal,
             job,
             T::Session::get(),
             candidates,
-            size,
+            submitted.claimed.agreed.committee,
         ))
     }
 

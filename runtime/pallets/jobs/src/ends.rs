@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use frame_support::pallet_prelude::*;
-use sp_core::U256;
 
 use crate::*;
 
@@ -23,10 +22,10 @@ impl<T: Config> Pallet<T> {
                 .then(Vec::new),
         };
         if let Some(auditors) = auditors {
-            return Self::settle(job, it, submitted, &auditors);
+            return Self::settle(job, it, submitted, &auditors, true);
         }
         submitted.unheard = submitted.unheard.saturating_add(1);
-        if submitted.unheard < CurrentTerms::<T>::get().draws {
+        if submitted.unheard < submitted.claimed.agreed.draws {
             let window = Window::new(Self::now(), submitted.window.blocks);
             submitted.window = window;
             it.stage = Stage::Submitted(submitted);
@@ -49,23 +48,31 @@ impl<T: Config> Pallet<T> {
         });
     }
 
-    /// Pays a result.
+    /// Pays a result, as whoever looked at it says what it is worth: its auditors, its window, or the poster alone.
     pub(crate) fn settle(
         job: JobId,
         mut it: JobOf<T>,
         submitted: Submitted<T::AccountId>,
         auditors: &[T::AccountId],
+        is_audited: bool,
     ) -> DispatchResult {
         Committees::<T>::remove(job);
-        let Claimed { worker, bond, .. } = submitted.claimed;
-        let paid = Self::pay_fee(&it, &worker, auditors);
+        let Claimed {
+            worker,
+            bond,
+            since,
+            until,
+            agreed,
+        } = submitted.claimed;
+        let paid = Self::pay_fee(&it, &agreed, &worker, auditors);
         Self::release(HoldReason::Bond, &worker, bond)?;
         Self::claim_ends(&worker, |settled| settled.saturating_add(1));
         // Has a shape, or could not have been posted.
         let macs = it.batch.macs().unwrap_or_default();
-        // What one bids of others' money says little about what work is worth.
-        if macs > 0 && it.payer.is_none() {
-            GoingRate::<T>::mutate(|rate| *rate = moved(*rate, rate_of(it.fee, macs)));
+        // What one bids of others' money says little about what work is worth, and a result that only its poster has seen may be
+        // no work at all.
+        if is_audited && it.payer.is_none() {
+            GoingRate::<T>::mutate(|going| going.add(it.fee, macs));
         }
         if let Some(payer) = &it.payer {
             T::Sponsor::settled(payer, job, macs, it.fee);
@@ -73,6 +80,8 @@ impl<T: Config> Pallet<T> {
         it.stage = Stage::Settled {
             worker: worker.clone(),
             roots: submitted.roots,
+            since,
+            until,
             at: Self::now(),
         };
         Jobs::<T>::insert(job, it);
@@ -87,9 +96,13 @@ impl<T: Config> Pallet<T> {
         claimed: Claimed<T::AccountId>,
         failure: Failure,
     ) -> DispatchResult {
-        let share = CurrentTerms::<T>::get().failure_share;
-        let Claimed { worker, bond, .. } = claimed;
-        let lost = Self::fine(&worker, bond, share)?;
+        let Claimed {
+            worker,
+            bond,
+            agreed,
+            ..
+        } = claimed;
+        let lost = Self::fine(&worker, bond, agreed.failure_share)?;
         Self::failed(job, it, worker, failure, lost)
     }
 
@@ -112,6 +125,8 @@ impl<T: Config> Pallet<T> {
         if Self::now() > it.deadline {
             return Self::refund(job, it, Refund::Deadline);
         }
+        it.failed = it.failed.saturating_add(1);
+        it.last_failure = Some(failure);
         it.stage = Stage::Open;
         Jobs::<T>::insert(job, it);
         Ok(())
@@ -137,20 +152,5 @@ impl<T: Config> Pallet<T> {
             T::Sponsor::forgotten(payer, job);
         }
         Ok(())
-    }
-}
-
-/// A fee, in the token's smallest unit for 10^12 multiply-accumulates.
-fn rate_of(fee: u128, macs: u64) -> u128 {
-    const TERA: u64 = 1_000_000_000_000;
-    let rate = U256::from(fee) * U256::from(TERA) / U256::from(macs.max(1));
-    u128::try_from(rate).unwrap_or(u128::MAX)
-}
-
-/// A rate, moved by an eighth towards a new one; the new one, where there was none.
-fn moved(rate: u128, new: u128) -> u128 {
-    match rate {
-        0 => new,
-        _ => (rate - rate / 8).saturating_add(new / 8),
     }
 }

@@ -2,6 +2,9 @@
 
 use frame_support::pallet_prelude::*;
 use labora_pouw::{Hash, Shape, fraud::Claim};
+use sp_runtime::Perbill;
+
+use crate::Terms;
 
 /// Names a job: numbers in the order of posting, never used twice.
 pub type JobId = u64;
@@ -78,6 +81,44 @@ pub struct Order {
     pub open_blocks: u32,
 }
 
+/// Of the terms in force when a job was claimed, those by which that claim ends, whatever is set meanwhile.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
+pub struct Agreed {
+    /// Share of the fee for the worker.
+    pub worker_share: Perbill,
+    /// Share for the auditors together.
+    pub auditor_share: Perbill,
+    /// Share of the bond that is burned when the claim ends late, or its data cannot be fetched.
+    pub failure_share: Perbill,
+    /// Auditors of a result.
+    pub committee: u32,
+    /// How often they are drawn anew.
+    pub draws: u32,
+}
+
+impl From<Terms> for Agreed {
+    fn from(terms: Terms) -> Self {
+        Self {
+            worker_share: terms.worker_share,
+            auditor_share: terms.auditor_share,
+            failure_share: terms.failure_share,
+            committee: terms.committee,
+            draws: terms.draws,
+        }
+    }
+}
+
 /// Who works on a job, and with what at stake.
 #[derive(
     Clone, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo,
@@ -87,8 +128,12 @@ pub struct Claimed<AccountId> {
     pub worker: AccountId,
     /// What is held of it, in the token's smallest unit.
     pub bond: u128,
+    /// The block in which it was claimed.
+    pub since: u32,
     /// The last block in which it can submit.
     pub until: u32,
+    /// How it ends.
+    pub agreed: Agreed,
 }
 
 /// The time in which a result is audited, in block numbers that belong to it.
@@ -179,7 +224,11 @@ pub enum Stage<AccountId> {
         worker: AccountId,
         /// BLAKE3 hash of each C.
         roots: Hashes,
-        /// In which block.
+        /// The block in which that one had claimed it.
+        since: u32,
+        /// The last block in which its result could come.
+        until: u32,
+        /// In which block it was paid.
         at: u32,
     },
 }
@@ -201,6 +250,10 @@ pub struct Job<AccountId> {
     pub deposit: u128,
     /// The last block in which somebody can claim it.
     pub deadline: u32,
+    /// Claims of it that failed.
+    pub failed: u32,
+    /// Why the last of them did.
+    pub last_failure: Option<Failure>,
     /// Where it stands.
     pub stage: Stage<AccountId>,
 }

@@ -29,6 +29,7 @@ pub mod audit;
 mod benchmarking;
 mod course;
 mod ends;
+mod going;
 mod job;
 #[cfg(test)]
 mod mock;
@@ -40,9 +41,10 @@ mod tests;
 pub mod weights;
 
 pub use audit::{Accusation, Attestation, Committee, MAX_COMMITTEE, Said, Seat};
+pub use going::Going;
 pub use job::{
-    Batch, Claimed, Failure, Hashes, Job, JobId, Left, MAX_PRODUCTS, Order, Record, Refund, Stage,
-    Submitted, Window,
+    Agreed, Batch, Claimed, Failure, Hashes, Job, JobId, Left, MAX_PRODUCTS, Order, Record, Refund,
+    Stage, Submitted, Window,
 };
 pub use money::Paid;
 pub use pallet::*;
@@ -219,10 +221,9 @@ pub mod pallet {
     pub type Agents<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, T::AccountId, OptionQuery>;
 
-    /// What the last settled jobs paid whose posters pay themselves, in the token's smallest unit for 10^12
-    /// multiply-accumulates: each moves it by an eighth. Zero before the first.
+    /// What the last settled jobs paid whose posters pay themselves, and whose results others than the poster could look at.
     #[pallet::storage]
-    pub type GoingRate<T> = StorageValue<_, u128, ValueQuery>;
+    pub type GoingRate<T> = StorageValue<_, Going, ValueQuery>;
 
     /// Figures of the chain spec.
     #[pallet::genesis_config]
@@ -558,7 +559,7 @@ pub mod pallet {
             let is_confirmed = committee.as_ref().is_some_and(Committee::confirms);
             ensure!(it.payer.is_none() || is_confirmed, Error::<T>::NotAudited);
             let auditors = committee.map_or_else(Vec::new, |committee| committee.confirmed_by());
-            Self::settle(job, it, submitted, &auditors)
+            Self::settle(job, it, submitted, &auditors, is_confirmed)
         }
 
         /// Drops a settled job of one's own from the state: the deposit comes back.

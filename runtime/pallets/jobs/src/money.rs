@@ -11,7 +11,7 @@ use frame_support::{
 };
 use sp_runtime::Perbill;
 
-use crate::{Config, CurrentTerms, Error, HoldReason, JobOf, Pallet};
+use crate::{Agreed, Config, Error, HoldReason, JobOf, Pallet};
 
 type CreditOf<T> = Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
 
@@ -76,18 +76,18 @@ impl<T: Config> Pallet<T> {
     /// Divides the fee of a job between the worker and the auditors that opened; the rest is burned.
     pub(crate) fn pay_fee(
         job: &JobOf<T>,
+        agreed: &Agreed,
         worker: &T::AccountId,
         auditors: &[T::AccountId],
     ) -> Paid {
-        let terms = CurrentTerms::<T>::get();
         let whole = Self::take(HoldReason::Escrow, job.held_of(), job.fee);
         let fee = whole.peek();
-        let (for_worker, mut rest) = whole.split(terms.worker_share.mul_floor(fee));
+        let (for_worker, mut rest) = whole.split(agreed.worker_share.mul_floor(fee));
         let (first, left) = Self::pay(for_worker, worker);
         rest = rest.merge(left);
         let each = match auditors.len() as u128 {
             0 => 0,
-            count => terms.auditor_share.mul_floor(fee) / count,
+            count => agreed.auditor_share.mul_floor(fee) / count,
         };
         let mut paid = 0u128;
         for auditor in auditors {

@@ -180,6 +180,10 @@ class JobStatus:
     mined: tuple[MinedBlock, ...] = ()
     #: Address of the account that pays in the poster's stead, such as an institution's of the research fund.
     payer: str | None = None
+    #: Claims of it that failed.
+    failed: int = 0
+    #: Why the last of them did: ``late``, ``unavailable`` or ``wrong``.
+    last_failure: str | None = None
 
     @classmethod
     def of(cls, answer: Any) -> JobStatus:
@@ -217,6 +221,8 @@ class JobStatus:
                     for one in answer.get("mined") or ()
                 ),
                 payer=answer.get("payer"),
+                failed=int(answer.get("failed", 0)),
+                last_failure=answer.get("lastFailure"),
             )  # fmt: skip
 
         return _read("jobs_get", read)

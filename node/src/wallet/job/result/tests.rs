@@ -30,6 +30,8 @@ fn job(products: usize, stage: StageInfo) -> JobInfo {
         fee: "1".into(),
         deposit: "1".into(),
         deadline: 100,
+        failed: 0,
+        last_failure: None,
         macs: "1".into(),
         b: H256::repeat_byte(200),
         n: 32,

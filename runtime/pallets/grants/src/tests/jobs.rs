@@ -129,7 +129,7 @@ fn what_is_settled_is_written_down_and_the_deposit_goes_home() {
                 .all(|auditor| total(auditor) == FEE * 5 / 100 / 3)
         );
         assert_eq!(
-            pallet_jobs::GoingRate::<Test>::get(),
+            pallet_jobs::GoingRate::<Test>::get().rate(),
             0,
             "what the fund pays is no price of the market's"
         );

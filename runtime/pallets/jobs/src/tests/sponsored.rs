@@ -26,6 +26,11 @@ fn the_payer_is_held_for_it_and_has_it_back_and_the_poster_takes_it_back() {
 
 /// A majority of its auditors opened that its result holds, and now it can be accepted.
 fn confirmed(job: JobId) {
+    audited(job, refused_unaudited);
+}
+
+/// The same; what is looked at before the last of them opens.
+fn audited(job: JobId, before_the_last: impl FnOnce(JobId)) {
     pass(2);
     let drawn = drawn(job);
     for auditor in &drawn[..2] {
@@ -33,7 +38,7 @@ fn confirmed(job: JobId) {
     }
     pass(WINDOW / 2);
     reveal(job, &drawn[0]);
-    refused_unaudited(job);
+    before_the_last(job);
     reveal(job, &drawn[1]);
 }
 
@@ -75,11 +80,13 @@ fn what_others_pay_for_moves_no_going_rate() {
         let job = with_results(sponsored(FEE), &Products::new());
         confirmed(job);
         assert_ok!(Market::accept(by(&POSTER), job));
-        assert_eq!(GoingRate::<Test>::get(), 0);
+        assert_eq!(GoingRate::<Test>::get().rate(), 0);
         let own = submitted(FEE, &Products::new());
+        audited(own, |_| {});
         assert_ok!(Market::accept(by(&POSTER), own));
         let rate = GoingRate::<Test>::get();
-        assert!(rate > 0);
+        // FEE over 2·32·48·256 multiply-accumulates.
+        assert_eq!(rate.rate(), FEE * 1_000_000_000_000 / (2 * 32 * 48 * 256));
         let job = with_results(sponsored(10 * FEE), &Products::new());
         confirmed(job);
         assert_ok!(Market::accept(by(&POSTER), job));

@@ -203,11 +203,8 @@ fn a_poster_that_accepts_pays_at_once_and_what_no_auditor_gets_is_burned() {
         };
         let worker = WORKER;
         System::assert_last_event(Event::Settled { job, worker, paid }.into());
-        // FEE over 2·32·48·256 multiply-accumulates.
-        assert_eq!(
-            GoingRate::<Test>::get(),
-            FEE * 1_000_000_000_000 / (2 * 32 * 48 * 256)
-        );
+        // Nobody but its poster has seen it: that makes no price.
+        assert_eq!(GoingRate::<Test>::get().rate(), 0);
         pass(0);
     });
 }
@@ -325,6 +322,44 @@ fn terms_out_of_bounds_or_from_anyone_but_root_are_refused() {
         assert_ok!(with(|terms| terms.bond_factor = 3));
         assert_eq!(CurrentTerms::<Test>::get().bond_factor, 3);
         assert_eq!(Terms::default().check(), Ok(()));
+    });
+}
+
+#[test]
+fn claims_that_have_begun_end_by_the_terms_of_then() {
+    new_test_ext().execute_with(|| {
+        let [paid, unseen] = [(); 2].map(|()| submitted(FEE, &Products::new()));
+        let late = post(FEE);
+        assert_ok!(Market::claim(by(&OTHER_WORKER), late));
+        let changed = Terms {
+            worker_share: Perbill::from_percent(1),
+            auditor_share: Perbill::from_percent(0),
+            failure_share: Perbill::from_percent(90),
+            committee: 1,
+            draws: 1,
+            ..terms()
+        };
+        assert_ok!(Market::set_terms(RuntimeOrigin::root(), changed));
+        assert_ok!(Market::accept(by(&POSTER), paid));
+        assert_eq!(total(&WORKER), RICH + 8_500);
+        pass(2);
+        let auditors = Market::api_auditors(unseen).expect("the seal is known");
+        assert_eq!(auditors.seats.len(), 3);
+        pass(WINDOW);
+        assert_ok!(Market::poke(by(&CHALLENGER), late));
+        let failed = Event::Failed {
+            job: late,
+            worker: OTHER_WORKER,
+            failure: Failure::Late,
+            lost: 2 * FEE / 10,
+        };
+        System::assert_last_event(failed.into());
+        let job = Jobs::<Test>::get(late).expect("it is open again");
+        assert_eq!((job.failed, job.last_failure), (1, Some(Failure::Late)));
+        // Drawn anew, as it was to be.
+        assert_ok!(Market::poke(by(&CHALLENGER), unseen));
+        assert!(matches!(stage(unseen), Stage::Submitted(_)));
+        pass(0);
     });
 }
 
