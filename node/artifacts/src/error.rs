@@ -7,7 +7,7 @@ use bao_tree::{
     io::{DecodeError, EncodeError},
 };
 
-use crate::{MAX_BYTES, Root};
+use crate::{MAX_BYTES, Root, pins::MAX_HOLDERS};
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum StoreError {
     /// As many artifacts as there may be, all pinned or under way.
     #[error("{0} artifacts are there, as many as there may be, and none can be evicted")]
     TooMany(usize),
+    /// As many keep it already as may.
+    #[error("artifact {} is pinned for {MAX_HOLDERS} already, as many as there may be", hex::encode(.0))]
+    Held(Root),
     /// Nothing is so large.
     #[error("an artifact of {0} bytes; it has 1 to {MAX_BYTES}")]
     Size(u64),

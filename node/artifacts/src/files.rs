@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::Root;
+use crate::{Holder, Root};
 
 /// Ends of the two files of an artifact.
 pub(crate) const DATA: &str = "data";
@@ -91,8 +91,13 @@ impl Folder {
         Paths::new(&self.uploads(), name)
     }
 
-    pub(crate) fn pin(&self, root: &Root) -> PathBuf {
-        self.pins().join(hex::encode(root))
+    pub(crate) fn pin(&self, root: &Root, holder: &Holder) -> PathBuf {
+        let root = hex::encode(root);
+        // Names of holders have no dots and no separators.
+        self.pins().join(match holder.as_str() {
+            "" => root,
+            name => format!("{root}.{name}"),
+        })
     }
 }
 

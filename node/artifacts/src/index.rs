@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{Root, StoreError, bytes_on_disk, store::Limits};
+use crate::{Root, StoreError, bytes_on_disk, pins::Pins, store::Limits};
 
 /// What is known of an artifact.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Info {
     pub root: Root,
     /// How many they are.
     pub bytes: u64,
-    /// Whether it is never evicted.
+    /// Whether somebody keeps it: it is never evicted then.
     pub is_pinned: bool,
     /// When it was last stored or read, to within a minute.
     pub used: SystemTime,
@@ -28,6 +28,7 @@ pub(crate) struct Index {
     whole: BTreeMap<Root, Info>,
     /// Bytes on disk of whole artifacts.
     stored: u64,
+    pins: Pins,
     /// Downloads that are under way, or that ended early.
     begun: HashMap<Root, Begun>,
     /// Bytes on disk that uploads may come to take, and how many they are.
@@ -51,11 +52,12 @@ pub(crate) struct Evicted {
 }
 
 impl Index {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, pins: Pins) -> Self {
         Self {
             limits,
             whole: BTreeMap::new(),
             stored: 0,
+            pins,
             begun: HashMap::new(),
             uploads: (0, 0),
         }
@@ -93,9 +95,29 @@ impl Index {
         begun.saturating_add(self.uploads.0)
     }
 
-    pub(crate) fn insert(&mut self, info: Info) {
-        self.stored = self.stored.saturating_add(bytes_on_disk(info.bytes));
-        if let Some(old) = self.whole.insert(info.root, info) {
+    /// Who keeps what.
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    /// Changes who keeps an artifact.
+    pub(crate) fn repin(&mut self, root: &Root, change: impl FnOnce(&mut Pins)) {
+        change(&mut self.pins);
+        let is_pinned = self.pins.is_pinned(root);
+        if let Some(info) = self.whole.get_mut(root) {
+            info.is_pinned = is_pinned;
+        }
+    }
+
+    pub(crate) fn insert(&mut self, root: Root, bytes: u64, used: SystemTime) {
+        let info = Info {
+            root,
+            bytes,
+            is_pinned: self.pins.is_pinned(&root),
+            used,
+        };
+        self.stored = self.stored.saturating_add(bytes_on_disk(bytes));
+        if let Some(old) = self.whole.insert(root, info) {
             self.stored = self.stored.saturating_sub(bytes_on_disk(old.bytes));
         }
     }

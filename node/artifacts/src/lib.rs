@@ -9,7 +9,7 @@
 //! FOLDER/objects/ab/abcd….data, .tree   whole artifacts; whoever is killed leaves a whole one, or none
 //!        partial/abcd….data, .tree      downloads; a later one goes on where the last one ended
 //!        uploads/…                      what comes without a name; removed at the next start
-//!        pins/abcd…                     artifacts that are never evicted
+//!        pins/abcd…, .NAME              who keeps an artifact from being evicted
 //! ```
 //!
 //! **The cap on disk is never passed**: room for an artifact is reserved before its first byte is written, and what was not used for
@@ -21,6 +21,7 @@ mod error;
 pub mod exchange;
 mod files;
 mod index;
+mod pins;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use artifact::Artifact;
 pub use download::Download;
 pub use error::{OpenError, StoreError, WrongBytes};
 pub use index::Info;
+pub use pins::{Holder, HolderError};
 pub use store::{Limits, Store, Usage};
 
 use bao_tree::BlockSize;

@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
-    Artifact, Download, Info, MAX_BYTES, OpenError, Root, StoreError, bytes_on_disk,
+    Artifact, Download, Holder, Info, MAX_BYTES, OpenError, Root, StoreError, bytes_on_disk,
     files::{DATA, Folder, Paths, entries, named},
     index::{Evicted, Index},
+    pins::Pins,
     upload,
 };
 
@@ -84,7 +85,8 @@ impl Store {
         for upload in entries(&folder.uploads()).map_err(at(path))? {
             fs::remove_file(&upload).map_err(at(&upload))?;
         }
-        let mut index = Index::new(limits);
+        let pins = Pins::read(&folder).map_err(at(&folder.pins()))?;
+        let mut index = Index::new(limits, pins);
         read_whole(&folder, &mut index).map_err(at(&folder.objects()))?;
         read_begun(&folder, &mut index).map_err(at(&folder.partial()))?;
         let store = Self(Arc::new(Inner {
@@ -143,6 +145,28 @@ impl Store {
     pub fn list(&self, after: Option<Root>, limit: usize) -> Vec<Info> {
         let index = self.0.index.lock();
         index.above(after).take(limit).copied().collect()
+    }
+
+    /// The same of those that are kept by somebody whose name begins so, with the names.
+    pub fn held(
+        &self,
+        prefix: &str,
+        after: Option<Root>,
+        limit: usize,
+    ) -> Vec<(Info, Vec<Holder>)> {
+        let index = self.0.index.lock();
+        let by = |root: &Root| {
+            let all = index.pins().of(root);
+            let by = all.filter(|holder| holder.as_str().starts_with(prefix));
+            by.cloned().collect::<Vec<_>>()
+        };
+        let all = index.above(after).map(|info| (*info, by(&info.root)));
+        all.filter(|(_, by)| !by.is_empty()).take(limit).collect()
+    }
+
+    /// Who keeps an artifact from being evicted.
+    pub fn holders(&self, root: &Root) -> Vec<Holder> {
+        self.0.index.lock().pins().of(root).cloned().collect()
     }
 
     /// Opens an artifact to be read. It can be read to its end even if it is evicted meanwhile.
@@ -224,24 +248,42 @@ impl Store {
         })
     }
 
-    /// Keeps an artifact from being evicted, or lets it be.
+    /// Keeps an artifact from being evicted for somebody.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, 64 others keep it, or the disk cannot be written.
+    pub fn hold(&self, root: &Root, holder: &Holder) -> Result<(), StoreError> {
+        let mut index = self.0.index.lock();
+        index.get(root).ok_or(StoreError::Unknown(*root))?;
+        if index.pins().is_full(root) && !index.pins().has(root, holder) {
+            return Err(StoreError::Held(*root));
+        }
+        File::create(self.0.folder.pin(root, holder))?.sync_all()?;
+        index.repin(root, |pins| pins.insert(*root, holder.clone()));
+        self.0.changes.send_replace(());
+        Ok(())
+    }
+
+    /// Keeps an artifact for somebody no longer. One that it did not keep is no error.
     ///
     /// # Errors
     ///
     /// If it is not there, or the disk cannot be written.
-    pub fn pin(&self, root: &Root, is_pinned: bool) -> Result<(), StoreError> {
+    pub fn let_go(&self, root: &Root, holder: &Holder) -> Result<(), StoreError> {
         let mut index = self.0.index.lock();
-        let info = index.get_mut(root).ok_or(StoreError::Unknown(*root))?;
-        let pin = self.0.folder.pin(root);
-        match is_pinned {
-            true => File::create(&pin)?.sync_all()?,
-            false => match fs::remove_file(&pin) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            },
-        }
-        info.is_pinned = is_pinned;
+        index.get(root).ok_or(StoreError::Unknown(*root))?;
+        self.unpin(&mut index, root, holder)?;
         self.0.changes.send_replace(());
+        Ok(())
+    }
+
+    fn unpin(&self, index: &mut Index, root: &Root, holder: &Holder) -> io::Result<()> {
+        match fs::remove_file(self.0.folder.pin(root, holder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        index.repin(root, |pins| pins.remove(root, holder));
         Ok(())
     }
 
@@ -251,8 +293,12 @@ impl Store {
     ///
     /// If it is not there, or the disk cannot be written.
     pub fn remove(&self, root: &Root) -> Result<(), StoreError> {
-        self.pin(root, false)?;
         let mut index = self.0.index.lock();
+        index.get(root).ok_or(StoreError::Unknown(*root))?;
+        let holders: Vec<Holder> = index.pins().of(root).cloned().collect();
+        for holder in holders {
+            self.unpin(&mut index, root, &holder)?;
+        }
         self.0.folder.whole(root).remove()?;
         index.remove(root);
         self.0.changes.send_replace(());
@@ -282,12 +328,7 @@ impl Store {
         bytes: u64,
     ) -> Result<(), StoreError> {
         paths.become_whole(&self.0.folder.whole(&root))?;
-        index.insert(Info {
-            root,
-            bytes,
-            is_pinned: self.0.folder.pin(&root).exists(),
-            used: SystemTime::now(),
-        });
+        index.insert(root, bytes, SystemTime::now());
         self.0.changes.send_replace(());
         Ok(())
     }
@@ -346,12 +387,7 @@ fn read_whole(folder: &Folder, index: &mut Index) -> io::Result<()> {
             };
             let paths = folder.whole(&root);
             match sized(&paths) {
-                Some((bytes, used)) if end == DATA => index.insert(Info {
-                    root,
-                    bytes,
-                    is_pinned: folder.pin(&root).exists(),
-                    used,
-                }),
+                Some((bytes, used)) if end == DATA => index.insert(root, bytes, used),
                 Some(_) => {}
                 None => paths.remove()?,
             }

@@ -14,6 +14,12 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::pins::MAX_HOLDERS;
+
+/// Who pins by hand.
+fn by_hand() -> Holder {
+    Holder::default()
+}
 
 const LIMITS: Limits = Limits {
     bytes: 1 << 20,
@@ -320,7 +326,10 @@ fn what_was_not_used_for_longest_goes_first_and_what_is_pinned_stays() {
         scene.used_before(name, seconds);
     }
     scene.again();
-    scene.store().pin(&names[1], true).expect("it is there");
+    scene
+        .store()
+        .hold(&names[1], &by_hand())
+        .expect("it is there");
     scene.again();
     let fourth = scene.put(&bytes(3, 100_000));
     let is_there = |name: &Root| scene.store().info(name).is_some();
@@ -330,11 +339,14 @@ fn what_was_not_used_for_longest_goes_first_and_what_is_pinned_stays() {
     );
     // A reader keeps what it has opened.
     let open = scene.store().get(&names[0]).expect("it is there");
-    scene.store().pin(&fourth, true).expect("it is there");
+    scene
+        .store()
+        .hold(&fourth, &by_hand())
+        .expect("it is there");
     let fifth = scene.put(&bytes(4, 100_000));
     assert!(!is_there(&names[0]));
     open.verify().expect("it can be read to its end");
-    scene.store().pin(&fifth, true).expect("it is there");
+    scene.store().hold(&fifth, &by_hand()).expect("it is there");
     let full = scene.store().put(&bytes(5, 1_000)[..], 1_000, None);
     assert!(
         matches!(
@@ -347,12 +359,59 @@ fn what_was_not_used_for_longest_goes_first_and_what_is_pinned_stays() {
         ),
         "{full:?}"
     );
-    scene.store().pin(&names[1], false).expect("it is there");
+    scene
+        .store()
+        .let_go(&names[1], &by_hand())
+        .expect("it is there");
     scene.put(&bytes(5, 1_000));
     assert!(!is_there(&names[1]));
     scene.store().remove(&fourth).expect("it is there");
     assert!(!is_there(&fourth));
     assert_eq!(scene.store().usage().stored, scene.on_disk());
+}
+
+#[test]
+fn each_holder_lets_go_of_what_it_keeps_itself() {
+    let mut scene = Scene::new(LIMITS);
+    let artifact = scene.put(&bytes(1, 50_000));
+    let named = |name: &str| Holder::new(name).expect("a name");
+    let (worker, other) = (named("work-5F-7"), named("work-5F-8"));
+    let hold = |scene: &Scene, holder: &Holder| scene.store().hold(&artifact, holder);
+    for holder in [&worker, &worker, &other, &by_hand()] {
+        hold(&scene, holder).expect("it is there");
+    }
+    scene.again();
+    let holders = |scene: &Scene| scene.store().holders(&artifact);
+    assert_eq!(holders(&scene), [by_hand(), worker.clone(), other.clone()]);
+    let held = scene.store().held("work-5F-", None, 9);
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].1, [worker.clone(), other.clone()]);
+    assert!(scene.store().held("work-5F-", Some(artifact), 9).is_empty());
+    for holder in [&worker, &worker, &by_hand()] {
+        let let_go = scene.store().let_go(&artifact, holder);
+        let_go.expect("it is there");
+        let info = scene.store().info(&artifact).expect("it is there");
+        assert!(info.is_pinned, "others keep it");
+    }
+    scene.again();
+    assert_eq!(holders(&scene), [other.clone()]);
+    for at in 1..MAX_HOLDERS {
+        hold(&scene, &named(&format!("n{at}"))).expect("there may be so many");
+    }
+    let full = hold(&scene, &worker);
+    assert!(matches!(full, Err(StoreError::Held(_))), "{full:?}");
+    hold(&scene, &other).expect("it keeps it already");
+    scene.store().remove(&artifact).expect("it is there");
+    let again = scene.put(&bytes(1, 50_000));
+    assert!(!scene.store().info(&again).expect("it is there").is_pinned);
+    let unknown = scene.store().hold(&[1; 32], &worker);
+    assert!(
+        matches!(unknown, Err(StoreError::Unknown(_))),
+        "{unknown:?}"
+    );
+    for name in ["", "a.b", "../x", "a b", &"a".repeat(97)] {
+        assert_eq!(Holder::new(name), Err(HolderError), "{name}");
+    }
 }
 
 #[test]
@@ -462,7 +521,9 @@ proptest! {
                     prop_assert_eq!(root(&scene.read(name)), *name);
                 },
                 Act::Pin(at, pin) => if let Some(name) = name(at) {
-                    scene.store().pin(name, pin).expect("it is there");
+                    let (store, holder) = (scene.store(), by_hand());
+                    let done = if pin { store.hold(name, &holder) } else { store.let_go(name, &holder) };
+                    done.expect("it is there");
                 },
                 Act::Remove(at) => if let Some(name) = name(at) {
                     scene.store().remove(name).expect("it is there");

@@ -11,7 +11,8 @@
 //! | `GET`, `HEAD /v1/artifacts/ROOT` | the bytes, or those of a `Range` |
 //! | the same with `Accept: application/vnd.bao` | with the nodes, to be verified as they come |
 //! | `DELETE /v1/artifacts/ROOT` | removes it |
-//! | `PUT`, `DELETE /v1/artifacts/ROOT/pin` | keeps it from being evicted, or lets it be |
+//! | `PUT`, `DELETE /v1/artifacts/ROOT/pin?for=NAME` | keeps it from being evicted, for whoever has this name or by hand, or keeps it no longer for that one |
+//! | `GET /v1/artifacts?held=NAME` | lists what is kept for those whose names begin so |
 //!
 //! `application/vnd.bao` is the encoding of <https://github.com/oconnor663/bao> with groups of 16 chunks and no length before it, of the
 //! range widened to whole chunks of 1,024 bytes.
@@ -32,7 +33,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post as on_post, put},
 };
-use labora_artifacts::{Artifact, GROUP_BYTES, Info, Root, Store, StoreError, exchange::Exchange};
+use labora_artifacts::{
+    Artifact, GROUP_BYTES, Holder, Info, Root, Store, StoreError, exchange::Exchange,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -130,16 +133,24 @@ struct Listed {
     root: String,
     bytes: u64,
     pinned: bool,
+    /// For whom, beside those who pin by hand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pinned_for: Vec<String>,
     /// Seconds since it was last used.
     unused_s: u64,
 }
 
-impl From<Info> for Listed {
-    fn from(info: Info) -> Self {
+impl Listed {
+    fn new(info: Info, holders: &[Holder]) -> Self {
+        let names = holders.iter().map(Holder::as_str);
         Self {
             root: hex::encode(info.root),
             bytes: info.bytes,
             pinned: info.is_pinned,
+            pinned_for: names
+                .filter(|name| !name.is_empty())
+                .map(String::from)
+                .collect(),
             unused_s: info.used.elapsed().unwrap_or_default().as_secs(),
         }
     }
@@ -150,15 +161,26 @@ impl From<Info> for Listed {
 struct ListQuery {
     after: Option<String>,
     limit: Option<usize>,
+    held: Option<String>,
 }
 
 async fn list(State(shelf): State<Shelf>, request: Request) -> Answer {
-    let ListQuery { after, limit } = query(&request)?;
+    let ListQuery { after, limit, held } = query(&request)?;
     let after = after.as_deref().map(root_of).transpose()?;
     let limit = limit.unwrap_or(100).min(MAX_LISTED);
-    let listed = shelf.store.list(after, limit);
     let usage = shelf.store.usage();
-    let artifacts: Vec<_> = listed.into_iter().map(Listed::from).collect();
+    let listed = match held {
+        Some(prefix) => shelf.store.held(&prefix, after, limit),
+        None => {
+            let all = shelf.store.list(after, limit).into_iter();
+            all.map(|info| (info, shelf.store.holders(&info.root)))
+                .collect()
+        }
+    };
+    let listed = listed.iter();
+    let artifacts: Vec<_> = listed
+        .map(|(info, holders)| Listed::new(*info, holders))
+        .collect();
     Ok(Json(serde_json::json!({
         "artifacts": artifacts,
         "count": usage.artifacts,
@@ -283,9 +305,22 @@ async fn remove(State(shelf): State<Shelf>, Path(root): Path<String>) -> Answer 
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn pin(State(shelf): State<Shelf>, method: Method, Path(root): Path<String>) -> Answer {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinQuery {
+    r#for: Option<String>,
+}
+
+async fn pin(State(shelf): State<Shelf>, Path(root): Path<String>, request: Request) -> Answer {
     let root = root_of(&root)?;
-    blocking(move || shelf.store.pin(&root, method == Method::PUT)).await?;
+    let PinQuery { r#for } = query(&request)?;
+    let holder = r#for.map(Holder::new).transpose()?.unwrap_or_default();
+    let is_pinned = request.method() == Method::PUT;
+    blocking(move || match is_pinned {
+        true => shelf.store.hold(&root, &holder),
+        false => shelf.store.let_go(&root, &holder),
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -133,7 +133,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::Limits;
+    use crate::{Holder, Limits};
 
     const PACE: Duration = Duration::from_millis(1);
 
@@ -220,7 +220,9 @@ mod tests {
     fn where_there_are_too_many_those_that_are_pinned_come_before_those_that_were_used_last() {
         let (_folder, store) = store();
         let all: Vec<Root> = (0..5).map(|number| put(&store, number)).collect();
-        store.pin(&all[0], true).expect("it is there");
+        store
+            .hold(&all[0], &Holder::default())
+            .expect("it is there");
         let wanted = wanted(&store, 3);
         assert_eq!(wanted, [all[0], all[3], all[4]].into());
     }

@@ -1,6 +1,7 @@
 //! Why an artifact was not fetched.
 
-use crate::{Root, StoreError, exchange::FETCHES};
+use super::{FETCHES, fetch::LEAST_BYTES_PER_S};
+use crate::{Root, StoreError};
 
 /// Why an artifact was not fetched.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,18 @@ pub enum FetchError {
         hex::encode(root)
     )]
     GaveUp {
+        /// Which.
+        root: Root,
+        /// Bytes that are missing.
+        missing: u64,
+    },
+    /// Those who have it give it too slowly.
+    #[error(
+        "the peers that have artifact {} give it at less than {LEAST_BYTES_PER_S} bytes a second, and {missing} bytes are missing; what \
+         came is kept: ask again, and it goes on from there",
+        hex::encode(root)
+    )]
+    TooSlow {
         /// Which.
         root: Root,
         /// Bytes that are missing.

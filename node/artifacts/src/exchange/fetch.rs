@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use sc_network_types::PeerId;
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -28,6 +28,10 @@ const PARTS_AT_ONCE: usize = 4;
 /// Missing ranges that are told of.
 const MAX_TOLD: usize = 1_000;
 
+/// Slower than this, beside the time for finding somebody, a fetch makes room for others: whoever gives little by little would else
+/// hold a place for hours.
+pub(super) const LEAST_BYTES_PER_S: u64 = 1 << 20;
+
 /// How long things take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -35,6 +39,8 @@ pub(super) struct Pace {
     pub(super) ask: Duration,
     /// One that refused is left alone for so long.
     pub(super) rest: Duration,
+    /// Time for finding somebody who has it; a second more for each [`LEAST_BYTES_PER_S`] of it.
+    pub(super) find: Duration,
 }
 
 impl Default for Pace {
@@ -42,6 +48,7 @@ impl Default for Pace {
         Self {
             ask: ASK_TIMEOUT,
             rest: Duration::from_secs(1),
+            find: Duration::from_secs(60),
         }
     }
 }
@@ -121,7 +128,10 @@ impl<'a> Fetch<'a> {
     }
 
     async fn fetch(&mut self) -> Result<(), FetchError> {
-        let Job { root, bytes, .. } = self.job;
+        let Job {
+            root, bytes, pace, ..
+        } = self.job;
+        let limit = Instant::now() + pace.find + Duration::from_secs(bytes / LEAST_BYTES_PER_S);
         if self.job.store.index().lock().begun(&root) == Some((bytes, false)) {
             // It has its room already, and may be whole.
             self.open().await?;
@@ -137,9 +147,10 @@ impl<'a> Fetch<'a> {
             }
             self.ask_around();
             self.ask_for_parts();
-            match self.events.next().await {
-                Some(event) => self.take(event).await?,
-                None => return Err(self.verdict()),
+            match timeout_at(limit, self.events.next()).await {
+                Ok(Some(event)) => self.take(event).await?,
+                Ok(None) => return Err(self.verdict()),
+                Err(_) => return Err(self.too_slow()),
             }
         }
     }
@@ -283,6 +294,20 @@ impl<'a> Fetch<'a> {
             true => Ok(()),
             // The disk has other bytes than were written.
             false => Err(StoreError::Short { expected: bytes }.into()),
+        }
+    }
+
+    fn too_slow(&self) -> FetchError {
+        let root = self.job.root;
+        match &self.begun {
+            Some((parts, _)) => FetchError::TooSlow {
+                root,
+                missing: parts.bytes(),
+            },
+            None => FetchError::Nobody {
+                root,
+                asked: self.crew.asked(),
+            },
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{Root, Store, store::check_size};
 
 /// Artifacts that are fetched at a time: the answers of each take up to 8.5 MB.
-pub const FETCHES: usize = 4;
+pub const FETCHES: usize = 8;
 
 /// Fetches artifacts into a store from peers. Clones share it.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ impl Exchange {
     /// # Errors
     ///
     /// Those of [`Exchange::begin`]; [`FetchError::Nobody`] where no peer has it, [`FetchError::GaveUp`] where those that have it
-    /// did not give all of it, and [`FetchError::Store`] where it cannot be stored.
+    /// did not give all of it, [`FetchError::TooSlow`] where they give it too slowly, and [`FetchError::Store`] where it cannot be stored.
     pub async fn fetch(&self, root: Root, bytes: u64) -> Result<(), Arc<FetchError>> {
         self.begin(root, bytes)?.over().await
     }

@@ -30,6 +30,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const PACE: Pace = Pace {
     ask: Duration::from_secs(5),
     rest: Duration::from_millis(1),
+    find: Duration::from_secs(60),
 };
 
 /// For tests in which somebody says nothing.
@@ -367,7 +368,9 @@ async fn a_fetch_that_was_given_up_goes_on_with_what_has_come() {
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_a_bound_on_fetches_and_the_same_one_is_joined() {
     let scene = Scene::new(1 << 30, Pace { ask: LIMIT, ..PACE });
-    let all: Vec<Vec<u8>> = (10..15).map(|seed| bytes(seed, MIB)).collect();
+    let all: Vec<Vec<u8>> = (20..21 + FETCHES as u8)
+        .map(|seed| bytes(seed, MIB))
+        .collect();
     for data in &all {
         scene.network.add(data, true, Some(Vice::Silence));
     }
@@ -387,6 +390,27 @@ async fn there_is_a_bound_on_fetches_and_the_same_one_is_joined() {
     let none = scene.exchange.begin([0; 32], 0);
     assert!(matches!(none, Err(FetchError::Store(StoreError::Size(0)))));
     assert_eq!(scene.tally.stats().requests_refused, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_too_slowly_holds_no_place_for_long() {
+    let find = Duration::from_millis(200);
+    let scene = Scene::new(
+        1 << 30,
+        Pace {
+            ask: LIMIT,
+            find,
+            ..PACE
+        },
+    );
+    let data = bytes(40, MIB);
+    scene.network.add(&data, true, Some(Vice::Silence));
+    let sentence = scene.refused(&data).await;
+    assert!(
+        sentence.contains("less than 1048576 bytes a second"),
+        "{sentence}"
+    );
+    assert_eq!(scene.tally.stats().fetches, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
 use labora_artifacts::{
-    Store, StoreError,
+    Holder, Store, StoreError,
     exchange::{Exchange, FetchError},
 };
 use labora_pouw::Hash;
@@ -90,29 +90,42 @@ impl Matrices for Here {
         .boxed()
     }
 
-    fn hold(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<(), MatrixError>> {
+    fn hold(
+        &self,
+        root: Hash,
+        bytes: u64,
+        holder: Holder,
+    ) -> BoxFuture<'_, Result<(), MatrixError>> {
         async move {
             self.bring(root, bytes).await?;
-            self.blocking(move |store| store.pin(&root, true)).await
+            self.blocking(move |store| store.hold(&root, &holder)).await
         }
         .boxed()
     }
 
-    fn keep(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Hash, MatrixError>> {
+    fn keep(&self, bytes: Vec<u8>, holder: Holder) -> BoxFuture<'_, Result<Hash, MatrixError>> {
         self.blocking(move |store| {
             let root = store.put(&bytes[..], bytes.len() as u64, None)?;
-            store.pin(&root, true)?;
+            store.hold(&root, &holder)?;
             Ok(root)
         })
         .boxed()
     }
 
-    fn let_go(&self, root: Hash) -> BoxFuture<'_, ()> {
+    fn let_go(&self, root: Hash, holder: Holder) -> BoxFuture<'_, ()> {
         async move {
             // Not there, or a disk that cannot be written: then it stays pinned, and its owner sees it in the list.
-            let _ = self.blocking(move |store| store.pin(&root, false)).await;
+            let let_go = self.blocking(move |store| store.let_go(&root, &holder));
+            let _ = let_go.await;
         }
         .boxed()
+    }
+
+    fn held(&self, prefix: String) -> BoxFuture<'_, Result<Vec<(Hash, Holder)>, MatrixError>> {
+        let held = self.store.held(&prefix, None, usize::MAX).into_iter();
+        let held =
+            held.flat_map(|(info, holders)| holders.into_iter().map(move |it| (info.root, it)));
+        futures::future::ready(Ok(held.collect())).boxed()
     }
 }
 
@@ -132,7 +145,8 @@ mod tests {
         let store = Store::open(folder.path(), limits).expect("a store");
         let here = Here::new(store.clone(), None);
         let matrix = vec![7; 40_000];
-        let root = here.keep(matrix.clone()).await.expect("room");
+        let holder = |job: u32| Holder::new(format!("work-5F-{job}")).expect("a name");
+        let root = here.keep(matrix.clone(), holder(7)).await.expect("room");
         assert!(store.info(&root).expect("it is there").is_pinned);
         assert_eq!(here.fetch(root, 40_000).await.expect("there"), matrix);
         let other = here.fetch(root, 39_999).await;
@@ -140,14 +154,20 @@ mod tests {
             matches!(other, Err(MatrixError::Unavailable { .. })),
             "{other:?}"
         );
-        let missing = here.hold([1; 32], 5).await;
+        let missing = here.hold([1; 32], 5, holder(7)).await;
         assert!(
             matches!(missing, Err(MatrixError::Unavailable { .. })),
             "{missing:?}"
         );
-        here.let_go(root).await;
+        // Two jobs want it.
+        here.hold(root, 40_000, holder(8)).await.expect("there");
+        let held = here.held("work-5F-".into()).await.expect("a list");
+        assert_eq!(held, [(root, holder(7)), (root, holder(8))]);
+        here.let_go(root, holder(7)).await;
+        assert!(store.info(&root).expect("it is there").is_pinned);
+        here.let_go(root, holder(8)).await;
         assert!(!store.info(&root).expect("it is there").is_pinned);
-        let too_large = here.keep(vec![1; 2 << 20]).await;
+        let too_large = here.keep(vec![1; 2 << 20], holder(7)).await;
         assert!(
             matches!(too_large, Err(MatrixError::Here(_))),
             "{too_large:?}"

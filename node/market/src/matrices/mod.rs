@@ -8,6 +8,7 @@ pub use here::Here;
 pub use remote::{Remote, Traffic, UrlError};
 
 use futures::future::BoxFuture;
+use labora_artifacts::Holder;
 use labora_pouw::Hash;
 
 /// Why a matrix is not there.
@@ -35,25 +36,37 @@ pub trait Matrices: Send + Sync {
     /// [`MatrixError`].
     fn fetch(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<Vec<u8>, MatrixError>>;
 
-    /// Has a matrix brought here, without reading it, and kept until it is let go.
+    /// Has a matrix brought here, without reading it, and kept for `holder` until that lets it go.
     ///
     /// # Errors
     ///
     /// [`MatrixError`].
-    fn hold(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<(), MatrixError>>;
+    fn hold(
+        &self,
+        root: Hash,
+        bytes: u64,
+        holder: Holder,
+    ) -> BoxFuture<'_, Result<(), MatrixError>>;
 
-    /// Makes a matrix available to whoever asks, and keeps it until it is let go; its root.
+    /// Makes a matrix available to whoever asks, and keeps it for `holder` until that lets it go; its root.
     ///
     /// # Errors
     ///
     /// [`MatrixError::Here`].
-    fn keep(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Hash, MatrixError>>;
+    fn keep(&self, bytes: Vec<u8>, holder: Holder) -> BoxFuture<'_, Result<Hash, MatrixError>>;
 
     /// Bytes that can be reckoned on to be read or kept in a second.
     fn bytes_per_s(&self) -> f64;
 
-    /// Lets a matrix go: it may be evicted. One that is not there is no error.
-    fn let_go(&self, root: Hash) -> BoxFuture<'_, ()>;
+    /// Lets a matrix go: unless others keep it, it may be evicted. One that is not there is no error.
+    fn let_go(&self, root: Hash, holder: Holder) -> BoxFuture<'_, ()>;
+
+    /// What is kept for those whose names begin so.
+    ///
+    /// # Errors
+    ///
+    /// [`MatrixError::Here`].
+    fn held(&self, prefix: String) -> BoxFuture<'_, Result<Vec<(Hash, Holder)>, MatrixError>>;
 }
 
 /// Fails for bytes that are not the matrix's.

@@ -22,6 +22,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use labora_artifacts::Holder;
 use labora_pouw::Hash;
 use serde::Deserialize;
 
@@ -40,6 +41,11 @@ const MAX_WAITS: usize = 20;
 
 /// Bytes that are handed to a connection at a time.
 const PIECE: usize = 256 << 10;
+
+/// Artifacts of a page of a list, and most pages; longest that is read.
+const PAGE: usize = 500;
+const MAX_PAGES: usize = 200;
+const MAX_LIST: usize = 8 << 20;
 
 /// Longest refusal that is read.
 const MAX_REFUSAL: usize = 16 << 10;
@@ -118,6 +124,18 @@ struct Refusal {
 #[derive(Deserialize)]
 struct Kept {
     root: String,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    root: String,
+    #[serde(default)]
+    pinned_for: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    artifacts: Vec<Held>,
 }
 
 impl Remote {
@@ -230,13 +248,23 @@ impl Remote {
         Err(MatrixError::Unavailable { root, why })
     }
 
-    async fn pin(&self, root: Hash) -> Result<(), MatrixError> {
-        let path = format!("/{}/pin", hex::encode(root));
+    async fn pin(&self, root: Hash, holder: &Holder) -> Result<(), MatrixError> {
+        let path = pin_of(root, holder);
         let answer = self.send(Method::PUT, &path, Bytes::new()).await?;
         match answer.status().is_success() {
             true => Ok(()),
             false => Err(MatrixError::Here(self.refusal(answer).await)),
         }
+    }
+}
+
+/// Where a matrix is pinned for somebody.
+fn pin_of(root: Hash, holder: &Holder) -> String {
+    let root = hex::encode(root);
+    // Names have letters, digits and hyphens.
+    match holder.as_str() {
+        "" => format!("/{root}/pin"),
+        name => format!("/{root}/pin?for={name}"),
     }
 }
 
@@ -266,15 +294,20 @@ impl Matrices for Remote {
         .boxed()
     }
 
-    fn hold(&self, root: Hash, bytes: u64) -> BoxFuture<'_, Result<(), MatrixError>> {
+    fn hold(
+        &self,
+        root: Hash,
+        bytes: u64,
+        holder: Holder,
+    ) -> BoxFuture<'_, Result<(), MatrixError>> {
         async move {
             self.bring(root, bytes).await?;
-            self.pin(root).await
+            self.pin(root, &holder).await
         }
         .boxed()
     }
 
-    fn keep(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Hash, MatrixError>> {
+    fn keep(&self, bytes: Vec<u8>, holder: Holder) -> BoxFuture<'_, Result<Hash, MatrixError>> {
         async move {
             let root: Hash = blake3::hash(&bytes).into();
             let path = format!("/{}", hex::encode(root));
@@ -287,17 +320,49 @@ impl Matrices for Remote {
             if kept.is_ok_and(|kept| kept != hex::encode(root)) {
                 return Err(MatrixError::Here(format!("{} kept other bytes", self.base)));
             }
-            self.pin(root).await?;
+            self.pin(root, &holder).await?;
             Ok(root)
         }
         .boxed()
     }
 
-    fn let_go(&self, root: Hash) -> BoxFuture<'_, ()> {
+    fn let_go(&self, root: Hash, holder: Holder) -> BoxFuture<'_, ()> {
         async move {
-            let path = format!("/{}/pin", hex::encode(root));
+            let path = pin_of(root, &holder);
             // Not there, or not reached: then it stays pinned, and the node's owner sees it in the list.
             let _ = self.send(Method::DELETE, &path, Bytes::new()).await;
+        }
+        .boxed()
+    }
+
+    fn held(&self, prefix: String) -> BoxFuture<'_, Result<Vec<(Hash, Holder)>, MatrixError>> {
+        async move {
+            let malformed = || MatrixError::Here(format!("{}: a malformed list", self.base));
+            let (mut all, mut after) = (Vec::new(), String::new());
+            for _ in 0..MAX_PAGES {
+                let path = format!("?held={prefix}&limit={PAGE}{after}");
+                let answer = self.send(Method::GET, &path, Bytes::new()).await?;
+                if answer.status() != StatusCode::OK {
+                    return Err(MatrixError::Here(self.refusal(answer).await));
+                }
+                let body = self.body(answer, MAX_LIST).await?;
+                let page: Page = serde_json::from_slice(&body).map_err(|_| malformed())?;
+                for held in &page.artifacts {
+                    let mut root = Hash::default();
+                    hex::decode_to_slice(&held.root, &mut root).map_err(|_| malformed())?;
+                    let mine = held.pinned_for.iter();
+                    let mine = mine.filter(|name| name.starts_with(&prefix));
+                    let holders = mine.filter_map(|name| Holder::new(name.as_str()).ok());
+                    all.extend(holders.map(|holder| (root, holder)));
+                }
+                match page.artifacts.last() {
+                    Some(last) if page.artifacts.len() == PAGE => {
+                        after = format!("&after={}", last.root);
+                    }
+                    _ => break,
+                }
+            }
+            Ok(all)
         }
         .boxed()
     }

@@ -6,9 +6,10 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use labora_artifacts::Holder;
 use labora_pouw::{Hash, Shape, fraud::tile_major};
 use labora_runtime::RuntimeCall;
-use pallet_jobs::{Call, Hashes};
+use pallet_jobs::{Call, Hashes, JobId};
 
 use super::{Trouble, Worker, choose::bytes, signed};
 use crate::{
@@ -23,24 +24,44 @@ impl Worker {
     /// Has all that a job wants multiplied at hand, until it is let go.
     pub(super) async fn hold(&self, job: &JobInfo) -> Result<(), MatrixError> {
         for (root, bytes) in inputs(job) {
-            self.matrices.hold(root, bytes).await?;
+            self.matrices
+                .hold(root, bytes, self.holder(job.job))
+                .await?;
         }
         Ok(())
     }
 
-    /// Lets everything go that was kept for a job, unless another job wants it.
+    /// Lets everything go that was kept for a job: what another job wants is kept for that too.
     pub(super) async fn let_go(&self, job: &JobInfo) {
-        let others: Vec<JobInfo> = {
-            let (claimed, awaited) = (self.claimed.lock(), self.awaited.lock());
-            let all = claimed.values().chain(awaited.values());
-            all.filter(|other| other.job != job.job).cloned().collect()
-        };
-        let wanted: Vec<Hash> = others.iter().flat_map(roots).collect();
         for root in roots(job) {
-            if !wanted.contains(&root) {
-                self.matrices.let_go(root).await;
-            }
+            self.matrices.let_go(root, self.holder(job.job)).await;
         }
+    }
+
+    /// Lets go what an earlier run kept for jobs that are not its own now: it was killed before it had claimed them, or before it
+    /// knew that they were paid.
+    pub(super) async fn let_go_of_rests(&self) -> Result<(), MatrixError> {
+        let own: Vec<Holder> = {
+            let (claimed, awaited) = (self.claimed.lock(), self.awaited.lock());
+            let jobs = claimed.keys().chain(awaited.keys());
+            jobs.map(|job| self.holder(*job)).collect()
+        };
+        let held = self.matrices.held(self.held_as()).await?;
+        for (root, holder) in held.into_iter().filter(|(_, it)| !own.contains(it)) {
+            self.matrices.let_go(root, holder).await;
+        }
+        Ok(())
+    }
+
+    /// How names begin by which this worker keeps matrices.
+    fn held_as(&self) -> String {
+        format!("work-{}-", self.terms.account.id())
+    }
+
+    /// For whom matrices of a job are kept.
+    fn holder(&self, job: JobId) -> Holder {
+        let name = format!("{}{job}", self.held_as());
+        Holder::new(name).expect("an address has at most 49 letters and digits")
     }
 
     /// Works on a claim, submits, and has it among those that await being paid.
@@ -90,14 +111,21 @@ impl Worker {
         let mut products: Vec<BoxFuture<'_, Result<Hash, Trouble>>> = Vec::new();
         for product in &job.products {
             let shape = Shape::new(product.m, job.n, job.k).map_err(|_| Trouble::Shape)?;
-            products.push(self.product(shape, product.a.0, Arc::clone(&bt)).boxed());
+            let (bt, holder) = (Arc::clone(&bt), self.holder(job.job));
+            products.push(self.product(shape, product.a.0, bt, holder).boxed());
         }
         let results = stream::iter(products).buffered(AT_A_TIME);
         results.try_collect().await
     }
 
     /// One result, stored; its root.
-    async fn product(&self, shape: Shape, root_a: Hash, bt: Arc<[i8]>) -> Result<Hash, Trouble> {
+    async fn product(
+        &self,
+        shape: Shape,
+        root_a: Hash,
+        bt: Arc<[i8]>,
+        holder: Holder,
+    ) -> Result<Hash, Trouble> {
         let a = signed(self.matrices.fetch(root_a, shape.a_len()).await?);
         let c = self.devices.multiply(shape, &a, &bt).await;
         let c = c.map_err(Trouble::Product)?;
@@ -111,7 +139,7 @@ impl Worker {
         let stored = stored
             .await
             .map_err(|error| Trouble::Product(error.to_string()))?;
-        Ok(self.matrices.keep(stored).await?)
+        Ok(self.matrices.keep(stored, holder).await?)
     }
 }
 

@@ -145,6 +145,9 @@ impl Worker {
             tracing::warn!(target: "labora", "jobs are not worked on yet: {error}");
             tokio::time::sleep(PAUSE).await;
         }
+        if let Err(error) = self.let_go_of_rests().await {
+            tracing::info!(target: "labora", "what an earlier run kept is not looked through: {error}");
+        }
         futures::join!(self.work(), self.be_paid());
     }
 

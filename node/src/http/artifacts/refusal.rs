@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use labora_artifacts::{StoreError, exchange::FetchError};
+use labora_artifacts::{HolderError, StoreError, exchange::FetchError};
 
 use super::{BAO, OCTETS, TRANSFERS};
 
@@ -18,6 +18,8 @@ pub(super) enum ArtifactRefusal {
     Root(String),
     #[error("the query is wrong: {0}")]
     Query(String),
+    #[error(transparent)]
+    Holder(#[from] HolderError),
     #[error("send the length of the body (Content-Length): room is reserved for it")]
     Length,
     #[error(
@@ -49,7 +51,9 @@ pub(super) enum ArtifactRefusal {
 impl ArtifactRefusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Root(_) | Self::Query(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Root(_) | Self::Query(_) | Self::Holder(_) | Self::Broken => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Length => StatusCode::LENGTH_REQUIRED,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -63,7 +67,7 @@ impl ArtifactRefusal {
                 FetchError::Busy => StatusCode::TOO_MANY_REQUESTS,
                 FetchError::Length { .. } => StatusCode::CONFLICT,
                 FetchError::Nobody { .. } => StatusCode::NOT_FOUND,
-                FetchError::GaveUp { .. } => StatusCode::BAD_GATEWAY,
+                FetchError::GaveUp { .. } | FetchError::TooSlow { .. } => StatusCode::BAD_GATEWAY,
                 FetchError::Store(error) => of_store(error),
                 FetchError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
             },
@@ -77,9 +81,10 @@ fn of_store(error: &StoreError) -> StatusCode {
         StoreError::Size(_) | StoreError::Short { .. } => StatusCode::BAD_REQUEST,
         StoreError::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
         StoreError::UnderWay(_) => StatusCode::CONFLICT,
-        StoreError::Full { .. } | StoreError::TooMany(_) | StoreError::DiskFull => {
-            StatusCode::INSUFFICIENT_STORAGE
-        }
+        StoreError::Full { .. }
+        | StoreError::TooMany(_)
+        | StoreError::Held(_)
+        | StoreError::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         StoreError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

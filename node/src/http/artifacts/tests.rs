@@ -215,6 +215,26 @@ async fn there_is_a_list_pins_and_an_end_of_room() {
         .ask("DELETE", &pin(&roots[1]), &[], Body::empty())
         .await;
     assert_eq!(got.0, StatusCode::NO_CONTENT);
+    // Kept for somebody else by name, it still is when whoever pins by hand lets it go.
+    let named = format!("{}?for=work-5F-7", pin(&roots[2]));
+    for method in ["PUT", "PUT"] {
+        let got = scene.ask(method, &named, &[], Body::empty()).await;
+        assert_eq!(got.0, StatusCode::NO_CONTENT);
+    }
+    let got = scene
+        .ask("DELETE", &pin(&roots[2]), &[], Body::empty())
+        .await;
+    assert_eq!(got.0, StatusCode::NO_CONTENT);
+    let held = scene.get("/v1/artifacts?held=work-5F-", &[]).await.json();
+    assert_eq!(held["artifacts"].as_array().map(Vec::len), Some(1));
+    assert_eq!(held["artifacts"][0]["root"], roots[2].as_str());
+    assert_eq!(
+        held["artifacts"][0]["pinned_for"],
+        serde_json::json!(["work-5F-7"])
+    );
+    let wrong = format!("{}?for=a.b", pin(&roots[2]));
+    let got = scene.ask("PUT", &wrong, &[], Body::empty()).await;
+    got.assert_refused(400, "letters, digits and hyphens");
     let new = scene.post(&more).await;
     scene
         .get(&format!("/v1/artifacts/{}", roots[1]), &[])

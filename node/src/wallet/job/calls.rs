@@ -1,6 +1,7 @@
 //! What is done with a job in one transaction: cancel, raise, accept, forget, poke; and who attests for a validator.
 
 use clap::Args;
+use labora_artifacts::Holder;
 use labora_market::{
     account::Account,
     chain::Included,
@@ -144,11 +145,11 @@ async fn about(
 /// Lets the matrices of a job go.
 async fn unpin(options: &ReleaseOptions, it: &JobInfo) -> Result<(), WalletError> {
     let endpoint = options.matrices.endpoint()?;
-    endpoint.let_go(it.b.0).await;
+    endpoint.let_go(it.b.0, Holder::default()).await;
     for product in &it.products {
-        endpoint.let_go(product.a.0).await;
+        endpoint.let_go(product.a.0, Holder::default()).await;
         if let Some(c) = product.c {
-            endpoint.let_go(c.0).await;
+            endpoint.let_go(c.0, Holder::default()).await;
         }
     }
     Ok(())

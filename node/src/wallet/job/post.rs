@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use labora_artifacts::Holder;
 use labora_market::{
     account::Account,
     chain::Chain,
@@ -289,10 +290,10 @@ async fn upload(files: &Files, endpoint: &matrices::Remote) -> Result<(), Wallet
         let (matrix, _) = source.load().await?;
         let length = matrix.entries.len() as u64;
         let what = format!("keeping {}", source.path.display());
-        let keep = endpoint.keep(matrix.entries);
+        let keep = endpoint.keep(matrix.entries, Holder::default());
         let came = progress::during(&what, length, || traffic.sent(), keep).await?;
         if came != root {
-            endpoint.let_go(came).await;
+            endpoint.let_go(came, Holder::default()).await;
             return Err(WalletError::Changed(source.path.clone()));
         }
         kept.push(root);
