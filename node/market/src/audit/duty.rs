@@ -78,6 +78,13 @@ pub fn seat(job: &JobInfo, auditor: Option<&AccountId>) -> Seat {
     }
 }
 
+/// Whether a job's auditors are written on the chain: until the first of them has spoken, those of a session that begins would be
+/// drawn in their stead.
+pub fn are_written(job: &JobInfo) -> bool {
+    let mut auditors = job.auditors.iter().flatten();
+    auditors.any(|seat| seat.said != "nothing")
+}
+
 /// What to do about a result, at best block `now`: what is sent is in the next block at the earliest. `watches` is whether
 /// results are checked that others audit; `turn` is how many blocks more than its worker is given this one waits until it ends an audit, so
 /// that not all do at once.
@@ -148,6 +155,8 @@ mod tests {
             fee: 1,
             deposit: 1,
             deadline: 9,
+            failed: 0,
+            last_failure: None,
             stage: Stage::Open,
         };
         let with = |said: Option<Said>| {
@@ -171,6 +180,8 @@ mod tests {
         ] {
             assert_eq!(seat(&with(said), Some(&bob)), expected);
             assert_eq!(seat(&with(said), None), Seat::None);
+            let is_written = said.is_some_and(|said| said != Said::Nothing);
+            assert_eq!(are_written(&with(said)), is_written);
         }
         assert_eq!(seat(&JobInfo::new(7, &job), Some(&bob)), Seat::NotDrawn);
     }

@@ -5,9 +5,11 @@
 
 mod check;
 mod duty;
+mod examine;
+mod rounds;
 
 pub use check::{Finding, check};
-pub use duty::{Duty, Known, Seat, duty, seat};
+pub use duty::{Duty, Known, Seat, are_written, duty, seat};
 
 use std::{
     collections::BTreeMap,
@@ -18,28 +20,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use labora_pouw::{Hash, Shape, fraud::FraudProof, freivalds};
+use labora_pouw::{Hash, fraud::FraudProof, freivalds};
 use labora_runtime::{AccountId, RuntimeCall};
-use pallet_jobs::{Attestation, Call, Hashes, JobId};
+use pallet_jobs::{Attestation, Call, JobId};
 use parity_scale_codec::Encode;
+use tokio::task::JoinSet;
 
 use crate::{
-    FETCH_LIMIT, LOOK_EVERY, PAUSE,
+    LOOK_EVERY, PAUSE,
     account::Account,
     chain::{Chain, ChainError},
     matrices::{Matrices, MatrixError},
     types::{JobInfo, StageInfo, WantedInfo, WindowInfo},
-    work::{
-        choose::{Limits, bytes},
-        signed,
-    },
+    work::choose::Limits,
 };
+use examine::{Examination, Found};
+use rounds::Rounds;
 
 /// Most results that are looked at, the newest first.
 const MAX_RESULTS: usize = 6_400;
-
-/// Before matrices that could not be fetched are tried again.
-const AGAIN: Duration = Duration::from_secs(15);
 
 /// Blocks over which those who would end an audit are spread.
 const TURNS: u32 = 8;
@@ -72,24 +71,17 @@ pub struct Tally {
     pub proved: AtomicU64,
 }
 
-/// What was found of a result.
-#[derive(Clone, Debug)]
-enum Found {
-    Holds {
-        answers: Hashes,
-    },
-    Wrong {
-        product: u32,
-        proof: Box<FraudProof>,
-    },
-    Missing {
-        tried: Instant,
-    },
-    Left,
-}
-
 /// Names a result: a job has several, if earlier ones failed.
 type ResultId = (JobId, u32);
+
+/// A look at a result that has ended.
+struct Looked {
+    result: ResultId,
+    /// Time that there was for saying what was found.
+    time: Duration,
+    took: Duration,
+    found: Result<Found, MatrixError>,
+}
 
 /// An auditor; see the module.
 pub struct Auditor {
@@ -98,6 +90,8 @@ pub struct Auditor {
     terms: AuditTerms,
     tally: Arc<Tally>,
     found: BTreeMap<ResultId, Found>,
+    rounds: Rounds,
+    looks: JoinSet<Looked>,
 }
 
 impl Auditor {
@@ -114,6 +108,8 @@ impl Auditor {
             terms,
             tally,
             found: BTreeMap::new(),
+            rounds: Rounds::default(),
+            looks: JoinSet::new(),
         }
     }
 
@@ -138,11 +134,26 @@ impl Auditor {
                     PAUSE
                 }
             };
-            tokio::time::sleep(pause).await;
+            // What was found is said at once.
+            let looked = async {
+                match self.looks.join_next().await {
+                    Some(looked) => looked,
+                    None => std::future::pending().await,
+                }
+            };
+            match tokio::time::timeout(pause, looked).await {
+                Ok(Ok(looked)) => self.take(looked),
+                Ok(Err(error)) => {
+                    // A defect. Which look it was is not known: all may begin again.
+                    tracing::error!(target: "labora", "a look at a result ended: {error}");
+                    self.rounds = Rounds::default();
+                }
+                Err(_) => {}
+            }
         }
     }
 
-    /// Looks at all results once: does what is quick, and at most one check.
+    /// Looks at all results once: says what is due, and begins to check as many as are checked at a time.
     async fn turn(&mut self) -> Result<(), ChainError> {
         if self.chain.is_behind().await? {
             return Ok(());
@@ -152,9 +163,10 @@ impl Auditor {
         let stands = |job: &JobInfo| Some((job.job, job.window.as_ref()?.since));
         let standing: Vec<ResultId> = jobs.iter().filter_map(stands).collect();
         self.found.retain(|result, _| standing.contains(result));
+        self.rounds.keep(&standing);
         // What must be said soonest, first.
         jobs.sort_by_key(|job| job.window.as_ref().map(|window| window.attest_until));
-        let (mut to_check, mut failed) = (None, None);
+        let mut failed = None;
         let mut now = self.chain.best().await?.number;
         for job in jobs {
             let Some(window) = job.window.clone() else {
@@ -171,9 +183,10 @@ impl Auditor {
             let seat = seat(&job, self.terms.validator.as_ref());
             let turn = self.turn_of(job.job);
             match duty(&window, seat, known, self.terms.watch, (now, turn)) {
-                Duty::Check if to_check.is_none() => to_check = Some((job, window)),
-                Duty::Wait | Duty::Check => {}
-                Duty::Leave => drop(self.found.insert(result, Found::Left)),
+                Duty::Check => self.examine(job, &window),
+                Duty::Wait => {}
+                Duty::Leave if are_written(&job) => drop(self.found.insert(result, Found::Left)),
+                Duty::Leave => {}
                 quick => match self.act(quick, &job, result).await {
                     // That took blocks.
                     Ok(()) => now = self.chain.best().await?.number,
@@ -182,9 +195,6 @@ impl Auditor {
                 },
             }
         }
-        if let Some((job, window)) = to_check {
-            self.examine(&job, &window).await?;
-        }
         failed.map_or(Ok(()), Err)
     }
 
@@ -192,8 +202,8 @@ impl Auditor {
         match self.found.get(result) {
             None => Known::Nothing,
             // Tried again; until then it stays as it is.
-            Some(Found::Missing { tried }) if tried.elapsed() > AGAIN => Known::Nothing,
-            Some(Found::Missing { .. }) => Known::Missing,
+            Some(Found::Missing) if self.rounds.is_free(result, Instant::now()) => Known::Nothing,
+            Some(Found::Missing) => Known::Missing,
             Some(Found::Holds { .. }) => Known::Holds,
             Some(Found::Wrong { .. }) => Known::Wrong,
             Some(Found::Left) => Known::Left,
@@ -326,77 +336,65 @@ impl Auditor {
         Ok(())
     }
 
-    /// Fetches the matrices of a result, and checks them.
-    async fn examine(&mut self, job: &JobInfo, window: &WindowInfo) -> Result<(), ChainError> {
+    /// Begins to look at a result, unless as many are looked at as may be, or it is to wait.
+    fn examine(&mut self, job: JobInfo, window: &WindowInfo) {
         let result = (job.job, window.since);
         let began = Instant::now();
-        let found = match self.check(job, &self.secret(&result)).await {
+        if !self.rounds.is_free(&result, began) {
+            return;
+        }
+        self.rounds.begin(result);
+        let blocks = window.attest_until.saturating_sub(window.since);
+        let time = Duration::from_millis(self.chain.block_ms().saturating_mul(blocks.into()));
+        let examination = Examination {
+            matrices: Arc::clone(&self.matrices),
+            limits: self.terms.limits,
+            secret: self.secret(&result),
+            job,
+        };
+        self.looks.spawn(async move {
+            let found = examination.run().await;
+            Looked {
+                result,
+                time,
+                took: began.elapsed(),
+                found,
+            }
+        });
+    }
+
+    /// Takes what was found.
+    fn take(&mut self, looked: Looked) {
+        let Looked {
+            result,
+            time,
+            took,
+            found,
+        } = looked;
+        let (job, now) = (result.0, Instant::now());
+        self.rounds.end(&result);
+        let found = match found {
             Ok(found) => found,
             Err(MatrixError::Unavailable { root, why }) => {
-                tracing::info!(target: "labora", "matrix {} of job {} cannot be fetched, and is tried again: {why}", hex::encode(root), job.job);
-                let tried = Instant::now();
-                self.found.insert(result, Found::Missing { tried });
-                return Ok(());
+                tracing::info!(target: "labora", "matrix {} of job {job} cannot be fetched, and is tried again: {why}", hex::encode(root));
+                self.rounds.wait(result, time, now);
+                self.found.insert(result, Found::Missing);
+                return;
             }
             Err(MatrixError::Here(error)) => {
                 // What is in the way is this machine's: nothing is said of the worker.
-                tracing::warn!(target: "labora", "job {} is not audited for now: {error}", job.job);
-                tokio::time::sleep(PAUSE).await;
-                return Ok(());
+                tracing::warn!(target: "labora", "job {job} is not audited for now: {error}");
+                self.rounds.wait(result, time, now);
+                return;
             }
         };
         self.tally.checked.fetch_add(1, Relaxed);
         let words = match &found {
             Found::Holds { .. } => "they hold",
             Found::Wrong { .. } => "an entry is WRONG",
-            Found::Missing { .. } | Found::Left => "they cannot be checked here",
+            Found::Missing | Found::Left => "they cannot be checked here",
         };
-        tracing::info!(target: "labora", "looked at the results of job {} in {:.1} s: {words}", job.job, began.elapsed().as_secs_f64());
+        tracing::info!(target: "labora", "looked at the results of job {job} in {:.1} s: {words}", took.as_secs_f64());
         self.found.insert(result, found);
-        Ok(())
-    }
-
-    async fn check(&self, job: &JobInfo, secret: &Hash) -> Result<Found, MatrixError> {
-        let fits = |m: u32| self.terms.limits.fits(m, job.n, job.k);
-        if !job.products.iter().all(|product| fits(product.m)) {
-            tracing::warn!(target: "labora", "job {} is not audited: a product is larger than fits here", job.job);
-            return Ok(Found::Left);
-        }
-        let bt = self.fetch(job.b.0, bytes(job.n, job.k, 1)).await?;
-        let bt: Arc<[i8]> = signed(bt).into();
-        let mut answers = Vec::new();
-        for (at, product) in job.products.iter().enumerate() {
-            let (Ok(shape), Some(c)) = (Shape::new(product.m, job.n, job.k), product.c) else {
-                return Ok(Found::Left);
-            };
-            let a = signed(self.fetch(product.a.0, shape.a_len()).await?);
-            let result = self.fetch(c.0, shape.c_len()).await?;
-            let (bt, secret) = (Arc::clone(&bt), *secret);
-            let checked = tokio::task::spawn_blocking(move || {
-                check(shape, (&a, &bt, &result), &secret, &c.0)
-            });
-            let here = |error: &dyn std::fmt::Display| MatrixError::Here(error.to_string());
-            let checked = checked.await.map_err(|error| here(&error))?;
-            match checked.map_err(|error| here(&error))? {
-                Finding::Holds(answer) => answers.push(answer),
-                Finding::Wrong(proof) => {
-                    let product = u32::try_from(at).unwrap_or(u32::MAX);
-                    return Ok(Found::Wrong { product, proof });
-                }
-            }
-        }
-        // As many as products, of which there are at most as many as fit.
-        Ok(match Hashes::try_from(answers) {
-            Ok(answers) => Found::Holds { answers },
-            Err(_) => Found::Left,
-        })
-    }
-
-    async fn fetch(&self, root: Hash, bytes: u64) -> Result<Vec<u8>, MatrixError> {
-        let fetched = tokio::time::timeout(FETCH_LIMIT, self.matrices.fetch(root, bytes)).await;
-        fetched.unwrap_or_else(|_| {
-            let why = format!("it does not come in {} s", FETCH_LIMIT.as_secs());
-            Err(MatrixError::Unavailable { root, why })
-        })
     }
 }
