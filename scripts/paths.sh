@@ -9,6 +9,7 @@ LABORA_TARGET=${CARGO_TARGET_DIR:-$PWD/target}
 export LABORA_BIN=${LABORA_BIN:-$LABORA_TARGET/release/labora}
 # The client of this clone: the environment is shared by all clones.
 export PYTHONPATH="$PWD/clients/python/src${PYTHONPATH:+:$PYTHONPATH}"
+export LABORA_PROMTOOL=${LABORA_PROMTOOL:-$LABORA_CACHE/promtool}
 export LABORA_PYTHON=${LABORA_PYTHON:-$LABORA_VENV/bin/python}
 # Written by setup-wasm.sh where the WASM target comes from another compiler than the default one.
 [ ! -f "$LABORA_CACHE/wasm.env" ] || . "$LABORA_CACHE/wasm.env"

@@ -5,6 +5,7 @@
 #   setup.sh venv     Python with what makes virtual environments, for the others and for setup-cuda.sh
 #   setup.sh python   a virtual environment for the client and the main job
 #   setup.sh js       Node.js and the packages of the foreign-client test
+#   setup.sh promtool what tries the alerts, without the server of Debian's package that it comes in
 #
 # Idempotent: what is there is left alone. Fails with one sentence that names the next step.
 set -euo pipefail
@@ -69,10 +70,23 @@ setup_js() {
         die "npm could not install tests/js; check the network or the package index, then run make again."
 }
 
+# What cannot be had is left out, and the test says so: all else can be tried without it.
+setup_promtool() {
+    ! command -v promtool >/dev/null && [ ! -x "$LABORA_PROMTOOL" ] || return 0
+    command -v apt-get >/dev/null || { say "no promtool here: the alerts' cases are left out"; return 0; }
+    local folder
+    folder=$(mktemp -d)
+    say "fetching promtool from Debian (19 MB)"
+    (cd "$folder" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } &&
+        dpkg-deb -x prometheus_*.deb . && install -m 755 usr/bin/promtool "$LABORA_PROMTOOL") >"$LABORA_CACHE/promtool.log" 2>&1 ||
+        say "promtool could not be fetched (see $LABORA_CACHE/promtool.log): the alerts' cases are left out"
+    rm -rf "$folder"
+}
+
 mkdir -p "$LABORA_CACHE"
 for part in "$@"; do
     case "$part" in
-        build | venv | python | js) "setup_$part" ;;
-        *) die "unknown part '$part'; the parts are build, venv, python and js." ;;
+        build | venv | python | js | promtool) "setup_$part" ;;
+        *) die "unknown part '$part'; the parts are build, venv, python, js and promtool." ;;
     esac
 done

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/build.sh
-bash scripts/setup.sh python js
+bash scripts/setup.sh python js promtool
 . scripts/paths.sh
 # NVRTC, where `make cuda` has been run.
 [ ! -d "$LABORA_CACHE/cuda/lib" ] || export LD_LIBRARY_PATH="$LABORA_CACHE/cuda/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
