@@ -12,7 +12,7 @@ run: ## Build, then mine a chain with a real network's products (ONCE=1 ends aft
 test: ## Build, then run every test
 	@bash scripts/test.sh
 
-soak: ## Over an hour of blocks: a testnet of 200, finality that stalls for 5,000, and 2,000 full ones
+soak: ## Over an hour of blocks: a testnet of 200, finality that stalls for 5,000, 10,000 open jobs, and 2,000 full ones
 	@bash scripts/soak.sh
 
 check: ## Formatting, clippy, docs and, where installed, cargo-deny

@@ -4,6 +4,7 @@
 //! `LABORA_SOAK_BLOCKS` makes the chains shorter, for a trial of the tests themselves; the figures are then worth nothing.
 
 mod goals;
+mod jobs;
 mod load;
 mod stall;
 #[path = "../sdk/transfers.rs"]

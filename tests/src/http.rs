@@ -52,11 +52,16 @@ impl Answer {
     }
 }
 
-/// The metrics that a process serves now, at the address that its log names.
-pub async fn metrics(log: &Log) -> Outcome<String> {
+/// Where a process serves its metrics, as its log says.
+pub fn metrics_address(log: &Log) -> Outcome<SocketAddr> {
     let address = log.after_last("Prometheus exporter started at ", &[' ', '\n'])?;
     let address = address.ok_or("the log names no exporter")?;
-    let mut http = Http::tcp(address.trim().parse()?).await?;
+    Ok(address.trim().parse()?)
+}
+
+/// The metrics that a process serves now, at the address that its log names.
+pub async fn metrics(log: &Log) -> Outcome<String> {
+    let mut http = Http::tcp(metrics_address(log)?).await?;
     http.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await?;
     Ok(http.answer().await?.ok_or("no metrics")?.text())
