@@ -394,7 +394,7 @@ fn each_holder_lets_go_of_what_it_keeps_itself() {
         assert!(info.is_pinned, "others keep it");
     }
     scene.again();
-    assert_eq!(holders(&scene), [other.clone()]);
+    assert_eq!(holders(&scene), std::slice::from_ref(&other));
     for at in 1..MAX_HOLDERS {
         hold(&scene, &named(&format!("n{at}"))).expect("there may be so many");
     }

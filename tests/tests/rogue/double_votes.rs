@@ -27,6 +27,9 @@ use super::{
 const DOUBLE_VOTES: usize = 8;
 const MADE_UP_VOTES: usize = 4;
 
+/// A block by which blocks come at their pace.
+const ADAPTED: u64 = 50;
+
 /// Tells of the blocks beside the best chain that two miners had, above the last final one.
 async fn tell_of_forks(miners: [&Rpc; 2], beside: &watch::Sender<Beside>) -> Outcome {
     let mut seen: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
@@ -76,13 +79,24 @@ async fn a_validator_that_votes_for_made_up_blocks_and_two_branches_ends_no_node
     let miner = network.miner("miner", "//Eve").await?;
     // Before there is another miner, whose blocks may take the place of those that are read.
     let chain = Chain::of(miner.rpc()).await?;
-    // Its blocks come late, and so beside others.
     let (link, through) = Proxy::to_node(&miner.address().await?).await?;
-    link.set(Link::Slow(Duration::from_millis(400)));
     let options = NodeOptions {
         author: "//Ferdie",
         ..network.only_through(through)
     };
+    // First it gets to know the chain, past the blocks that come many a second until the difficulty has adapted: it would mine a
+    // chain of its own, and the SDK leaves one that is no lower than that of a peer, and parts from it by more than an answer's
+    // blocks, as it is.
+    let follower = network.start("other", &options.clone().following()).await?;
+    wait_for("the miner's chain", SOON, || async {
+        let known = follower.rpc().hash_at(ADAPTED).await?;
+        let is_the_miners = known.is_some() && known == miner.rpc().hash_at(ADAPTED).await?;
+        Ok(is_the_miners.then_some(()))
+    })
+    .await?;
+    follower.stop_well().await?;
+    // Its blocks come late, and so beside others.
+    link.set(Link::Slow(Duration::from_millis(400)));
     let other = network.start("other", &options).await?;
     let validators = network.validators(3).await?;
     let mut addresses = Vec::new();
