@@ -33,5 +33,10 @@ pub(crate) const FETCH_LIMIT: Duration = Duration::from_secs(600);
 /// Pause after something was in the way.
 pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 
+/// The wait after so many failures: `first`, doubled with each, and no longer than `last`.
+pub(crate) fn doubled(first: Duration, failures: u32, last: Duration) -> Duration {
+    (first * (1 << failures.min(10))).min(last)
+}
+
 /// Most pages of a list that are read at a time; with 100 jobs a page, or 2,000 that are looked at in vain.
 pub(crate) const MAX_PAGES: usize = 64;

@@ -1,6 +1,6 @@
 //! Why an artifact was not fetched.
 
-use super::{FETCHES, fetch::LEAST_BYTES_PER_S};
+use super::{FETCHES, LEAST_BYTES_PER_S};
 use crate::{Root, StoreError};
 
 /// Why an artifact was not fetched.

@@ -30,7 +30,7 @@ const MAX_TOLD: usize = 1_000;
 
 /// Slower than this, beside the time for finding somebody, a fetch makes room for others: whoever gives little by little would else
 /// hold a place for hours.
-pub(super) const LEAST_BYTES_PER_S: u64 = 1 << 20;
+pub const LEAST_BYTES_PER_S: u64 = 1 << 20;
 
 /// How long things take.
 #[derive(Clone, Copy, Debug)]

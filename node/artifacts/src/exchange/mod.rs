@@ -27,6 +27,7 @@ mod wire;
 
 pub use announce::{MAX_ANNOUNCED, Records, announce, record_key};
 pub use error::FetchError;
+pub use fetch::LEAST_BYTES_PER_S;
 pub use handle::{Exchange, FETCHES, Fetching};
 pub use network::NetworkPeers;
 pub use peers::{AskError, Offence, Peers};

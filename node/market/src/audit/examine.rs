@@ -7,7 +7,7 @@ use pallet_jobs::Hashes;
 
 use super::check::{Finding, check};
 use crate::{
-    matrices::{Matrices, MatrixError},
+    matrices::{Matrices, MatrixError, allowance},
     types::JobInfo,
     work::{
         choose::{Limits, bytes},
@@ -15,9 +15,8 @@ use crate::{
     },
 };
 
-/// Time for the matrices of a result, beside a second for each [`LEAST_BYTES_PER_S`] of them.
+/// Time for the matrices of a result, beside their [`allowance`].
 const FIND: Duration = Duration::from_secs(120);
-const LEAST_BYTES_PER_S: u64 = 1 << 20;
 
 /// What was found of a result.
 #[derive(Clone, Debug)]
@@ -98,5 +97,5 @@ fn limit(job: &JobInfo) -> Duration {
     let all = products.fold(bytes(job.n, job.k, 1), |sum, product| {
         sum.saturating_add(of(product.m))
     });
-    FIND + Duration::from_secs(all / LEAST_BYTES_PER_S)
+    FIND + allowance(all)
 }

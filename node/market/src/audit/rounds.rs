@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::ResultId;
+use crate::doubled;
 
 /// Results that are looked at at a time: of each, A, Bt and C of a product are in memory, half a gigabyte at most.
 const AT_A_TIME: usize = 3;
@@ -46,7 +47,7 @@ impl Rounds {
     /// Something was in the way. `time` is what there is for saying what was found; the wait is a sixteenth of it at most.
     pub(super) fn wait(&mut self, result: ResultId, time: Duration, now: Instant) {
         let (times, until) = self.waiting.entry(result).or_insert((0, now));
-        let wait = (AGAIN * (1 << (*times).min(10))).min(LAST);
+        let wait = doubled(AGAIN, *times, LAST);
         *times = times.saturating_add(1);
         *until = now + wait.min((time / 16).max(AGAIN));
     }

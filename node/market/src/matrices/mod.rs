@@ -7,8 +7,10 @@ mod remote;
 pub use here::Here;
 pub use remote::{Remote, Traffic, UrlError};
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
-use labora_artifacts::Holder;
+use labora_artifacts::{Holder, exchange::LEAST_BYTES_PER_S};
 use labora_pouw::Hash;
 
 /// Why a matrix is not there.
@@ -67,6 +69,11 @@ pub trait Matrices: Send + Sync {
     ///
     /// [`MatrixError::Here`].
     fn held(&self, prefix: String) -> BoxFuture<'_, Result<Vec<(Hash, Holder)>, MatrixError>>;
+}
+
+/// Time that so many bytes may take on their way.
+pub(crate) fn allowance(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / LEAST_BYTES_PER_S)
 }
 
 /// Fails for bytes that are not the matrix's.

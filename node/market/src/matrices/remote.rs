@@ -26,15 +26,14 @@ use labora_artifacts::Holder;
 use labora_pouw::Hash;
 use serde::Deserialize;
 
-use super::{Matrices, MatrixError, check};
+use super::{Matrices, MatrixError, allowance, check};
 use crate::node::shown;
 
 /// Until the head of an answer is there; a node waits 30 s for its peers.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// Time for a body beside a second for each [`SLOWEST_BYTES_PER_S`] of it.
+/// Time for a body beside its [`allowance`].
 const BODY_LIMIT: Duration = Duration::from_secs(30);
-const SLOWEST_BYTES_PER_S: u64 = 1 << 20;
 
 /// How often in a row a node may say that a fetch from its peers is still under way: ten minutes.
 const MAX_WAITS: usize = 20;
@@ -266,11 +265,6 @@ fn pin_of(root: Hash, holder: &Holder) -> String {
         "" => format!("/{root}/pin"),
         name => format!("/{root}/pin?for={name}"),
     }
-}
-
-/// Time that so many bytes may take.
-fn allowance(bytes: u64) -> Duration {
-    Duration::from_secs(bytes / SLOWEST_BYTES_PER_S)
 }
 
 impl Matrices for Remote {

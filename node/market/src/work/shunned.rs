@@ -7,6 +7,8 @@ use std::{
 
 use pallet_jobs::JobId;
 
+use crate::doubled;
+
 /// Before a job is tried for the second time; doubled with each failure.
 const FIRST: Duration = Duration::from_secs(20);
 
@@ -40,7 +42,7 @@ impl Shunned {
     /// A job failed; for how long it is shunned.
     pub(super) fn shun(&mut self, job: JobId, now: Instant) -> Duration {
         let (failures, until) = self.of(job, now);
-        let wait = (FIRST * (1 << (*failures).min(10))).min(LAST);
+        let wait = doubled(FIRST, *failures, LAST);
         *failures = failures.saturating_add(1);
         *until = now + wait;
         wait
