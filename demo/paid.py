@@ -3,8 +3,8 @@
 
 Trains the network of ``digits.py`` and has each layer's product done as a job: a miner claims it, multiplies, stores and
 submits it; the result is checked here and the miner paid. Then, unless ``--products 0``, posts one job of many large
-products, waits for its audit, and looks for blocks that were mined on its matrices. Every entry is compared with
-NumPy's, every amount with the balance.
+products, waits for its audit, and looks for blocks that were mined on its matrices; if there are none, posts a larger
+one. Every entry is compared with NumPy's, every amount with the balance.
 
 Exit status: 0 if all of it held, 1 if not, 130 if it was interrupted.
 """
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 #: More than the transactions of a job cost together, in LAB.
 FEES = Decimal("0.5")
+
+#: Times the first job's k, at most, where no block was mined on the jobs before: where blocks take longer than a job,
+#: which devices decide, chance alone would have to bring one.
+MOST_GROWTH = 8
 
 
 class Wrong(Exception):
@@ -80,20 +84,20 @@ class Poster:
         self._over(job, f"layer {layer}", before, started, accepted=True)
         return c
 
-    def many(self, count: int, size: int, seed: int) -> int:
-        """``count`` products of size³ as one job; how many blocks were mined on its matrices."""
+    def many(self, count: int, size: int, k: int, seed: int) -> int:
+        """``count`` products of size×size×k as one job; how many blocks were mined on its matrices."""
         random = np.random.default_rng(seed)
         # In 7 bits, as a quantised network's: such matrices are mined on as they are, wider ones in two parts each.
-        left = [random.integers(-LIMIT, LIMIT + 1, (size, size), dtype=np.int8) for _ in range(count)]
-        b = random.integers(-LIMIT, LIMIT + 1, (size, size), dtype=np.int8)
+        left = [random.integers(-LIMIT, LIMIT + 1, (size, k), dtype=np.int8) for _ in range(count)]
+        b = random.integers(-LIMIT, LIMIT + 1, (k, size), dtype=np.int8)
         before, started = self._total(), time.monotonic()
         job = self._client.submit(left, b, fee=self._fee(left, b))
-        report.step(f"job {job.number}: {count} products of {size}×{size}×{size}")
+        report.step(f"job {job.number}: {count} products of {size}×{size}×{k}")
         results = job.result(self._limit_s, accept=self._accepts)
         self._compare(job.number, left, b, list(results))
         report.step(f"job {job.number} has its result, equal to NumPy's{'' if self._accepts else '; its audit goes on'}")
         job.wait("settled", self._limit_s)
-        return self._over(job, f"{count} of {size}³", before, started, self._accepts)
+        return self._over(job, f"{count} of {size}×{size}×{k}", before, started, self._accepts)
 
     def _fee(self, a: Int8 | list[Int8], b: Int8) -> Decimal:
         """By the price, or the least that a job may pay."""
@@ -143,9 +147,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--key", default="//Dave", help="who pays: a URI, or a keystore file (default: //Dave)")
     parser.add_argument("--price", type=Decimal, default=Decimal(2), help="LAB for 10¹² multiply-accumulates, if that is more than a job's least fee (default: 2)")
     parser.add_argument("--products", type=int, default=64, help="products of the large job (default: 64)")
-    parser.add_argument("--size", type=int, default=1024, help="their m, n and k (default: 1024)")
+    parser.add_argument("--size", type=int, default=1024, help="their m and n, and k of the first job (default: 1024)")
     parser.add_argument(
-        "--tries", type=int, default=5, help="jobs until a block was mined on one's matrices (default: 5)"
+        "--tries",
+        type=int,
+        default=5,
+        help=f"jobs until a block was mined on one's matrices, each with twice the k, up to {MOST_GROWTH} times (default: 5)",
     )
     parser.add_argument("--accept", action="store_true", help="pay for the large job before its audit, too")
     parser.add_argument("--limit", type=float, default=900.0, metavar="SECONDS", help="for each job (default: 900)")
@@ -198,7 +205,8 @@ def run(chosen: argparse.Namespace) -> bool:
         for attempt in range(chosen.tries):
             if mined:
                 break
-            mined = poster.many(chosen.products, chosen.size, SEED + attempt) > 0
+            k = chosen.size * min(2**attempt, MOST_GROWTH)
+            mined = poster.many(chosen.products, chosen.size, k, SEED + attempt) > 0
         table(poster.done, client.market())
     if not mined:
         report.step(f"no block was mined on {chosen.tries} jobs; give more --tries, or more --products")

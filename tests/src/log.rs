@@ -70,8 +70,13 @@ impl Log {
 
     /// The last lines.
     pub fn tail(&self) -> String {
+        self.tail_of(|_| true)
+    }
+
+    /// The last of the lines that are to be shown.
+    pub fn tail_of(&self, is_shown: impl Fn(&str) -> bool) -> String {
         let text = self.text().unwrap_or_else(|error| error.to_string());
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = text.lines().filter(|line| is_shown(line)).collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
     }
 }

@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::{Machine, Outcome, binary, log::Log, node::START_LIMIT, rpc::Rpc, wait_for};
 
+/// How the lines begin that tell how a network does.
+const FIGURES: &str = "blocks ";
+
 /// From the order to end to the end of the supervisor: its members have 20 s in each of two steps.
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
@@ -177,10 +180,17 @@ impl Drop for Testnet {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Beside what a test itself has to say of its failure, a line of figures every few seconds says nothing.
+        let is_shown = |line: &str| !line.starts_with(FIGURES);
         println!(
-            "---- end of {}\n{}",
+            "---- end of {}\n{}\n{FIGURES}{}",
             self.said.path().display(),
-            self.said.tail()
+            self.said.tail_of(is_shown),
+            self.said
+                .after_last(FIGURES, &[])
+                .ok()
+                .flatten()
+                .unwrap_or_default()
         );
     }
 }

@@ -119,7 +119,8 @@ async fn a_networks_layers_and_many_large_products_are_done_as_paid_jobs() -> Ou
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("network");
     let at = base.to_string_lossy().into_owned();
-    // One miner: a job's products are then more than a block takes, so that one is soon mined on them.
+    // One miner: all that it does for a job counts. Whether a block comes meanwhile is chance, more so the faster it is; each
+    // job is larger than the one before, so that ten without any come less than once in a thousand runs.
     let flags = [
         "--miners",
         "1",
