@@ -88,6 +88,12 @@ impl Index {
         self.stored
     }
 
+    /// Bytes on disk of whole artifacts that somebody keeps.
+    pub(crate) fn pinned(&self) -> u64 {
+        let pinned = self.whole.values().filter(|info| info.is_pinned);
+        pinned.map(|info| bytes_on_disk(info.bytes)).sum()
+    }
+
     /// Bytes on disk that what is not whole may come to take.
     pub(crate) fn reserved(&self) -> u64 {
         let begun = self.begun.values();

@@ -39,6 +39,8 @@ pub struct Usage {
     pub artifacts: usize,
     /// Bytes on disk of those.
     pub stored: u64,
+    /// Of these, bytes of what somebody keeps: it is never evicted.
+    pub pinned: u64,
     /// Bytes on disk that those under way may come to take.
     pub reserved: u64,
     /// The cap on both together.
@@ -126,6 +128,7 @@ impl Store {
         Usage {
             artifacts: index.count(),
             stored: index.stored(),
+            pinned: index.pinned(),
             reserved: index.reserved(),
             limit: self.0.limits.bytes,
         }
@@ -147,26 +150,27 @@ impl Store {
         index.above(after).take(limit).copied().collect()
     }
 
-    /// The same of those that are kept by somebody whose name begins so, with the names.
+    /// The same with who keeps them; of a `prefix` only what somebody keeps whose name begins so, and only those names.
     pub fn held(
         &self,
-        prefix: &str,
+        prefix: Option<&str>,
         after: Option<Root>,
         limit: usize,
     ) -> Vec<(Info, Vec<Holder>)> {
         let index = self.0.index.lock();
+        let is_asked_for = |holder: &&Holder| holder.as_str().starts_with(prefix.unwrap_or(""));
         let by = |root: &Root| {
-            let all = index.pins().of(root);
-            let by = all.filter(|holder| holder.as_str().starts_with(prefix));
-            by.cloned().collect::<Vec<_>>()
+            index
+                .pins()
+                .of(root)
+                .filter(is_asked_for)
+                .cloned()
+                .collect()
         };
         let all = index.above(after).map(|info| (*info, by(&info.root)));
-        all.filter(|(_, by)| !by.is_empty()).take(limit).collect()
-    }
-
-    /// Who keeps an artifact from being evicted.
-    pub fn holders(&self, root: &Root) -> Vec<Holder> {
-        self.0.index.lock().pins().of(root).cloned().collect()
+        all.filter(|(_, by): &(_, Vec<Holder>)| prefix.is_none() || !by.is_empty())
+            .take(limit)
+            .collect()
     }
 
     /// Opens an artifact to be read. It can be read to its end even if it is evicted meanwhile.

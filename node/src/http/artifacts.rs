@@ -169,14 +169,7 @@ async fn list(State(shelf): State<Shelf>, request: Request) -> Answer {
     let after = after.as_deref().map(root_of).transpose()?;
     let limit = limit.unwrap_or(100).min(MAX_LISTED);
     let usage = shelf.store.usage();
-    let listed = match held {
-        Some(prefix) => shelf.store.held(&prefix, after, limit),
-        None => {
-            let all = shelf.store.list(after, limit).into_iter();
-            all.map(|info| (info, shelf.store.holders(&info.root)))
-                .collect()
-        }
-    };
+    let listed = shelf.store.held(held.as_deref(), after, limit);
     let listed = listed.iter();
     let artifacts: Vec<_> = listed
         .map(|(info, holders)| Listed::new(*info, holders))
@@ -185,6 +178,7 @@ async fn list(State(shelf): State<Shelf>, request: Request) -> Answer {
         "artifacts": artifacts,
         "count": usage.artifacts,
         "stored_bytes": usage.stored,
+        "pinned_bytes": usage.pinned,
         "reserved_bytes": usage.reserved,
         "limit_bytes": usage.limit,
     }))

@@ -112,6 +112,11 @@ impl Matrices for Here {
         .boxed()
     }
 
+    fn room(&self) -> BoxFuture<'_, Result<u64, MatrixError>> {
+        let usage = self.store.usage();
+        futures::future::ready(Ok(usage.limit.saturating_sub(usage.pinned))).boxed()
+    }
+
     fn let_go(&self, root: Hash, holder: Holder) -> BoxFuture<'_, ()> {
         async move {
             // Not there, or a disk that cannot be written: then it stays pinned, and its owner sees it in the list.
@@ -122,7 +127,7 @@ impl Matrices for Here {
     }
 
     fn held(&self, prefix: String) -> BoxFuture<'_, Result<Vec<(Hash, Holder)>, MatrixError>> {
-        let held = self.store.held(&prefix, None, usize::MAX).into_iter();
+        let held = self.store.held(Some(&prefix), None, usize::MAX).into_iter();
         let held =
             held.flat_map(|(info, holders)| holders.into_iter().map(move |it| (info.root, it)));
         futures::future::ready(Ok(held.collect())).boxed()
@@ -131,7 +136,7 @@ impl Matrices for Here {
 
 #[cfg(test)]
 mod tests {
-    use labora_artifacts::Limits;
+    use labora_artifacts::{Limits, bytes_on_disk};
 
     use super::*;
 
@@ -167,6 +172,10 @@ mod tests {
         assert!(store.info(&root).expect("it is there").is_pinned);
         here.let_go(root, holder(8)).await;
         assert!(!store.info(&root).expect("it is there").is_pinned);
+        assert_eq!(here.room().await.expect("known"), 1 << 20);
+        here.hold(root, 40_000, holder(7)).await.expect("there");
+        let room = here.room().await.expect("known");
+        assert_eq!(room, (1 << 20) - bytes_on_disk(40_000));
         let too_large = here.keep(vec![1; 2 << 20], holder(7)).await;
         assert!(
             matches!(too_large, Err(MatrixError::Here(_))),

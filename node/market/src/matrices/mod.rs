@@ -57,6 +57,13 @@ pub trait Matrices: Send + Sync {
     /// [`MatrixError::Here`].
     fn keep(&self, bytes: Vec<u8>, holder: Holder) -> BoxFuture<'_, Result<Hash, MatrixError>>;
 
+    /// Bytes on disk that can come to be kept, beside what is kept already.
+    ///
+    /// # Errors
+    ///
+    /// [`MatrixError::Here`].
+    fn room(&self) -> BoxFuture<'_, Result<u64, MatrixError>>;
+
     /// Bytes that can be reckoned on to be read or kept in a second.
     fn bytes_per_s(&self) -> f64;
 

@@ -137,6 +137,14 @@ struct Page {
     artifacts: Vec<Held>,
 }
 
+#[derive(Deserialize)]
+struct Usage {
+    limit_bytes: u64,
+    /// A node before this one doesn't say.
+    #[serde(default)]
+    pinned_bytes: u64,
+}
+
 impl Remote {
     /// At `http://HOST:PORT`, with the token that it wants, if it wants one.
     ///
@@ -316,6 +324,20 @@ impl Matrices for Remote {
             }
             self.pin(root, &holder).await?;
             Ok(root)
+        }
+        .boxed()
+    }
+
+    fn room(&self) -> BoxFuture<'_, Result<u64, MatrixError>> {
+        async move {
+            let answer = self.send(Method::GET, "?limit=0", Bytes::new()).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(MatrixError::Here(self.refusal(answer).await));
+            }
+            let body = self.body(answer, MAX_REFUSAL).await?;
+            let usage: Usage = serde_json::from_slice(&body)
+                .map_err(|_| MatrixError::Here(format!("{}: a malformed list", self.base)))?;
+            Ok(usage.limit_bytes.saturating_sub(usage.pinned_bytes))
         }
         .boxed()
     }

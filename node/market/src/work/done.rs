@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
-use labora_artifacts::Holder;
+use labora_artifacts::{Holder, bytes_on_disk};
 use labora_pouw::{Hash, Shape, fraud::tile_major};
 use labora_runtime::RuntimeCall;
 use pallet_jobs::{Call, Hashes, JobId};
@@ -29,6 +29,19 @@ impl Worker {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Why a job's results cannot be kept, if they cannot: whoever finds that out after the claim loses a share of the bond.
+    pub(super) async fn lacks_room(&self, job: &JobInfo) -> Result<Option<String>, MatrixError> {
+        let (has, needs) = (self.matrices.room().await?, results_on_disk(job));
+        let in_mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        Ok((needs > has).then(|| {
+            format!(
+                "its results take {:.1} MiB, and there is room for {:.1}; give the node more --artifacts",
+                in_mib(needs),
+                in_mib(has)
+            )
+        }))
     }
 
     /// Lets everything go that was kept for a job: what another job wants is kept for that too.
@@ -149,6 +162,13 @@ pub(super) fn inputs(job: &JobInfo) -> Vec<(Hash, u64)> {
     let left = job.products.iter();
     let left = left.map(|product| (product.a.0, bytes(product.m, job.k, 1)));
     std::iter::once(b).chain(left).collect()
+}
+
+/// Bytes on disk that a job's results take.
+pub(super) fn results_on_disk(job: &JobInfo) -> u64 {
+    let left = job.products.iter();
+    let each = left.map(|product| bytes_on_disk(bytes(product.m, job.n, 4)));
+    each.fold(0, u64::saturating_add)
 }
 
 /// Everything that a job names.

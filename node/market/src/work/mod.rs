@@ -292,8 +292,22 @@ impl Worker {
         }
     }
 
+    /// Whether there is no room for a job's results, which is then tried again later.
+    async fn is_too_much(&self, job: &JobInfo) -> Result<bool, Trouble> {
+        let Some(why) = self.lacks_room(job).await? else {
+            return Ok(false);
+        };
+        let again = self.shunned.lock().shun(job.job, Instant::now());
+        tracing::info!(target: "labora", "job {} is not claimed: {why}; tried again in {} s", job.job, again.as_secs());
+        Ok(true)
+    }
+
     /// Fetches what a job wants multiplied, and claims it.
     async fn claim(&self, job: JobInfo) -> Result<(), Trouble> {
+        // Before anything is fetched, and again once that has taken room.
+        if self.is_too_much(&job).await? {
+            return Ok(());
+        }
         let fetched = tokio::time::timeout(FETCH_LIMIT, self.hold(&job)).await;
         let late = MatrixError::Unavailable {
             root: job.b.0,
@@ -313,6 +327,11 @@ impl Worker {
                 self.let_go(&job).await;
                 return Err(error.into());
             }
+        }
+        let is_too_much = self.is_too_much(&job).await;
+        if !matches!(is_too_much, Ok(false)) {
+            self.let_go(&job).await;
+            return is_too_much.map(drop);
         }
         let call = RuntimeCall::Jobs(Call::claim { job: job.job });
         match self.chain.call(&self.terms.account, call).await {

@@ -254,6 +254,8 @@ async fn there_is_a_list_pins_and_an_end_of_room() {
     assert_eq!(names(&list), expected[..2]);
     assert_eq!(list["count"], 3);
     assert_eq!(list["stored_bytes"], list["limit_bytes"]);
+    // By hand, and for somebody else; the third may be evicted.
+    assert_eq!(list["pinned_bytes"], 2 * bytes_on_disk(20_000));
     let rest = format!("/v1/artifacts?after={}", expected[1]);
     assert_eq!(names(&scene.get(&rest, &[]).await.json()), expected[2..]);
 
