@@ -17,7 +17,7 @@ struct Held {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Checks that what is held is what jobs say, of each account that has to do with one; that workers have as many claims as
+    /// Checks that what is held is what jobs say, of each account; that workers have as many claims as
     /// is written of them; and that committees belong to results.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         CurrentTerms::<T>::get()
@@ -60,9 +60,10 @@ impl<T: Config> Pallet<T> {
         for (job, _, _) in Accused::<T>::iter() {
             ensure!(job < next, "an auditor of a job to come is accused");
         }
-        // Whoever has worked is looked at too, though it may have nothing open.
-        for worker in Workers::<T>::iter_keys() {
-            held.entry(worker).or_default();
+        // Everybody is looked at, also who has to do with no job: money that was left held would be nobody's to release.
+        let all = frame_system::Account::<T>::iter_keys();
+        for account in all.chain(Workers::<T>::iter_keys()) {
+            held.entry(account).or_default();
         }
         for (account, held) in held {
             let has = |reason: HoldReason| T::Currency::balance_on_hold(&reason.into(), &account);

@@ -1,6 +1,9 @@
 //! From posting to payment, and the ways out.
 
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{
+    assert_noop, assert_ok,
+    traits::{fungible::MutateHold, tokens::Precision},
+};
 use sp_runtime::{BuildStorage, DispatchError, Perbill, TokenError};
 
 use crate::{mock::*, *};
@@ -397,6 +400,13 @@ fn the_check_sees_holds_that_no_job_explains() {
                 job.fee -= 1;
             }
         });
+        assert_ok!(Market::do_try_state());
+        // Of somebody who has to do with no job.
+        let bond = RuntimeHoldReason::from(HoldReason::Bond);
+        assert_ok!(Balances::hold(&bond, &CHALLENGER, 1));
+        let wrong = "what is held as bonds is not what jobs say";
+        assert_eq!(Market::do_try_state(), Err(wrong.into()));
+        assert_ok!(Balances::release(&bond, &CHALLENGER, 1, Precision::Exact));
         assert_ok!(Market::do_try_state());
         Workers::<Test>::insert(
             &WORKER,
