@@ -101,7 +101,9 @@ async function lateJob() {
   await explained(job, /no going rate/);
   const { block } = await include(api, api.tx.jobs.claim(job), worker);
   const { number } = await api.rpc.chain.getHeader(block);
-  const { claimedUntil } = await ask('jobs_get', job);
+  const { claimedUntil, agreed } = await ask('jobs_get', job);
+  assert.equal(agreed.failureSharePpb, 100_000_000);
+  await explained(job, /of the bond is lost/);
   assert(claimedUntil > number.toNumber());
   const best = async () => (await api.rpc.chain.getHeader()).number.toNumber();
   await until('the end of the claim', async () => await best() > claimedUntil);

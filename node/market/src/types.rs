@@ -3,7 +3,7 @@
 
 use labora_runtime::AccountId;
 use pallet_jobs::{
-    Committee, Failure, Job, JobId, Record, Said, Stage, Submitted,
+    Agreed, Committee, Failure, Job, JobId, Record, Said, Stage, Submitted,
     api::{self, StageName},
 };
 use serde::{Deserialize, Serialize};
@@ -190,6 +190,28 @@ pub struct WindowInfo {
     pub ends: u32,
 }
 
+/// By what a claim ends, whatever the market's terms are by then.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreedInfo {
+    /// Share of the fee for the worker, in billionths.
+    pub worker_share_ppb: u32,
+    /// Share for the auditors together, in billionths; what is left is burned.
+    pub auditor_share_ppb: u32,
+    /// Share of the bond that is lost if the claim ends late or without its data, in billionths.
+    pub failure_share_ppb: u32,
+}
+
+impl From<Agreed> for AgreedInfo {
+    fn from(agreed: Agreed) -> Self {
+        Self {
+            worker_share_ppb: agreed.worker_share.deconstruct(),
+            auditor_share_ppb: agreed.auditor_share.deconstruct(),
+            failure_share_ppb: agreed.failure_share.deconstruct(),
+        }
+    }
+}
+
 /// A job, as `jobs_get` and `jobs_list` give it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -226,6 +248,9 @@ pub struct JobInfo {
     pub worker: Option<AccountId>,
     /// What the worker has at stake.
     pub bond: Option<String>,
+    /// The shares that were agreed when it was claimed; null before that, and once it is settled.
+    #[serde(default)]
+    pub agreed: Option<AgreedInfo>,
     /// The last block in which the worker can submit a result.
     pub claimed_until: Option<u32>,
     /// The times of the result.
@@ -281,6 +306,7 @@ impl JobInfo {
                 .collect(),
             worker: job.worker().cloned(),
             bond: claimed.map(|claimed| claimed.bond.to_string()),
+            agreed: claimed.map(|claimed| claimed.agreed.into()),
             claimed_until: match &job.stage {
                 Stage::Claimed(claimed) => Some(claimed.until),
                 _ => None,

@@ -3,7 +3,7 @@
 use labora_runtime::{LAB, Runtime, RuntimeError};
 use scale_info::{TypeDef, TypeInfo};
 use sp_core::U256;
-use sp_runtime::DispatchError;
+use sp_runtime::{DispatchError, Perbill};
 
 /// Decimal places of a LAB.
 const PLACES: usize = 12;
@@ -53,6 +53,11 @@ pub fn parse_lab(text: &str) -> Result<u128, NoAmount> {
         .map_err(|_| NoAmount)?;
     let whole = whole.checked_mul(LAB).ok_or(NoAmount)?;
     whole.checked_add(fraction).ok_or(NoAmount)
+}
+
+/// A share in billionths of an amount, rounded down as the market does.
+pub fn share(amount: u128, ppb: u32) -> u128 {
+    Perbill::from_parts(ppb).mul_floor(amount)
 }
 
 /// What a fee pays for 10¹² multiply-accumulates, in the token's smallest unit.

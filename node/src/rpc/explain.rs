@@ -245,8 +245,9 @@ fn claimed_by(
         return ("Its worker is late.".into(), because, vec![next]);
     }
     let next = format!(
-        "In {} it is late: then a share of the bond is lost, and the job is open again.",
-        known.until(claimed.until)
+        "In {} it is late: then {} of the bond is lost, and the job is open again.",
+        known.until(claimed.until),
+        lab(claimed.agreed.failure_share.mul_floor(claimed.bond))
     );
     ("Somebody works on it.".into(), because, vec![next])
 }

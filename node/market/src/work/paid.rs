@@ -10,7 +10,7 @@ use crate::{
     LOOK_EVERY,
     chain::ChainError,
     types::{JobInfo, StageInfo},
-    words::lab,
+    words::{lab, share},
 };
 
 /// What became of a result.
@@ -75,9 +75,12 @@ impl Worker {
                     continue;
                 }
                 Fate::Paid => {
-                    let share = self.chain.market().await?.worker_share_ppb;
-                    let paid = fee / 1_000_000_000 * u128::from(share)
-                        + fee % 1_000_000_000 * u128::from(share) / 1_000_000_000;
+                    // By what was agreed at the claim; a node before this one doesn't say.
+                    let ppb = match then.agreed {
+                        Some(agreed) => agreed.worker_share_ppb,
+                        None => self.chain.market().await?.worker_share_ppb,
+                    };
+                    let paid = share(fee, ppb);
                     let micro = u64::try_from(paid / MICRO_LAB).unwrap_or(u64::MAX);
                     self.tally.paid.fetch_add(1, Relaxed);
                     self.tally.earned.fetch_add(micro, Relaxed);

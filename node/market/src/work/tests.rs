@@ -2,10 +2,11 @@ use pallet_jobs::{Batch, Claimed, Job, Left, Stage, Submitted, Terms, Window};
 use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie};
 
 use super::{
-    done::{inputs, roots},
+    done::{inputs, results_on_disk, roots},
     paid::{Fate, fate},
     *,
 };
+use crate::words::share;
 
 fn at(stage: Stage<labora_runtime::AccountId>) -> JobInfo {
     let left = vec![
@@ -84,6 +85,17 @@ fn what_becomes_of_a_result_is_read_off_its_job() {
 }
 
 #[test]
+fn a_worker_is_paid_by_the_shares_of_its_claim() {
+    assert_eq!(at(Stage::Open).agreed, None);
+    let agreed = submitted(Bob).agreed.expect("it was claimed");
+    let by_terms = Terms::default().worker_share;
+    assert_eq!(agreed.worker_share_ppb, by_terms.deconstruct());
+    for fee in [0, 7, 1_999_999_999_999, u128::MAX] {
+        assert_eq!(share(fee, agreed.worker_share_ppb), by_terms.mul_floor(fee));
+    }
+}
+
+#[test]
 fn all_that_a_job_names_is_kept_for_it() {
     let open = at(Stage::Open);
     assert_eq!(
@@ -96,4 +108,7 @@ fn all_that_a_job_names_is_kept_for_it() {
     );
     assert_eq!(roots(&open).len(), 3);
     assert_eq!(roots(&submitted(Bob))[3..], [[8; 32], [9; 32]]);
+    // Its results are looked for room for before anything is at stake; each is a file, with the tree of its hashes beside it.
+    let files = [32 * 48 * 4, 64 * 48 * 4].map(labora_artifacts::bytes_on_disk);
+    assert_eq!(results_on_disk(&open), files[0] + files[1]);
 }

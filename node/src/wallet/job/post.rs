@@ -12,7 +12,7 @@ use labora_market::{
     chain::Chain,
     matrices::{self, Matrices},
     types::MarketInfo,
-    words::{fee_at, lab, parse_lab, rate},
+    words::{fee_at, lab, parse_lab, rate, share},
 };
 use labora_runtime::{Runtime, RuntimeCall, RuntimeEvent};
 use pallet_jobs::{Batch, Call, Event, JobId};
@@ -174,20 +174,16 @@ impl Draft {
 
     /// Who gets what of the fee, in words.
     pub(in crate::wallet) fn shares(&self) -> String {
-        let share = |ppb: u32| {
-            let part = self.fee / 1_000_000_000 * u128::from(ppb)
-                + self.fee % 1_000_000_000 * u128::from(ppb) / 1_000_000_000;
-            lab(part)
-        };
+        let part = |ppb: u32| lab(share(self.fee, ppb));
         let (worker, auditors) = (self.market.worker_share_ppb, self.market.auditor_share_ppb);
         let burned = 1_000_000_000_u32.saturating_sub(worker.saturating_add(auditors));
         format!(
             "held; then {} to the worker ({}), {} to auditors ({}), {} burned ({})",
-            share(worker),
+            part(worker),
             percent(worker),
-            share(auditors),
+            part(auditors),
             percent(auditors),
-            share(burned),
+            part(burned),
             percent(burned)
         )
     }

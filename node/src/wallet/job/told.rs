@@ -221,6 +221,7 @@ mod tests {
             products: Vec::new(),
             worker: None,
             bond: None,
+            agreed: None,
             claimed_until: (stage == StageInfo::Claimed).then_some(200),
             window: (stage == StageInfo::Submitted).then_some(WindowInfo {
                 since: 240,

@@ -39,6 +39,7 @@ fn job(products: usize, stage: StageInfo) -> JobInfo {
         products: (0..products).map(product).collect(),
         worker: None,
         bond: None,
+        agreed: None,
         claimed_until: None,
         window: None,
         auditors: None,
