@@ -1,8 +1,9 @@
 // Posters, and miners and auditors that cheat, beside nodes that work and audit.
 //
-// Usage: node jobs.mjs ws://127.0.0.1:PORT http://127.0.0.1:PORT CASE...
+// Usage: node jobs.mjs ws://127.0.0.1:PORT http://127.0.0.1:PORT[,http://127.0.0.1:PORT] CASE...
 //
-// The second address is the endpoint for matrices of the node where posters keep their own. Cases, which go on side by side, each with a poster
+// The second address is the endpoint for matrices of the node where posters keep their own; the third, if it is another, of the one that gives
+// results. Cases, which go on side by side, each with a poster
 // and a cheat of its own:
 //   paid        a job is claimed, multiplied, audited, opened by auditors and paid without its poster; money to the unit
 //   wrong       a result with one wrong entry among 2^20: the bond is lost, the job is done by another
@@ -26,7 +27,8 @@ const K = 256;
 const SMALL = [64, 48];
 const TILE = 16;
 
-const [, , url, endpoint, ...cases] = process.argv;
+const [, , url, endpoints, ...cases] = process.argv;
+const [endpoint, results = endpoint] = endpoints.split(',');
 const provider = new WsProvider(url);
 const api = await ApiPromise.create({ provider, noInitWarn: true });
 const ask = (method, ...params) => provider.send(method, params);
@@ -86,7 +88,7 @@ async function keep(kept) {
 }
 
 async function fetched(root, bytes) {
-  const path = `${endpoint}/v1/artifacts/${root.slice(2)}`;
+  const path = `${results}/v1/artifacts/${root.slice(2)}`;
   const got = await fetch(`${path}/fetch?bytes=${bytes}`, { method: 'POST' });
   assert.equal(got.status, 201, await got.text());
   return new Int32Array(await (await fetch(path)).arrayBuffer());

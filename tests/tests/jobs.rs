@@ -90,13 +90,18 @@ async fn jobs_are_done_audited_and_paid_whoever_cheats() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_killed_goes_on_with_what_it_has_claimed() -> Outcome {
+async fn a_killed_worker_goes_on_with_its_claim_though_the_posters_node_is_gone() -> Outcome {
     let mut network = Network::with_public_sessions(spec::NETWORK).await?;
     let nodes = validators(&mut network).await?;
+    let mut options = network.options().following();
+    let keeps = ["--artifacts", "256MiB"].map(String::from);
+    options.more.extend(keeps);
+    let posters = network.start("posters", &options).await?;
     let first = worker(&mut network, "first", "//Ferdie").await?;
-    let endpoint = format!("http://{}", nodes[0].gemm_address()?);
+    let [keeps, gives] = [&posters, &nodes[0]].map(Node::gemm_address);
     let mut script = js::script("jobs.mjs", &nodes[0])?;
-    script.arg(&endpoint).arg("paid");
+    script.arg(format!("http://{},http://{}", keeps?, gives?));
+    script.arg("paid");
     let telling = tokio::spawn(binary::run(script, LIMIT));
     wait_for("a claim", LIMIT, || async {
         let text = first.log().text()?;
@@ -104,6 +109,8 @@ async fn a_worker_that_is_killed_goes_on_with_what_it_has_claimed() -> Outcome {
     })
     .await?;
     first.kill()?;
+    // Auditors have the matrices of the worker then, which kept them for that.
+    posters.kill()?;
     let first = worker(&mut network, "first", "//Ferdie").await?;
     println!("{}", telling.await??);
     let text = first.log().text()?;
