@@ -141,8 +141,8 @@ pub enum WalletError {
     NoSense(JobId),
     /// A wrong result.
     #[error(
-        "product {at} of job {job} is not taken: {error}; nothing was written. Do not accept it: until its window ends anyone \
-         can prove it wrong for half of the bond, as nodes with --watch do"
+        "product {at} of job {job} is not taken: {error}; nothing was written. Do not accept it: \
+         `labora job prove {job}` proves it wrong, for half of the worker's bond; auditors and nodes with --watch do the same"
     )]
     Wrong {
         /// The job.

@@ -121,7 +121,7 @@ class WrongResult(LaboraError):
     def __init__(self, job: int, product: int, row: int, column: int, committed: int, exact: int) -> None:
         super().__init__(
             f"job {job}, product {product}: entry ({row}, {column}) is {committed} and must be {exact}; do not "
-            f"accept it: auditors find it too, or anyone proves it by jobs.proveFraud, and then the job is open again"
+            f"accept it: auditors find it too, or `labora job prove {job}` proves it, and then the job is open again"
         )
         self.job = job
         #: Which of the job's products, from 0.

@@ -121,7 +121,7 @@ async fn own(
 }
 
 /// Does a plan about a job, and says what became of the job.
-async fn about(
+pub(super) async fn about(
     wallet: &Wallet<'_>,
     account: &Account,
     how: &ActParams,

@@ -4,6 +4,7 @@ mod calls;
 mod files;
 mod list;
 mod post;
+mod prove;
 mod record;
 mod result;
 mod told;
@@ -13,6 +14,7 @@ pub use calls::{AgentOptions, CallOptions, RaiseOptions, ReleaseOptions};
 pub use list::{GetOptions, ListOptions};
 pub use post::PostOptions;
 pub(super) use post::{Draft, Posting};
+pub use prove::ProveOptions;
 pub use result::ResultOptions;
 pub use watch::WatchOptions;
 
@@ -41,6 +43,8 @@ pub enum JobCommand {
     Raise(RaiseOptions),
     /// Take a result as it is, before its audit is over: it is paid at once.
     Accept(CallOptions),
+    /// Look for a wrong entry in a result, and prove it: half of the worker's bond is yours then, and the job is open again.
+    Prove(ProveOptions),
     /// Drop a settled job: its deposit comes back.
     Forget(ReleaseOptions),
     /// Do what is due: a claim that is late, an audit that is over, a deadline. For no fee, if something was.
@@ -62,6 +66,7 @@ pub(super) async fn run(command: &JobCommand, trace: &Trace) -> Result<(), Walle
         JobCommand::Cancel(options) => calls::cancel(options, trace).await,
         JobCommand::Raise(options) => calls::raise(options, trace).await,
         JobCommand::Accept(options) => calls::accept(options, trace).await,
+        JobCommand::Prove(options) => prove::run(options, trace).await,
         JobCommand::Forget(options) => calls::forget(options, trace).await,
         JobCommand::Poke(options) => calls::poke(options, trace).await,
         JobCommand::List(options) => list::list(options, trace).await,

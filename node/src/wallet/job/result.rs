@@ -175,7 +175,8 @@ fn wanted(
     }
 }
 
-async fn fetch(
+/// Fetches a matrix, and shows how far that is.
+pub(super) async fn fetch(
     from: &Remote,
     what: &str,
     root: Hash,

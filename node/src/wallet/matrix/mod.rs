@@ -5,7 +5,7 @@ mod product;
 mod shape;
 
 pub(super) use npy::{Header, NpyError};
-pub(super) use product::{ProductError, check, rows_of};
+pub(super) use product::{ProductError, check, rows_of, secret, signed};
 pub(super) use shape::{Sides, padded_k, padded_side};
 
 use std::{

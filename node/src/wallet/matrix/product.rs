@@ -39,9 +39,7 @@ pub(crate) fn check(
     (a, bt, c): (&[u8], &[u8], &[u8]),
     root_c: &Hash,
 ) -> Result<(), ProductError> {
-    // The system's randomness, by the way that keys are made.
-    let (_, secret) = sr25519::Pair::generate();
-    let r = freivalds::challenge(&secret, root_c, shape.n());
+    let r = freivalds::challenge(&secret(), root_c, shape.n());
     let (a, bt) = (signed(a), signed(bt));
     let entries: Vec<i32> = c
         .as_chunks::<ENTRY>()
@@ -55,7 +53,13 @@ pub(crate) fn check(
     }
 }
 
-fn signed(bytes: &[u8]) -> Vec<i8> {
+/// A secret that nobody else has, of the system's randomness, by the way that keys are made.
+pub(crate) fn secret() -> Hash {
+    sr25519::Pair::generate().1
+}
+
+/// Bytes as entries.
+pub(crate) fn signed(bytes: &[u8]) -> Vec<i8> {
     bytes.iter().map(|byte| byte.cast_signed()).collect()
 }
 
