@@ -43,14 +43,19 @@ function until(api, what, condition) {
   });
 }
 
-/** Makes `call` as root, where it must succeed; resolves to the best block that has it. */
-async function asRoot(api, root, call) {
+/** Sends `call` as root; resolves to the best block that has it, and whether that tells what became of it. Rejects if the call failed. */
+async function sentAsRoot(api, root, call) {
   const sudo = api.tx.sudo.sudoUncheckedWeight(call, { refTime: 0, proofSize: 0 });
   const { block, events } = await include(api, sudo, root, { limitMs: LIMIT_MS });
-  const done = events.find(({ event }) => event.method === 'Sudid');
-  assert(done, 'sudo tells what became of the call');
-  const result = done.event.data[0];
-  if (result.isErr) throw new Error(`the call failed: ${describe(api, result.asErr)}`);
+  const result = events.find(({ event }) => event.method === 'Sudid')?.event.data[0];
+  if (result?.isErr) throw new Error(`the call failed: ${describe(api, result.asErr)}`);
+  return { block, isTold: result !== undefined };
+}
+
+/** Makes `call` as root, where it must succeed; resolves to the best block that has it. */
+async function asRoot(api, root, call) {
+  const { block, isTold } = await sentAsRoot(api, root, call);
+  assert(isTold, 'sudo tells what became of the call');
   return block;
 }
 
@@ -66,7 +71,8 @@ async function upgrade(api, root, [file]) {
   // Only what it is signed for can be wrong with this: it never expires, and is the account's next.
   const [version, options] = [api.runtimeVersion.specVersion.toNumber(), { era: 0, nonce: await api.rpc.system.accountNextIndex(user.address) }];
   const old = (await remark.signAsync(user, options)).toHex();
-  const block = await asRoot(api, root, api.tx.system.setCode(`0x${code}`));
+  // Its events are the old runtime's. The client reads them by the new one's types if it hears of that first; the new version tells all.
+  const { block } = await sentAsRoot(api, root, api.tx.system.setCode(`0x${code}`));
   await upgraded(api, version);
   await assert.rejects(api.rpc.author.submitExtrinsic(old), /1010: Invalid Transaction.*bad signature/, 'a signature for the version before');
   const { events } = await include(api, remark, user, { ...options, limitMs: LIMIT_MS });
