@@ -246,20 +246,6 @@ pub enum Subcommand {
     /// The proof of work by itself: check vectors, measure this machine.
     #[command(subcommand)]
     Pouw(PouwCommand),
-
-    /// Measure the runtime's weights.
-    #[cfg(feature = "runtime-benchmarks")]
-    #[command(subcommand)]
-    Benchmark(frame_benchmarking_cli::BenchmarkCmd),
-
-    /// Measure the runtime's weights; says how to build a node that can.
-    #[cfg(not(feature = "runtime-benchmarks"))]
-    #[command(trailing_var_arg = true)]
-    Benchmark {
-        /// Ignored.
-        #[arg(allow_hyphen_values = true, hide = true)]
-        rest: Vec<std::ffi::OsString>,
-    },
 }
 
 #[cfg(test)]

@@ -159,16 +159,6 @@ pub fn run() -> sc_cli::Result<ExitCode> {
                 Ok((command.run(client, backend, Some(votes)), task_manager))
             })?;
         }
-        #[cfg(feature = "runtime-benchmarks")]
-        Some(Subcommand::Benchmark(command)) => crate::benchmark::run(&cli, command)?,
-        #[cfg(not(feature = "runtime-benchmarks"))]
-        Some(Subcommand::Benchmark { .. }) => {
-            return Err(sc_cli::Error::Input(
-                "this node was built without benchmarks; build one with `cargo build --release --package labora \
-                 --features runtime-benchmarks`"
-                    .into(),
-            ));
-        }
     }
     Ok(ExitCode::SUCCESS)
 }

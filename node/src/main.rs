@@ -2,8 +2,6 @@
 
 mod artifacts;
 mod bench;
-#[cfg(feature = "runtime-benchmarks")]
-mod benchmark;
 mod cli;
 mod command;
 mod devices;
