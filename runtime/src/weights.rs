@@ -1,5 +1,4 @@
-//! Weights of our own pallets, measured on this runtime by `make weights` (but for those of jobs and grants, which are bounds so far). Those of the
-//! SDK's pallets come with them.
+//! Weights of our own pallets, measured on this runtime by `make weights`. Those of the SDK's pallets come with them.
 
 pub mod pallet_grants;
 pub mod pallet_jobs;
