@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs our pallets' benchmarks on this code and writes their weights. Builds the runtime with its benchmarks and a program that runs
 # them, apart: some nine hundred crates, half an hour on a laptop. Run it on an otherwise idle machine.
+# `PALLETS="jobs grants"` names those that are wanted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh build
