@@ -17,8 +17,8 @@
 
 import assert from 'node:assert/strict';
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
-import { blake3 } from '@noble/hashes/blake3';
 import { include } from './include.mjs';
+import { keepAt, rootOf } from './matrices.mjs';
 
 const LIMIT_MS = 400_000;
 const LAB = 10n ** 12n;
@@ -35,8 +35,6 @@ const ask = (method, ...params) => provider.send(method, params);
 const keyring = new Keyring({ type: 'sr25519' });
 const [giver, dave, second] = ['//Eve', '//Dave', '//Bob//worker'].map((uri) => keyring.addFromUri(uri));
 
-const hex = (bytes) => `0x${Buffer.from(bytes).toString('hex')}`;
-const rootOf = (matrix) => hex(blake3(new Uint8Array(matrix.buffer)));
 const account = async (who) => (await api.query.system.account(who.address)).data;
 const all = async (who) => {
   const { free, reserved } = await account(who);
@@ -79,13 +77,7 @@ function product(a, bt) {
   return c;
 }
 
-async function keep(kept) {
-  const body = new Uint8Array(kept.buffer);
-  const answer = await fetch(`${endpoint}/v1/artifacts/${rootOf(kept).slice(2)}`, {
-    method: 'PUT', body, headers: { 'content-type': 'application/octet-stream' },
-  });
-  assert.equal(answer.status, 201, await answer.text());
-}
+const keep = (matrix) => keepAt(endpoint, matrix);
 
 async function fetched(root, bytes) {
   const path = `${results}/v1/artifacts/${root.slice(2)}`;

@@ -326,6 +326,13 @@ impl JobInfo {
         }
     }
 
+    /// Auditors who vouched for its result: they are liable for it if an entry is wrong.
+    pub fn vouched(&self) -> impl Iterator<Item = &AccountId> {
+        let seats = self.auditors.as_deref().unwrap_or_default().iter();
+        let vouched = seats.filter(|seat| matches!(seat.said.as_str(), "sealed" | "opened"));
+        vouched.map(|seat| &seat.auditor)
+    }
+
     /// Whether a majority of its auditors opened that its result holds.
     pub fn is_confirmed(&self) -> bool {
         let auditors = self.auditors.as_deref().unwrap_or_default();

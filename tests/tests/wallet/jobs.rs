@@ -62,11 +62,7 @@ async fn a_job_is_posted_followed_and_taken_back_to_the_unit() -> Outcome {
         "--matrices",
         &matrices,
     ];
-    let total = || {
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(amount(
-            &at.json(&["balance", DAVE])?["total"],
-        ))
-    };
+    let total = || total(&at);
     let before = total()?;
 
     let shown = at.read(&[&post[..], &["--key", &key, "--dry-run"]].concat())?;
@@ -179,6 +175,11 @@ async fn a_job_is_posted_followed_and_taken_back_to_the_unit() -> Outcome {
     at.node.log().assert_no_panic()
 }
 
+/// What Dave has, free and held.
+fn total(at: &Terminal) -> Outcome<u128> {
+    Ok(amount(&at.json(&["balance", DAVE])?["total"]))
+}
+
 /// A process that ends with the test.
 struct Killed(std::process::Child);
 
@@ -279,10 +280,7 @@ async fn a_wrong_result_is_proved_for_half_of_the_bond() -> Outcome {
         &[&result[..], &["--matrices", &matrices]].concat(),
         &["it is not the product", &format!("labora job prove {job}")],
     )?;
-    let total = || {
-        let balance = at.json(&["balance", DAVE])?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(amount(&balance["total"]))
-    };
+    let total = || total(&at);
     let before = total()?;
     let shown = at.read(&[&prove[..], &["--key", &key, "--dry-run"]].concat())?;
     assert!(

@@ -318,19 +318,15 @@ impl Auditor {
         }
         self.tally.proved.fetch_add(1, Relaxed);
         tracing::warn!(target: "labora", "proved that an entry of product {product} of job {number} is wrong");
-        for seat in job.auditors.as_deref().unwrap_or_default() {
-            if !matches!(seat.said.as_str(), "sealed" | "opened") {
-                continue;
-            }
-            let auditor = seat.auditor.clone();
+        for auditor in job.vouched() {
             if self
                 .send(Call::report_auditor {
                     job: number,
-                    auditor,
+                    auditor: auditor.clone(),
                 })
                 .await?
             {
-                tracing::warn!(target: "labora", "reported {}, which had vouched for it", seat.auditor);
+                tracing::warn!(target: "labora", "reported {auditor}, which had vouched for it");
             }
         }
         Ok(())

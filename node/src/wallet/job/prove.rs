@@ -14,7 +14,13 @@ use labora_pouw::{Hash, Shape, fraud::FraudProof};
 use labora_runtime::{Runtime, RuntimeCall};
 use pallet_jobs::{Call, JobId};
 
-use super::{amount, calls::about, job, result::fetch, stage_name};
+use super::{
+    amount,
+    calls::about,
+    job,
+    result::{fetch, fetch_product},
+    stage_name,
+};
 use crate::wallet::{
     WalletError,
     act::{Plan, Trace, Wallet},
@@ -54,14 +60,7 @@ async fn examine(
         let (job, bytes) = (it.job, shape.c_len());
         return Err(WalletError::TooLarge { job, at, bytes });
     }
-    let a = fetch(
-        from,
-        &format!("A of product {at}"),
-        product.a.0,
-        shape.a_len(),
-    )
-    .await?;
-    let c = fetch(from, &format!("C of product {at}"), root_c, shape.c_len()).await?;
+    let (a, c) = fetch_product(from, at, shape, (product.a.0, root_c)).await?;
     let bt = Arc::clone(bt);
     let doing = format!("checking product {at}");
     let found = progress::working(&doing, move || {
@@ -130,13 +129,11 @@ async fn prove(
     if proved.is_none() {
         return Ok(());
     }
-    let seats = it.auditors.as_deref().unwrap_or_default().iter();
-    for seat in seats.filter(|seat| matches!(seat.said.as_str(), "sealed" | "opened")) {
-        let auditor = seat.auditor.clone();
+    for auditor in it.vouched() {
         let title = format!("Report {auditor}, who vouched for it");
         let call = RuntimeCall::Jobs(Call::<Runtime>::report_auditor {
             job: number,
-            auditor,
+            auditor: auditor.clone(),
         });
         let plan = Plan::new(title, call)
             .free()

@@ -187,6 +187,19 @@ pub(super) async fn fetch(
     fetched.await.map(Arc::new)
 }
 
+/// Fetches A and C of product `at` of a job.
+pub(super) async fn fetch_product(
+    from: &Remote,
+    at: usize,
+    shape: Shape,
+    (a, c): (Hash, Hash),
+) -> Result<(Arc<Vec<u8>>, Arc<Vec<u8>>), MatrixError> {
+    let name = |what: &str| format!("{what} of product {at}");
+    let a = fetch(from, &name("A"), a, shape.a_len()).await?;
+    let c = fetch(from, &name("C"), c, shape.c_len()).await?;
+    Ok((a, c))
+}
+
 /// Writes a result beside where it goes, under another name. Dropped before it is persisted, it is removed.
 async fn write(wanted: &Wanted, c: &[u8]) -> Result<NamedTempFile, WalletError> {
     let failed = |error| WalletError::Write {
@@ -226,9 +239,7 @@ async fn product(
     bt: &Arc<Vec<u8>>,
 ) -> Result<NamedTempFile, WalletError> {
     let shape = wanted.shape;
-    let name = |what: &str| format!("{what} of product {}", wanted.at);
-    let a = fetch(from, &name("A"), wanted.a, shape.a_len()).await?;
-    let c = fetch(from, &name("C"), wanted.c, shape.c_len()).await?;
+    let (a, c) = fetch_product(from, wanted.at, shape, (wanted.a, wanted.c)).await?;
     let (left, right, result, root) = (a, Arc::clone(bt), Arc::clone(&c), wanted.c);
     let doing = format!("checking product {}", wanted.at);
     let checked = progress::working(&doing, move || {
